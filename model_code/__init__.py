@@ -1,0 +1,1 @@
+"""What runs inside the SageMaker endpoint's container: from the bytes of a picture to scores."""

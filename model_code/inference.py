@@ -1,0 +1,154 @@
+"""SageMaker's handler contract: `model_fn`, `input_fn`, `predict_fn`, `output_fn`.
+
+Our own server (`serve.py`) calls these four and nothing else, and so can every other host that
+knows the contract: AWS's PyTorch containers, a Batch Transform, a notebook.
+https://docs.aws.amazon.com/sagemaker/latest/dg/adapt-inference-container.html
+"""
+
+import json
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from model_code import artifact
+from model_code.artifact import Artifact
+from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaType
+from model_code.images import Photo
+
+DEFAULT_MODEL_DIR = Path(__file__).parent / "default"
+JSON = "application/json"
+
+INPUT = "image"
+LOGITS = "logits"
+DOG_PROBABILITY = "dog_probability"
+
+
+class Model:
+    """A compiled artifact that any number of threads may ask at once."""
+
+    def __init__(self, description: Artifact, compiled: ov.CompiledModel) -> None:
+        self.artifact = description
+        self._compiled = compiled
+        self._of_thread = threading.local()
+
+    @property
+    def parallel_requests(self) -> int:
+        """How many inferences side by side the CPU can use."""
+        return int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+
+    def infer(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
+        """Logits, float32 [breeds], and dog probability for uint8 RGB pixels [size, size, 3]."""
+        request = getattr(self._of_thread, "request", None)
+        if request is None:  # an infer request serves one thread at a time
+            request = self._of_thread.request = self._compiled.create_infer_request()
+        request.infer({INPUT: pixels[np.newaxis]}, share_inputs=True)
+        logits: NDArray[np.float32] = request.get_tensor(LOGITS).data.reshape(-1).copy()
+        return logits, float(request.get_tensor(DOG_PROBABILITY).data.reshape(-1)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """The invocation that asks for the model itself: `application/json` with an empty object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says of one photo. `logits` is float32 [breeds], in the order of labels."""
+
+    artifact: Artifact
+    photo: Photo
+    logits: NDArray[np.float32]
+    dog_probability: float
+
+
+def model_fn(model_dir: str | os.PathLike[str]) -> Model:
+    """The model in `model_dir`, compiled for this CPU.
+
+    Raises `BrokenArtifact` where the files are damaged or do not fit their description.
+    """
+    folder = Path(model_dir)
+    description = artifact.load(folder)
+    core = ov.Core()
+    try:
+        graph = core.read_model(description.graph)
+        # THROUGHPUT: one stream a core, so that simultaneous pictures do not wait for each other.
+        compiled = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise BrokenArtifact(f"{description.graph} cannot be compiled: {reason}") from None
+    _check_shapes(description, compiled)
+    return Model(description, compiled)
+
+
+def input_fn(body: bytes, content_type: str) -> Photo | Describe:
+    """The photo in `body`, or `Describe` for an empty JSON object.
+
+    Raises `UnsupportedMediaType`, `InvalidRequest`, `ImageTooLarge`, `NotAnImage`.
+    """
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type.startswith("image/") or media_type == "application/x-image":
+        return Photo(body)  # what it is stands in its first bytes: the header may be wrong
+    if media_type == JSON:
+        try:
+            document = json.loads(body)
+        except ValueError:
+            document = None
+        if document != {}:
+            raise InvalidRequest("a JSON body must be {}, which asks for the model's description")
+        return Describe()
+    raise UnsupportedMediaType("the Content-Type must be image/* or application/json")
+
+
+def predict_fn(data: Photo | Describe, model: Model) -> Prediction | Artifact:
+    """The model's scores of a photo, or its description. Raises `NotAnImage`."""
+    if isinstance(data, Describe):
+        return model.artifact
+    logits, dog_probability = model.infer(data.pixels(model.artifact.input))
+    return Prediction(model.artifact, data, logits, dog_probability)
+
+
+def output_fn(prediction: Prediction | Artifact, accept: str = JSON) -> bytes:
+    """The answer as JSON, which is the only type there is, whatever `accept` says."""
+    return json.dumps(_document(prediction), allow_nan=False, separators=(",", ":")).encode()
+
+
+def _document(prediction: Prediction | Artifact) -> dict[str, Any]:
+    if isinstance(prediction, Artifact):
+        return prediction.describe()
+    photo = prediction.photo
+    return {
+        "labels": prediction.artifact.labels,
+        "display_names": prediction.artifact.display_names,
+        "logits": [round(logit, 5) for logit in prediction.logits.tolist()],
+        "dog_probability": round(prediction.dog_probability, 6),
+        "model": prediction.artifact.identity(),
+        "image": {"format": photo.format, "width": photo.width, "height": photo.height},
+    }
+
+
+def _check_shapes(description: Artifact, compiled: ov.CompiledModel) -> None:
+    """Hold the graph against its description: a mismatch would name wrong breeds, silently."""
+    size = description.input.size_px
+    found = {
+        name: (tuple(port.shape), port.element_type.get_type_name())
+        for port in (*compiled.inputs, *compiled.outputs)
+        for name in port.names
+    }
+    breeds = len(description.labels)
+    expected = {
+        INPUT: [((1, size, size, 3), "u8")],
+        LOGITS: [((1, breeds), "f32")],
+        DOG_PROBABILITY: [((1,), "f32"), ((1, 1), "f32")],
+    }
+    for name, allowed in expected.items():
+        if found.get(name) not in allowed:
+            raise BrokenArtifact(
+                f"{description.graph}: {name} is {found.get(name)}, "
+                f"{artifact.DESCRIPTION_FILE} needs {allowed[0]}"
+            )
