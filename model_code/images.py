@@ -121,7 +121,7 @@ def _square(image: Image.Image, spec: InputSpec) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """`image` in RGB: 16-bit samples scaled, transparency laid on white, the rest as Pillow does."""
+    """`image` in RGB: 16-bit samples scaled, transparency laid on white, the rest by Pillow."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip at 255

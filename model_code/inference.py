@@ -141,7 +141,7 @@ def _check_shapes(description: Artifact, compiled: ov.CompiledModel) -> None:
         for name in port.names
     }
     breeds = len(description.labels)
-    expected = {
+    expected: dict[str, list[tuple[tuple[int, ...], str]]] = {
         INPUT: [((1, size, size, 3), "u8")],
         LOGITS: [((1, breeds), "f32")],
         DOG_PROBABILITY: [((1,), "f32"), ((1, 1), "f32")],

@@ -1,0 +1,58 @@
+"""The routes: parse, call, answer."""
+
+import os
+from typing import Any
+
+from chalice.app import Chalice, CORSConfig, Request
+
+from chalicelib import inputs, settings
+from chalicelib.middleware import Middleware
+from chalicelib.service import Service
+
+config = settings.load(os.environ)
+service = Service(config)
+cors = CORSConfig(allow_origin=config.cors_allow_origin) if config.cors_allow_origin else None
+
+app = Chalice(app_name="whatbreed")
+app.api.binary_types = list(inputs.IMAGE_MEDIA_TYPES)
+app.register_middleware(Middleware(cors), "http")
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    service.endpoint.connect()  # now, in the init phase: it has the whole processor
+
+
+def current() -> Request:
+    assert app.current_request is not None  # Chalice calls views only within a request
+    return app.current_request
+
+
+def body() -> bytes:
+    raw = current().raw_body
+    return raw.encode() if isinstance(raw, str) else raw
+
+
+def query() -> inputs.Query:
+    return current().to_original_event()["multiValueQueryStringParameters"] or {}
+
+
+@app.route(
+    "/predict", methods=["POST"], content_types=[inputs.JSON, *inputs.IMAGE_MEDIA_TYPES], cors=cors
+)
+def predict() -> dict[str, Any]:
+    content_type = current().headers.get("content-type", inputs.JSON)
+    return service.predict(inputs.from_body(content_type, body(), query()))
+
+
+@app.route("/predict", methods=["GET"], cors=cors)
+def predict_url() -> dict[str, Any]:
+    return service.predict(inputs.from_query(query()))
+
+
+@app.route("/breeds", methods=["GET"], cors=cors)
+def breeds() -> dict[str, Any]:
+    return service.breeds()
+
+
+@app.route("/health", methods=["GET"], cors=cors)
+def health() -> dict[str, Any]:
+    return service.health(inputs.deep(query()))

@@ -1,0 +1,104 @@
+"""What a client sends, read strictly: a wrong field is named, never guessed around."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.problems import InvalidRequest, UnsupportedMediaType
+
+JSON = "application/json"
+IMAGE_MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
+WRONG_MEDIA_TYPE = f"The Content-Type must be {JSON} or one of {', '.join(IMAGE_MEDIA_TYPES)}."
+
+Query = Mapping[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class UrlInput:
+    """Classify the picture behind `url`. Without `top_k` the API decides."""
+
+    url: str
+    top_k: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """Classify the picture in `payload`. Without `top_k` the API decides."""
+
+    payload: bytes
+    top_k: int | None
+
+
+def from_body(content_type: str, body: bytes, query: Query) -> UrlInput | ImageInput:
+    """The input of `POST /predict`. Raises `UnsupportedMediaType` and `InvalidRequest`."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type in IMAGE_MEDIA_TYPES:
+        if not body:
+            raise InvalidRequest("The body is empty; it must be the image itself.")
+        _refuse_unknown(query, {"top_k"})
+        return ImageInput(body, _top_k_of_query(query))
+    if media_type != JSON:
+        raise UnsupportedMediaType(WRONG_MEDIA_TYPE)
+    _refuse_unknown(query, set())
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise InvalidRequest('The body must be a JSON object like {"url": "https://…"}.')
+    _refuse_unknown(document, {"url", "top_k"})
+    return UrlInput(_url(document.get("url")), _top_k(document.get("top_k")))
+
+
+def from_query(query: Query) -> UrlInput:
+    """The input of `GET /predict`. Raises `InvalidRequest`."""
+    _refuse_unknown(query, {"url", "top_k"})
+    return UrlInput(_url(_single(query, "url")), _top_k_of_query(query))
+
+
+def deep(query: Query) -> bool:
+    """Whether `GET /health` is to ask the endpoint too. Raises `InvalidRequest`."""
+    _refuse_unknown(query, {"deep"})
+    text = _single(query, "deep") or "false"
+    if text not in ("true", "false"):
+        raise InvalidRequest("`deep` must be true or false.")
+    return text == "true"
+
+
+def _url(value: Any) -> str:
+    if value is None:
+        raise InvalidRequest("`url` is missing: the address of a picture, like https://….")
+    if not isinstance(value, str):
+        raise InvalidRequest("`url` must be a string.")
+    return value.strip()
+
+
+def _top_k_of_query(query: Query) -> int | None:
+    text = _single(query, "top_k")
+    # `int` would read "+5", "5_0" and the digits of other scripts too
+    is_number = text is not None and re.fullmatch("[0-9]{1,9}", text, re.ASCII)
+    return _top_k(int(text) if text and is_number else text)
+
+
+def _top_k(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidRequest("`top_k` must be a whole number from 1 to the number of breeds.")
+    return value
+
+
+def _single(query: Query, name: str) -> str | None:
+    values = query.get(name, [])
+    if len(values) > 1:
+        raise InvalidRequest(f"`{name}` is given more than once.")
+    return values[0] if values else None
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(given) - known)
+    if unknown:
+        allowed = " and ".join(f"`{name}`" for name in sorted(known)) or "no parameter"
+        raise InvalidRequest(f"`{unknown[0][:40]}` is not known here; {allowed} would be.")
