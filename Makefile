@@ -38,5 +38,6 @@ clean: ## remove what make made
 	@touch $@
 
 check-python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none is on the path." \
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer is needed" \
+		"$(if $(PYTHON),and $(PYTHON) is not one,and none is on the path)." \
 		"Install it, or name it: make run PYTHON=/path/to/python3.11" >&2; exit 1; }

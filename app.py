@@ -9,6 +9,8 @@ from chalicelib import inputs, settings
 from chalicelib.middleware import Middleware
 from chalicelib.service import Service
 
+ANY = ["*/*"]  # a GET has no body whose type could be wrong
+
 config = settings.load(os.environ)
 service = Service(config)
 cors = CORSConfig(allow_origin=config.cors_allow_origin) if config.cors_allow_origin else None
@@ -43,16 +45,16 @@ def predict() -> dict[str, Any]:
     return service.predict(inputs.from_body(content_type, body(), query()))
 
 
-@app.route("/predict", methods=["GET"], cors=cors)
+@app.route("/predict", methods=["GET"], content_types=ANY, cors=cors)
 def predict_url() -> dict[str, Any]:
     return service.predict(inputs.from_query(query()))
 
 
-@app.route("/breeds", methods=["GET"], cors=cors)
+@app.route("/breeds", methods=["GET"], content_types=ANY, cors=cors)
 def breeds() -> dict[str, Any]:
     return service.breeds()
 
 
-@app.route("/health", methods=["GET"], cors=cors)
+@app.route("/health", methods=["GET"], content_types=ANY, cors=cors)
 def health() -> dict[str, Any]:
     return service.health(inputs.deep(query()))

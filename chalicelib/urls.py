@@ -55,4 +55,7 @@ class Target:
 
     def redirected(self, location: str) -> "Target":
         """Where a `Location` header leads from here. Raises what `parse` does."""
-        return self.parse(urljoin(self.url, location))
+        try:
+            return self.parse(urljoin(self.url, location))
+        except ValueError:  # urljoin's own; `parse` raises no other
+            raise InvalidRequest("The URL is not well formed.") from None

@@ -1,0 +1,219 @@
+"""The endpoint's client against a real HTTP server that speaks SageMaker's Runtime API, badly."""
+
+import dataclasses
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+
+from chalicelib.endpoint import Endpoint
+from chalicelib.problems import (
+    EndpointBusy,
+    EndpointFailed,
+    EndpointTimeout,
+    EndpointUnavailable,
+    ImageTooLarge,
+    NotAnImage,
+    Problem,
+)
+from chalicelib.settings import Settings
+from tests.servers import HOST, Handle, answer, free_port, web_server
+
+SECRET = "Traceback at /opt/ml/code/inference.py on 10.0.0.7"
+GOOD: dict[str, Any] = {
+    "labels": ["Red_setter", "Green_hound"],
+    "display_names": ["Red setter", "Green hound"],
+    "logits": [1.5, -0.5],
+    "dog_probability": 0.75,
+    "model": {"name": "tiny", "version": "1", "temperature": 2, "dog_threshold": 0.25},
+    "image": {"format": "PNG", "width": 64, "height": 48},
+}
+
+
+@pytest.fixture(autouse=True)
+def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def ask(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`ask(handle)` classifies a picture through an endpoint that answers with `handle`."""
+
+    def ask(handle: Handle, **changes: Any) -> Any:
+        with web_server(handle) as address:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", address)
+            endpoint = Endpoint(dataclasses.replace(settings, **changes))
+            return endpoint.classify(b"\xff\xd8\xff", "image/jpeg")
+
+    return ask
+
+
+def good(**changes: Any) -> Handle:
+    return answer(200, json.dumps({**GOOD, **changes}).encode())
+
+
+def refusal(status: int, code: str, **members: Any) -> Handle:
+    """An error as AWS shapes it."""
+    body = json.dumps({"Message": SECRET, **members}).encode()
+    return answer(status, body, {"x-amzn-ErrorType": code})
+
+
+def model_error(status: int) -> Handle:
+    return refusal(424, "ModelError", OriginalStatusCode=status, OriginalMessage=SECRET)
+
+
+def test_scores(ask: Any) -> None:
+    scores = ask(good())
+    assert scores.logits == (1.5, -0.5)
+    assert scores.dog_probability == 0.75
+    assert scores.breeds.names == ("Red setter", "Green hound")
+    assert (scores.breeds.temperature, scores.breeds.dog_threshold) == (2.0, 0.25)
+    assert (scores.image_format, scores.image_width, scores.image_height) == ("PNG", 64, 48)
+
+
+def test_a_model_without_display_names_shows_its_labels(ask: Any) -> None:
+    assert ask(good(display_names=None)).breeds.names == ("Red_setter", "Green_hound")
+
+
+def test_what_the_endpoint_is_asked(ask: Any) -> None:
+    seen: list[tuple[str, str | None, bytes]] = []
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers["Content-Length"]))
+        seen.append((request.path, request.headers["Content-Type"], body))
+        request.headers.replace_header("Content-Length", "0")
+        good()(request)
+
+    ask(handle)
+    assert seen == [("/endpoints/whatbreed-local/invocations", "image/jpeg", b"\xff\xd8\xff")]
+
+
+@pytest.mark.parametrize(
+    ("handle", "problem"),
+    [
+        (refusal(400, "ThrottlingException"), EndpointBusy),
+        (refusal(400, "ValidationError"), EndpointUnavailable),
+        (refusal(403, "AccessDeniedException"), EndpointUnavailable),
+        (refusal(403, "ExpiredTokenException"), EndpointUnavailable),
+        (refusal(429, "ModelNotReadyException"), EndpointUnavailable),
+        (refusal(503, "ServiceUnavailable"), EndpointUnavailable),
+        (refusal(500, "InternalFailure"), EndpointFailed),
+        (refusal(530, "InternalDependencyException"), EndpointFailed),
+        (answer(500, b"<html>no AWS at all</html>"), EndpointFailed),
+        (model_error(413), ImageTooLarge),
+        (model_error(415), NotAnImage),
+        (model_error(422), NotAnImage),
+        (model_error(503), EndpointBusy),
+        (model_error(400), EndpointFailed),
+        (model_error(500), EndpointFailed),
+        (answer(200, b""), EndpointFailed),
+        (answer(200, b"no json"), EndpointFailed),
+        (answer(200, b"[]"), EndpointFailed),
+        (answer(200, b"{}", {"Content-Length": "1000"}), EndpointFailed),
+    ],
+)
+def test_failures(ask: Any, handle: Handle, problem: type[Problem]) -> None:
+    with pytest.raises(Problem) as caught:
+        ask(handle)
+    assert type(caught.value) is problem
+    assert "Traceback" not in caught.value.detail
+    assert caught.value.cause  # the log says what really happened
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"logits": [1.0]},
+        {"logits": [1.0, float("nan")]},
+        {"logits": [1.0, float("inf")]},
+        {"logits": "12"[:1]},
+        {"logits": None},
+        {"labels": ["Red_setter"]},
+        {"labels": [], "display_names": [], "logits": []},
+        {"dog_probability": 1.5},
+        {"dog_probability": None},
+        {"model": {}},
+        {"model": {**GOOD["model"], "temperature": 0}},
+        {"image": None},
+    ],
+)
+def test_answers_that_make_no_sense(ask: Any, changes: dict[str, Any]) -> None:
+    with pytest.raises(EndpointFailed, match="makes no sense"):
+        ask(good(**changes))
+
+
+def test_an_endpoint_that_hangs(ask: Any) -> None:
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        time.sleep(1)
+
+    start = time.monotonic()
+    with pytest.raises(EndpointTimeout):
+        ask(handle, endpoint_read_timeout_s=0.2)
+    assert time.monotonic() - start < 2
+
+
+def test_an_endpoint_that_stops_in_the_middle(ask: Any) -> None:
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "1000")
+        request.end_headers()
+        request.wfile.write(b"{")
+        request.wfile.flush()
+        time.sleep(1)
+
+    with pytest.raises(EndpointTimeout):
+        ask(handle, endpoint_read_timeout_s=0.2)
+
+
+def test_an_endpoint_that_hangs_up(ask: Any) -> None:
+    with pytest.raises(EndpointFailed):
+        ask(lambda request: request.connection.shutdown(socket.SHUT_RDWR))
+
+
+def test_nobody_at_the_endpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://{HOST}:{free_port()}")
+    with pytest.raises(EndpointUnavailable):
+        Endpoint(settings).describe()
+
+
+@pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION"])
+def test_an_environment_without_credentials_or_region(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv(variable)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    with pytest.raises(EndpointUnavailable):
+        Endpoint(settings).describe()
+
+
+@contextmanager
+def failing_once(handle: Handle) -> Iterator[tuple[Handle, list[str]]]:
+    seen: list[str] = []
+
+    def first_fail(request: BaseHTTPRequestHandler) -> None:
+        seen.append(request.path)
+        (handle if len(seen) == 1 else good())(request)
+
+    yield first_fail, seen
+
+
+@pytest.mark.parametrize("handle", [refusal(503, "ServiceUnavailable"), refusal(500, "Internal")])
+def test_a_passing_failure_is_tried_again(ask: Any, handle: Handle) -> None:
+    with failing_once(handle) as (first_fail, seen):
+        assert ask(first_fail, endpoint_attempts=2).dog_probability == 0.75
+    assert len(seen) == 2
+
+
+def test_a_failure_of_the_model_is_not_tried_again(ask: Any) -> None:
+    with failing_once(model_error(500)) as (first_fail, seen), pytest.raises(EndpointFailed):
+        ask(first_fail, endpoint_attempts=2)
+    assert len(seen) == 1

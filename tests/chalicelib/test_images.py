@@ -1,0 +1,338 @@
+"""The fetcher against real servers on loopback; the resolver is the one part a test replaces."""
+
+import dataclasses
+import ipaddress
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from chalicelib import images
+from chalicelib.addresses import Address
+from chalicelib.deadline import Deadline
+from chalicelib.images import Fetcher
+from chalicelib.problems import (
+    ImageTooLarge,
+    ImageUnreachable,
+    InvalidRequest,
+    NotAnImage,
+    Problem,
+    UrlNotAllowed,
+)
+from chalicelib.settings import Settings
+from tests.servers import HOST, answer, free_port, web_server
+
+
+def leads_to(*found: str) -> Callable[[str, int, Deadline], Sequence[Address]]:
+    return lambda host, port, deadline: [ipaddress.ip_address(text) for text in found]
+
+
+@contextmanager
+def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server that is given the bare connection after the request's head was read."""
+    with socket.create_server((HOST, 0)) as listener:
+        listener.settimeout(5)
+
+        def serve() -> None:
+            try:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    talk(connection)
+            except OSError:
+                pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://{HOST}:{listener.getsockname()[1]}/dog.jpg"
+        listener.close()
+        thread.join(5)
+
+
+def test_the_bytes_arrive_as_they_are(settings: Settings) -> None:
+    body = bytes(range(256)) * 1000
+    with web_server(answer(200, body)) as address:
+        assert Fetcher(settings).fetch(f"{address}/dog.jpg?size=1") == body
+
+
+def test_what_the_host_is_asked(settings: Settings) -> None:
+    seen: list[tuple[str, dict[str, str]]] = []
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        seen.append((request.path, dict(request.headers)))
+        answer()(request)
+
+    with web_server(handle) as address:
+        port = address.rpartition(":")[2]
+        Fetcher(settings, leads_to(HOST)).fetch(f"http://dogs.example:{port}/a%20b?q=ä#fragment")
+    [(path, headers)] = seen
+    assert path == "/a%20b?q=%C3%A4"
+    assert headers["Host"] == f"dogs.example:{port}"
+    assert headers["Accept-Encoding"] == "identity"
+
+
+def test_chunked_bodies_arrive(settings: Settings) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n")
+
+    with raw_server(talk) as url:
+        assert Fetcher(settings).fetch(url) == b"abcdefg"
+
+
+def test_redirects_are_followed(settings: Settings) -> None:
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        hop = int(request.path.strip("/"))
+        headers = {"Location": f"/{hop - 1}"}
+        (answer(200, b"here") if hop == 0 else answer(302, b"", headers))(request)
+
+    with web_server(handle) as address:
+        fetcher = Fetcher(settings)
+        assert fetcher.fetch(f"{address}/{settings.fetch_max_redirects}") == b"here"
+        with pytest.raises(ImageUnreachable, match="redirects too often"):
+            fetcher.fetch(f"{address}/{settings.fetch_max_redirects + 1}")
+
+
+@pytest.mark.parametrize(
+    ("location", "problem"),
+    [
+        ("http://169.254.169.254/latest/meta-data/", UrlNotAllowed),
+        ("http://10.0.0.1/", UrlNotAllowed),
+        ("http://[::ffff:169.254.169.254]/", UrlNotAllowed),
+        ("http://0x7f.1/", UrlNotAllowed),
+        ("file:///etc/passwd", UrlNotAllowed),
+        ("http://user@127.0.0.1/", UrlNotAllowed),
+        ("http:///nowhere", ImageUnreachable),
+        ("http://[::1", ImageUnreachable),
+    ],
+)
+def test_every_hop_is_checked(settings: Settings, location: str, problem: type[Problem]) -> None:
+    with web_server(answer(302, b"", {"Location": location})) as address, pytest.raises(problem):
+        Fetcher(settings).fetch(address)
+
+
+@pytest.mark.parametrize(
+    "found", [["10.0.0.1"], ["8.8.8.8", "10.0.0.1"], ["::1", "8.8.8.8"], ["fd00:ec2::254"]]
+)
+def test_one_private_address_spoils_the_host(settings: Settings, found: list[str]) -> None:
+    with pytest.raises(UrlNotAllowed) as caught:
+        Fetcher(settings, leads_to(*found)).fetch("http://dogs.example/")
+    assert not any(address in caught.value.detail for address in found)
+
+
+def test_loopback_is_refused_where_the_setting_is_off(settings: Settings) -> None:
+    reached: list[str] = []
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        reached.append(request.path)
+        answer()(request)
+
+    with web_server(handle) as address:
+        port = int(address.rpartition(":")[2])
+        strict = dataclasses.replace(settings, fetch_allow_loopback=False, fetch_ports=(port,))
+        for host in ("127.0.0.1", "localhost", "127.1", "2130706433", "[::ffff:127.0.0.1]"):
+            with pytest.raises(UrlNotAllowed):
+                Fetcher(strict).fetch(f"http://{host}:{port}/")
+    assert reached == []
+
+
+def test_a_rebinding_resolver_is_asked_once(settings: Settings) -> None:
+    """Public at the check, loopback afterwards: nobody asks afterwards."""
+    answers = iter([["192.0.2.1"], ["127.0.0.1"]])
+    asked: list[str] = []
+
+    def resolve(host: str, port: int, deadline: Deadline) -> Sequence[Address]:
+        asked.append(host)
+        return [ipaddress.ip_address(text) for text in next(answers)]
+
+    strict = dataclasses.replace(settings, fetch_allow_loopback=False)
+    with pytest.raises(UrlNotAllowed):
+        Fetcher(strict, resolve).fetch("http://rebind.example/")
+    assert asked == ["rebind.example"]
+
+
+def test_odd_ports_are_refused(settings: Settings) -> None:
+    with pytest.raises(UrlNotAllowed, match="Port 22"):
+        Fetcher(settings, leads_to("8.8.8.8")).fetch("http://dogs.example:22/")
+
+
+def test_an_unknown_host(settings: Settings) -> None:
+    with pytest.raises(ImageUnreachable, match="not known"):
+        Fetcher(settings).fetch("https://no-such-host.invalid/dog.jpg")
+
+
+def test_a_host_that_refuses(settings: Settings) -> None:
+    with pytest.raises(ImageUnreachable, match="does not answer"):
+        Fetcher(settings).fetch(f"http://{HOST}:{free_port()}/")
+
+
+@pytest.mark.parametrize("status", [204, 206, 304, 401, 404, 500])
+def test_an_error_of_the_host_is_told_with_its_number(settings: Settings, status: int) -> None:
+    with (
+        web_server(answer(status)) as address,
+        pytest.raises(ImageUnreachable, match=f"answered with {status}"),
+    ):
+        Fetcher(settings).fetch(address)
+
+
+def test_a_declared_size_is_enough_to_refuse(settings: Settings) -> None:
+    small = dataclasses.replace(settings, max_image_bytes=1000)
+    with web_server(answer(200, b"x" * 1001)) as address, pytest.raises(ImageTooLarge):
+        Fetcher(small).fetch(address)
+    with web_server(answer(200, b"x" * 1000)) as address:
+        assert len(Fetcher(small).fetch(address)) == 1000
+
+
+@pytest.mark.parametrize("head", [b"", b"Transfer-Encoding: chunked\r\n"])
+def test_an_endless_body_is_given_up(settings: Settings, head: bytes) -> None:
+    sent = 0
+
+    def talk(connection: socket.socket) -> None:
+        nonlocal sent
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
+        chunk = b"x" * 4096
+        for _ in range(10_000):
+            connection.sendall(b"1000\r\n" + chunk + b"\r\n" if head else chunk)
+            sent += len(chunk)
+
+    small = dataclasses.replace(settings, max_image_bytes=100_000)
+    with raw_server(talk) as url, pytest.raises(ImageTooLarge):
+        Fetcher(small).fetch(url)
+    assert sent < 30_000_000
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nX: ",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nF000\r\n",
+    ],
+)
+def test_a_drip_ends_at_the_deadline(settings: Settings, first: bytes) -> None:
+    """One byte every tenth of a second keeps a plain socket timeout alive for ever."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(first)
+        for _ in range(50):
+            time.sleep(0.1)
+            connection.sendall(b"x")
+
+    start = time.monotonic()
+    with raw_server(talk) as url, pytest.raises(ImageUnreachable, match="within 1 seconds"):
+        Fetcher(settings).fetch(url)
+    assert time.monotonic() - start < 3
+
+
+def test_endless_headers_are_given_up(settings: Settings) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        for number in range(100_000):
+            connection.sendall(b"X-%d: %s\r\n" % (number, b"y" * 1000))
+
+    with raw_server(talk) as url, pytest.raises(ImageUnreachable):
+        Fetcher(settings).fetch(url)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b",
+    ],
+)
+def test_broken_answers(settings: Settings, reply: bytes) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(reply)
+
+    with raw_server(talk) as url, pytest.raises(ImageUnreachable):
+        Fetcher(settings).fetch(url)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for dogs.example that signs itself, with its key."""
+    path = tmp_path_factory.mktemp("tls") / "dogs.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+        + ["-subj", "/CN=dogs.example", "-addext", "subjectAltName=DNS:dogs.example"]
+        + ["-keyout", str(path), "-out", str(path.with_suffix(".crt"))],
+        check=True,
+        capture_output=True,
+    )
+    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
+    return path
+
+
+@contextmanager
+def tls_server(certificate: Path) -> Iterator[int]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with socket.create_server((HOST, 0)) as listener:
+
+        def serve() -> None:
+            try:
+                connection, _ = listener.accept()
+                with context.wrap_socket(connection, server_side=True) as tls:
+                    tls.recv(65536)
+                    tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ndog")
+            except OSError:
+                pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(5)
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(settings: Settings, certificate: Path) -> None:
+    with tls_server(certificate) as port, pytest.raises(ImageUnreachable, match="certificate"):
+        Fetcher(settings, leads_to(HOST)).fetch(f"https://dogs.example:{port}/")
+
+
+def test_tls_is_checked_against_the_host_name(
+    settings: Settings, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With our authority trusted, the right name is fetched and another name is not, though both
+    lead to the same address."""
+    trusting = ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
+    monkeypatch.setattr("chalicelib.connection._tls", lambda: trusting)
+    with tls_server(certificate) as port:
+        fetched = Fetcher(settings, leads_to(HOST)).fetch(f"https://dogs.example:{port}/")
+    assert fetched == b"dog"
+    with tls_server(certificate) as port, pytest.raises(ImageUnreachable, match="certificate"):
+        Fetcher(settings, leads_to(HOST)).fetch(f"https://cats.example:{port}/")
+
+
+def test_a_handshake_that_never_comes_ends_at_the_deadline(settings: Settings) -> None:
+    def talk(connection: socket.socket) -> None:
+        time.sleep(2)
+
+    with raw_server(talk) as url, pytest.raises(ImageUnreachable, match="within 1 seconds"):
+        Fetcher(settings).fetch(url.replace("http:", "https:"))
+
+
+def test_media_types_are_seen_in_the_bytes(encode: Callable[..., bytes]) -> None:
+    assert images.media_type(encode("red", "JPEG")) == "image/jpeg"
+    assert images.media_type(encode("red", "PNG")) == "image/png"
+    assert images.media_type(encode("red", "WEBP")) == "image/webp"
+    for other in (b"", b"<html>", encode("red", "GIF"), b"RIFF\0\0\0\0WAVE", b"\xff\xd8"):
+        with pytest.raises(NotAnImage):
+            images.media_type(other)
+
+
+def test_what_is_no_url_is_the_callers_fault(settings: Settings) -> None:
+    with pytest.raises(InvalidRequest):
+        Fetcher(settings).fetch("dog.jpg")

@@ -1,0 +1,85 @@
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib import inputs
+from chalicelib.inputs import ImageInput, UrlInput
+from chalicelib.problems import InvalidRequest, UnsupportedMediaType
+
+URL = "https://example.com/dog.jpg"
+
+
+def from_json(document: Any) -> UrlInput | ImageInput:
+    return inputs.from_body("application/json", json.dumps(document).encode(), {})
+
+
+def test_a_url_as_json() -> None:
+    assert from_json({"url": URL}) == UrlInput(URL, None)
+    assert from_json({"url": f" {URL}\n", "top_k": 3}) == UrlInput(URL, 3)
+    body = json.dumps({"url": URL}).encode()
+    assert inputs.from_body("Application/JSON; charset=utf-8", body, {}) == UrlInput(URL, None)
+
+
+def test_a_url_as_query() -> None:
+    assert inputs.from_query({"url": [URL]}) == UrlInput(URL, None)
+    assert inputs.from_query({"url": [URL], "top_k": ["133"]}) == UrlInput(URL, 133)
+
+
+@pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/webp", "IMAGE/PNG; x=y"])
+def test_the_image_itself(media_type: str) -> None:
+    assert inputs.from_body(media_type, b"bytes", {"top_k": ["2"]}) == ImageInput(b"bytes", 2)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, [], "text", 1, {}, {"URL": URL}, {"url": 1}, {"url": [URL]}, {"url": URL, "topk": 1}]
+    + [{"url": URL, "top_k": top_k} for top_k in (0, -1, 1.0, True, "5", [1])],
+)
+def test_a_wrong_document_is_refused(document: Any) -> None:
+    with pytest.raises(InvalidRequest):
+        from_json(document)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b'{"url": NaN}'])
+def test_what_is_no_json_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        inputs.from_body("application/json", body, {})
+
+
+@pytest.mark.parametrize(
+    "top_k", ["0", "-1", "1.5", "five", "+5", "5_0", "٥", "", " 5", "9" * 5000]
+)
+def test_a_wrong_top_k_in_the_query_is_refused(top_k: str) -> None:
+    with pytest.raises(InvalidRequest, match="top_k"):
+        inputs.from_query({"url": [URL], "top_k": [top_k]})
+
+
+def test_a_wrong_query_is_refused_by_name() -> None:
+    with pytest.raises(InvalidRequest, match="`url` is missing"):
+        inputs.from_query({})
+    with pytest.raises(InvalidRequest, match="`url` is given more than once"):
+        inputs.from_query({"url": [URL, URL]})
+    with pytest.raises(InvalidRequest, match=r"`uri` is not known here; `top_k` and `url`"):
+        inputs.from_query({"uri": [URL]})
+    with pytest.raises(InvalidRequest, match="`top_k` is not known here"):
+        inputs.from_body("application/json", b'{"url": "https://x.y"}', {"top_k": ["5"]})
+
+
+def test_an_empty_image_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="empty"):
+        inputs.from_body("image/png", b"", {})
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "image/gif", "multipart/form-data"])
+def test_other_media_types_are_refused_with_the_right_ones_named(content_type: str) -> None:
+    with pytest.raises(UnsupportedMediaType, match="application/json or one of image/jpeg"):
+        inputs.from_body(content_type, b"x", {})
+
+
+def test_deep() -> None:
+    assert inputs.deep({}) is False
+    assert inputs.deep({"deep": ["true"]}) is True
+    assert inputs.deep({"deep": ["false"]}) is False
+    with pytest.raises(InvalidRequest):
+        inputs.deep({"deep": ["1"]})

@@ -1,0 +1,207 @@
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from model_code import images
+from model_code.artifact import InputSpec
+from model_code.errors import ImageTooLarge, NotAnImage
+from model_code.images import Photo
+
+SPEC = InputSpec(size_px=32, crop=1.0, mean=(0, 0, 0), std=(1, 1, 1))
+ORIENTATION_TAG = 0x0112
+Encode = Callable[..., bytes]
+
+
+def corners(size: tuple[int, int] = (64, 64)) -> Image.Image:
+    """A picture that looks different whichever way it is turned: red, green, blue, white."""
+    width, height = size
+    image = Image.new("RGB", size, "red")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((width // 2, 0, width, height // 2 - 1), fill=(0, 255, 0))
+    draw.rectangle((0, height // 2, width // 2 - 1, height), fill=(0, 0, 255))
+    draw.rectangle((width // 2, height // 2, width, height), fill="white")
+    return image
+
+
+def pixels(payload: bytes, spec: InputSpec = SPEC) -> np.ndarray:
+    found = Photo(payload).pixels(spec)
+    assert found.shape == (spec.size_px, spec.size_px, 3)
+    assert found.dtype == np.uint8
+    return found.astype(int)
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).mean())
+
+
+@pytest.mark.parametrize(("format", "tolerance"), [("PNG", 0), ("JPEG", 8), ("WEBP", 8)])
+def test_formats(encode: Encode, format: str, tolerance: float) -> None:
+    payload = encode(corners((80, 60)), format)
+    photo = Photo(payload)
+    assert (photo.format, photo.width, photo.height) == (format, 80, 60)
+    reference = np.asarray(corners((60, 60)).resize((32, 32), Image.Resampling.BICUBIC)).astype(int)
+    assert difference(pixels(encode(corners((60, 60)), format)), reference) <= tolerance
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_all_orientations_end_upright(encode: Encode, format: str, orientation: int) -> None:
+    """The camera held any way: stored turned, tagged, and shown as it was seen."""
+    turned_back = {
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }[orientation]
+    seen = corners((80, 60))
+    stored = seen if turned_back is None else seen.transpose(turned_back)
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = orientation
+    payload = encode(stored, format, exif=exif, quality=95)
+    photo = Photo(payload)
+    assert (photo.width, photo.height) == (80, 60)
+    assert difference(pixels(payload), pixels(encode(seen, format, quality=95))) < 3
+
+
+def test_the_crop_is_the_centre(encode: Encode) -> None:
+    image = Image.new("RGB", (300, 100), "red")
+    ImageDraw.Draw(image).rectangle((100, 0, 199, 99), fill="blue")
+    half = InputSpec(size_px=16, crop=0.5, mean=(0, 0, 0), std=(1, 1, 1))
+    for payload in (encode(image), encode(image.transpose(Image.Transpose.ROTATE_90))):
+        assert (pixels(payload, half) == (0, 0, 255)).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 2)])
+def test_odd_sizes(encode: Encode, size: tuple[int, int]) -> None:
+    assert (pixels(encode(Image.new("RGB", size, (10, 200, 30)))) == (10, 200, 30)).all()
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("1", 1, (255, 255, 255)),
+        ("L", 100, (100, 100, 100)),
+        ("LA", (0, 0), (255, 255, 255)),
+        ("P", 0, None),
+        ("RGBA", (255, 0, 0, 255), (255, 0, 0)),
+        ("RGBA", (255, 0, 0, 0), (255, 255, 255)),
+        ("I;16", 40_000, (156, 156, 156)),
+    ],
+)
+def test_modes_of_png(encode: Encode, mode: str, colour: object, expected: object) -> None:
+    image = Image.new(mode, (40, 40), colour)
+    wanted = np.asarray(image.convert("RGB"))[0, 0] if expected is None else expected
+    assert (pixels(encode(image)) == wanted).all()
+
+
+def test_cmyk_and_grey_jpegs(encode: Encode) -> None:
+    red = encode(Image.new("RGB", (40, 40), "red").convert("CMYK"), "JPEG")
+    assert difference(pixels(red), pixels(encode("red", "JPEG"))) < 3
+    assert difference(pixels(encode(Image.new("L", (40, 40), 77), "JPEG")), np.array(77)) < 2
+
+
+def test_a_transparent_colour_is_white(encode: Encode) -> None:
+    payload = encode(Image.new("RGB", (40, 40), (1, 2, 3)), "PNG", transparency=(1, 2, 3))
+    assert (pixels(payload) == 255).all()
+
+
+def test_an_animation_shows_its_first_frame(encode: Encode) -> None:
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
+    for format in ("PNG", "WEBP"):
+        payload = encode(
+            frames[0], format, save_all=True, append_images=frames[1:], **{"duration": 100}
+        )
+        assert difference(pixels(payload), np.array((255, 0, 0))) < 3
+
+
+def test_a_large_jpeg_is_the_same_picture_as_its_small_self(encode: Encode) -> None:
+    """JPEG draft mode decodes large photos smaller: nobody may see it."""
+    rng = np.random.default_rng(0)
+    smooth = Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)).resize(
+        (4000, 3000), Image.Resampling.BICUBIC
+    )
+    spec = InputSpec(size_px=260, crop=0.9, mean=(0, 0, 0), std=(1, 1, 1))
+    large = pixels(encode(smooth, "JPEG", quality=90), spec)
+    exact = pixels(encode(smooth.resize((640, 480), Image.Resampling.LANCZOS)), spec)
+    assert difference(large, exact) < 1.5
+
+
+def test_the_header_of_the_request_does_not_decide(encode: Encode) -> None:
+    assert Photo(encode("red", "PNG")).format == "PNG"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda encode: b"",
+        lambda encode: b"<html></html>",
+        lambda encode: encode("red", "GIF"),
+        lambda encode: encode("red", "BMP"),
+        lambda encode: encode("red", "TIFF"),
+        lambda encode: encode("red", "PPM"),
+        lambda encode: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        lambda encode: encode("red", "JPEG")[:20],
+    ],
+)
+def test_other_formats_are_never_parsed(encode: Encode, make: Callable[[Encode], bytes]) -> None:
+    with pytest.raises(NotAnImage):
+        Photo(make(encode))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_truncated_files_are_refused(encode: Encode, format: str) -> None:
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 255, (200, 200, 3), dtype=np.uint8))
+    payload = encode(noise, format)
+    with pytest.raises(NotAnImage):
+        pixels(payload[: len(payload) // 2])
+
+
+def test_corrupt_metadata_does_not_spoil_a_picture(encode: Encode) -> None:
+    payload = encode("blue", "JPEG", exif=b"Exif\0\0" + b"\xff" * 40)
+    assert difference(pixels(payload), np.array((0, 0, 254))) < 3
+
+
+def bomb_png(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checksum = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("side", [6_400, 9_500, 13_000, 60_000])
+def test_too_many_pixels_are_refused_by_the_header_alone(side: int) -> None:
+    with pytest.raises(ImageTooLarge, match="pixels"):
+        Photo(bomb_png(side, side))
+
+
+def test_too_many_bytes_are_refused() -> None:
+    with pytest.raises(ImageTooLarge, match="bytes"):
+        Photo(b"\xff\xd8\xff" + bytes(images.MAX_PAYLOAD_BYTES))
+
+
+def test_zero_pixels_are_no_image() -> None:
+    with pytest.raises(NotAnImage):
+        Photo(bomb_png(0, 10)).pixels(SPEC)
+
+
+def test_a_photo_can_be_asked_twice(encode: Encode) -> None:
+    photo = Photo(encode(corners((4000, 3000)), "JPEG"))
+    assert (photo.pixels(SPEC) == photo.pixels(SPEC)).all()

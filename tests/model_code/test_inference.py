@@ -1,0 +1,98 @@
+import hashlib
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from model_code import inference
+from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaType
+from model_code.inference import Model
+from tests import tiny_model
+
+Encode = Callable[..., bytes]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model_dir: Path) -> Model:
+    return inference.model_fn(str(tiny_model_dir))
+
+
+def ask(model: Model, body: bytes, content_type: str) -> dict[str, object]:
+    data = inference.input_fn(body, content_type)
+    answer = inference.output_fn(inference.predict_fn(data, model), "application/json")
+    document: dict[str, object] = json.loads(answer)
+    return document
+
+
+def test_the_four_handlers_make_an_answer(model: Model, encode: Encode) -> None:
+    answer = ask(model, encode((255, 0, 51)), "image/png")
+    assert answer == {
+        "labels": tiny_model.LABELS,
+        "display_names": ["Red setter", "Green hound", "Blue terrier"],
+        "logits": pytest.approx([10, 0, 2], abs=1e-4),
+        "dog_probability": pytest.approx(0.4, abs=1e-4),
+        "model": {"name": "tiny", "version": "1", "temperature": 2.0, "dog_threshold": 0.25},
+        "image": {"format": "PNG", "width": 64, "height": 48},
+    }
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "image/*", "application/x-image"])
+def test_the_bytes_decide_what_the_picture_is(
+    model: Model, encode: Encode, content_type: str
+) -> None:
+    assert ask(model, encode("red", "PNG"), content_type)["image"]["format"] == "PNG"  # type: ignore[index]
+
+
+def test_an_empty_object_asks_for_the_model(model: Model) -> None:
+    answer = ask(model, b" {} ", "application/json; charset=utf-8")
+    assert answer["labels"] == tiny_model.LABELS
+    assert answer["model"] == model.artifact.identity()
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"url": "https://x.y"}', b"\xff"])
+def test_any_other_json_is_refused(model: Model, body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        inference.input_fn(body, "application/json")
+
+
+@pytest.mark.parametrize("content_type", ["", "text/csv", "application/octet-stream"])
+def test_other_types_are_refused(model: Model, content_type: str) -> None:
+    with pytest.raises(UnsupportedMediaType):
+        inference.input_fn(b"x", content_type)
+
+
+def test_threads_do_not_mix_up_their_pictures(model: Model, encode: Encode) -> None:
+    colours = [(red, 0, 255 - red) for red in range(0, 256, 5)] * 4
+
+    def first_logit(colour: tuple[int, int, int]) -> float:
+        return float(ask(model, encode(colour), "image/png")["logits"][0])  # type: ignore[index]
+
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(first_logit, colours))
+    assert found == pytest.approx([red / 25.5 for red, _, _ in colours], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"labels": ["A", "B"], "display_names": ["A", "B"]}, "logits"),
+        ({"input": {"size": 33, "mean": [0, 0, 0], "std": [1, 1, 1], "crop": 1}}, "image"),
+    ],
+)
+def test_a_graph_that_does_not_fit_its_description_is_refused(
+    tmp_path: Path, changes: dict[str, object], says: str
+) -> None:
+    with pytest.raises(BrokenArtifact, match=rf"model\.xml: {says} is"):
+        inference.model_fn(tiny_model.write(tmp_path, **changes))
+
+
+def test_a_graph_that_is_none_is_refused(tmp_path: Path) -> None:
+    tiny_model.write(tmp_path)
+    (tmp_path / "model.xml").write_text("<net/>")
+    document = json.loads((tmp_path / "model.json").read_text())
+    document["sha256"]["model.xml"] = hashlib.sha256(b"<net/>").hexdigest()
+    (tmp_path / "model.json").write_text(json.dumps(document))
+    with pytest.raises(BrokenArtifact, match=r"model\.xml cannot be compiled"):
+        inference.model_fn(tmp_path)

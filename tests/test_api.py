@@ -1,0 +1,261 @@
+"""The API over HTTP: `chalice local` in front of a real model server, and of failing ones."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.servers import HOST, answer, api_server, free_port, model_server, web_server
+
+pytestmark = pytest.mark.server
+Encode = Callable[..., bytes]
+TIMEOUT_S = 20
+
+
+@pytest.fixture(scope="module")
+def runtime(tiny_model_dir: Path) -> Iterator[str]:
+    with model_server(tiny_model_dir) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def api(runtime: str) -> Iterator[str]:
+    with api_server(runtime, FETCH_TIMEOUT_S="1", MAX_IMAGE_BYTES="200000") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def strict_api(runtime: str) -> Iterator[str]:
+    """The API as it is deployed: what it fetches must be public."""
+    with api_server(runtime, stage="dev") as address:
+        yield address
+
+
+@pytest.fixture
+def red(encode: Encode) -> Iterator[str]:
+    """The URL of a red picture."""
+    with web_server(answer(200, encode("red"))) as address:
+        yield f"{address}/red.png"
+
+
+def check_answer(response: requests.Response, top_k: int = 3) -> None:
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "application/json"
+    document = response.json()
+    assert set(document) == {
+        "is_dog",
+        "dog_probability",
+        "predictions",
+        "logits",
+        "model",
+        "image",
+        "timing_ms",
+        "request_id",
+    }
+    assert document["is_dog"] is True
+    assert len(document["predictions"]) == top_k
+    first = document["predictions"][0]
+    assert first["breed"] == "Red setter"
+    assert first["logit"] == pytest.approx(10, abs=1e-3)
+    assert first["probability"] == pytest.approx(0.9867, abs=1e-3)
+    assert document["logits"] == pytest.approx([10, 0, 0], abs=1e-3)
+    assert document["model"] == {"name": "tiny", "version": "1"}
+    image = document["image"]
+    assert (image["format"], image["width"], image["height"]) == ("PNG", 64, 48)
+    assert set(document["timing_ms"]) == {"fetch", "inference", "total"}
+    assert document["request_id"] == response.headers["X-Request-Id"]
+
+
+def test_a_url_by_post(api: str, red: str) -> None:
+    check_answer(requests.post(f"{api}/predict", json={"url": red}, timeout=TIMEOUT_S))
+    few = requests.post(f"{api}/predict", json={"url": red, "top_k": 1}, timeout=TIMEOUT_S)
+    check_answer(few, top_k=1)
+
+
+def test_a_url_by_get(api: str, red: str) -> None:
+    query: dict[str, Any] = {"url": f"{red}?a=1&b=%20", "top_k": 2}
+    check_answer(requests.get(f"{api}/predict", params=query, timeout=TIMEOUT_S), top_k=2)
+
+
+def test_an_image_as_body(api: str, encode: Encode) -> None:
+    headers = {"Content-Type": "image/png"}
+    response = requests.post(
+        f"{api}/predict?top_k=2", encode("red"), headers=headers, timeout=TIMEOUT_S
+    )
+    check_answer(response, top_k=2)
+    assert response.json()["image"]["bytes"] == len(encode("red"))
+
+
+def test_breeds_and_health(api: str) -> None:
+    model = {"name": "tiny", "version": "1"}
+    breeds = requests.get(f"{api}/breeds", timeout=TIMEOUT_S).json()
+    assert breeds["breeds"] == ["Red setter", "Green hound", "Blue terrier"]
+    assert breeds["model"] == model
+    assert requests.get(f"{api}/health", timeout=TIMEOUT_S).json()["status"] == "ok"
+    deep = requests.get(f"{api}/health?deep=true", timeout=TIMEOUT_S).json()
+    assert (deep["status"], deep["model"]) == ("ok", model)
+
+
+def check_problem(response: requests.Response, status: int, kind: str) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    document: dict[str, Any] = response.json()
+    assert set(document) == {"type", "title", "status", "detail", "request_id"}
+    assert (document["type"], document["status"]) == (kind, status)
+    assert document["request_id"] == response.headers["X-Request-Id"]
+    assert "Traceback" not in response.text
+    assert HOST not in response.text
+    return document
+
+
+def post(api: str, body: bytes | str, content_type: str) -> requests.Response:
+    return requests.post(
+        f"{api}/predict", body, headers={"Content-Type": content_type}, timeout=TIMEOUT_S
+    )
+
+
+def post_url(api: str, url: str) -> requests.Response:
+    return requests.post(f"{api}/predict", json={"url": url}, timeout=TIMEOUT_S)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "url=x", "[]", "{}", '{"url": "dog.jpg"}', '{"url": "https://x.example", "top_k": 0}'],
+)
+def test_400_invalid_request(api: str, body: str) -> None:
+    check_problem(post(api, body, "application/json"), 400, "invalid-request")
+
+
+def test_400_by_query(api: str, red: str) -> None:
+    for query in ("", "url=dog.jpg", f"url={red}&top_k=4", f"url={red}&top_k=x", "uri=x"):
+        response = requests.get(f"{api}/predict?{query}", timeout=TIMEOUT_S)
+        check_problem(response, 400, "invalid-request")
+    response = requests.get(f"{api}/health?deep=maybe", timeout=TIMEOUT_S)
+    check_problem(response, 400, "invalid-request")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://10.0.0.1/",
+        "http://localhost/",
+        "http://127.0.0.1:8080/ping",
+        "http://[::1]/",
+        "http://0x7f000001/",
+        "https://user:password@example.com/",
+        "http://8.8.8.8:22/",
+    ],
+)
+def test_403_url_not_allowed(strict_api: str, url: str) -> None:
+    check_problem(post_url(strict_api, url), 403, "url-not-allowed")
+
+
+def test_403_this_machine_where_it_is_not_allowed(strict_api: str) -> None:
+    reached: list[str] = []
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        reached.append(request.path)
+        answer()(request)
+
+    with web_server(handle) as address:
+        check_problem(post_url(strict_api, address), 403, "url-not-allowed")
+    assert reached == []
+
+
+def test_405_method_not_allowed(api: str) -> None:
+    response = requests.delete(f"{api}/predict", timeout=TIMEOUT_S)
+    check_problem(response, 405, "method-not-allowed")
+
+
+def test_413_image_too_large(api: str, encode: Encode) -> None:
+    with web_server(answer(200, bytes(200_001))) as address:
+        check_problem(post_url(api, address), 413, "image-too-large")
+    check_problem(post(api, bytes(200_001), "image/jpeg"), 413, "image-too-large")
+    from PIL import Image
+
+    many_pixels = encode(Image.new("1", (7000, 7000)))
+    assert len(many_pixels) < 200_000
+    check_problem(post(api, many_pixels, "image/png"), 413, "image-too-large")
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "image/gif", "multipart/form-data"])
+def test_415_unsupported_media_type(api: str, content_type: str) -> None:
+    problem = check_problem(post(api, "x", content_type), 415, "unsupported-media-type")
+    assert "application/json" in problem["detail"]
+
+
+def test_422_not_an_image(api: str, encode: Encode) -> None:
+    with web_server(answer(200, b"<html>")) as address:
+        check_problem(post_url(api, address), 422, "not-an-image")
+    check_problem(post(api, b"no image", "image/jpeg"), 422, "not-an-image")
+    damaged = encode("red", "JPEG")[:100]
+    check_problem(post(api, damaged, "image/jpeg"), 422, "not-an-image")
+
+
+def test_424_image_unreachable(api: str) -> None:
+    for url in ("https://no-such-host.invalid/x.jpg", f"http://{HOST}:{free_port()}/x.jpg"):
+        check_problem(post_url(api, url), 424, "image-unreachable")
+    with web_server(answer(404)) as address:
+        check_problem(post_url(api, address), 424, "image-unreachable")
+    with web_server(lambda request: time.sleep(1.5)) as address:
+        check_problem(post_url(api, address), 424, "image-unreachable")
+
+
+def test_cors_is_off_unless_it_is_set(api: str, runtime: str) -> None:
+    assert "Access-Control-Allow-Origin" not in requests.get(f"{api}/health", timeout=5).headers
+    origin = "https://dogs.example"
+    with api_server(runtime, CORS_ALLOW_ORIGIN=origin) as address:
+        for response in (
+            requests.get(f"{address}/health", timeout=5),
+            requests.get(f"{address}/predict", timeout=5),
+            requests.options(f"{address}/predict", timeout=5),
+        ):
+            assert response.headers["Access-Control-Allow-Origin"] == origin
+
+
+SECRET = "Traceback of the container at 127.0.0.1"
+
+
+def aws_error(status: int, code: str, original_status: int = 0) -> Callable[..., None]:
+    body = {"Message": SECRET, "OriginalStatusCode": original_status, "OriginalMessage": SECRET}
+    return answer(status, json.dumps(body).encode(), {"x-amzn-ErrorType": code})
+
+
+def hang_up(request: BaseHTTPRequestHandler) -> None:
+    request.connection.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("handle", "status", "kind"),
+    [
+        (aws_error(400, "ThrottlingException"), 429, "endpoint-busy"),
+        (aws_error(424, "ModelError", 503), 429, "endpoint-busy"),
+        (aws_error(424, "ModelError", 500), 502, "endpoint-failed"),
+        (aws_error(500, "InternalFailure"), 502, "endpoint-failed"),
+        (answer(200, b"<html>"), 502, "endpoint-failed"),
+        (hang_up, 502, "endpoint-failed"),
+        (aws_error(400, "ValidationError"), 503, "endpoint-unavailable"),
+        (aws_error(403, "AccessDeniedException"), 503, "endpoint-unavailable"),
+        (lambda request: time.sleep(1), 504, "endpoint-timeout"),
+    ],
+)
+def test_failures_of_the_endpoint(
+    encode: Encode, handle: Callable[..., None], status: int, kind: str
+) -> None:
+    limits = {"ENDPOINT_READ_TIMEOUT_S": "0.4", "ENDPOINT_ATTEMPTS": "1"}
+    with web_server(handle) as broken, api_server(broken, **limits) as api:
+        response = post(api, encode("red"), "image/png")
+        check_problem(response, status, kind)
+        assert ("Retry-After" in response.headers) == (status in (429, 503))
+        deep = requests.get(f"{api}/health?deep=true", timeout=TIMEOUT_S)
+        check_problem(deep, status, kind)
+        assert requests.get(f"{api}/health", timeout=TIMEOUT_S).status_code == 200
