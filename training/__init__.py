@@ -1,0 +1,1 @@
+"""Everything that makes the model: `python -m training COMMAND`. See docs/training.md."""
