@@ -26,7 +26,7 @@ clean: ## remove what make made
 .venv/ready: requirements.txt requirements-local.txt model_code/requirements.txt | check-python
 	@echo "Setting up .venv (some 400 MB, once) …"
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-local.txt
+	@.venv/bin/python -m pip install --disable-pip-version-check -r requirements-local.txt
 	@touch $@
 
 # Heavy: training and tests on top of that.
@@ -34,7 +34,7 @@ clean: ## remove what make made
 		requirements.txt model_code/requirements.txt | check-python
 	@echo "Setting up .venv-dev (torch and more: some gigabytes, once) …"
 	@$(PYTHON) -m venv .venv-dev
-	@.venv-dev/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@.venv-dev/bin/python -m pip install --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
 check-python:

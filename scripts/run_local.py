@@ -75,8 +75,10 @@ def _run(port: int, model: Path | None, sample_url: str) -> int:
     ):
         address = f"http://{HOST}:{port}"
         children = {"model server": server, "API": api}
-        if not _wait_until_ready(f"{address}/health?deep=true", children):
-            return 1
+        # The API would log a line for each time that it is asked in vain: the model comes first.
+        for url in (f"http://{HOST}:{model_port}/ping", f"{address}/health?deep=true"):
+            if not _wait_until_ready(url, children):
+                return 1
         print(_welcome(address, sample_url), flush=True)
         return _watch(children)
 
