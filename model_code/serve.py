@@ -45,7 +45,7 @@ class Predictor:
         self._pending = 0
 
     def warm_up(self) -> None:
-        """Make one real prediction on every thread, so that the first caller waits for nothing."""
+        """Make a real prediction for each thread, so that the first caller waits for nothing."""
         size = self.model.artifact.input.size_px
         picture = io.BytesIO()
         Image.new("RGB", (size, size)).save(picture, "JPEG")
@@ -82,8 +82,18 @@ def create_app(predictor: Predictor) -> Starlette:
 
     async def invocations(request: Request) -> Response:
         body = await _read(request)
-        answer = await predictor.answer(body, request.headers.get("content-type", ""))
-        return Response(answer, media_type=inference.JSON)
+        answer = asyncio.ensure_future(
+            predictor.answer(body, request.headers.get("content-type", ""))
+        )
+        gone = asyncio.ensure_future(request.receive())  # once the body is read: the disconnect
+        try:
+            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise ClientDisconnect
+            return Response(answer.result(), media_type=inference.JSON)
+        finally:
+            answer.cancel()  # what still waits for a core need not be computed for nobody
+            gone.cancel()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -1,5 +1,6 @@
 """The container's server, as a real process."""
 
+import asyncio
 import os
 import re
 import signal
@@ -9,12 +10,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
+from model_code import inference
 from model_code.images import MAX_PAYLOAD_BYTES
+from model_code.serve import Predictor, create_app
 from tests import tiny_model
 from tests.servers import HOST, ROOT, free_port, model_server, process, wait_for
 
@@ -77,6 +82,55 @@ def test_a_client_that_goes_away_harms_nobody(address: str, encode: Encode) -> N
             )
     response = requests.post(f"{address}/invocations", encode("red"), headers=PNG, timeout=5)
     assert response.status_code == 200
+
+
+def test_what_waits_for_a_client_that_went_away_is_not_computed(
+    tiny_model_dir: Path, encode: Encode
+) -> None:
+    """Spoken to as by an ASGI server: one core, busy; behind it one who leaves, one who stays."""
+    busy = threading.Event()
+    computed: list[str] = []
+
+    class OneCore(Predictor):
+        def _answer(self, body: bytes, content_type: str) -> bytes:
+            assert busy.wait(10)
+            computed.append(content_type)
+            return super()._answer(body, "image/png")
+
+    predictor = OneCore(inference.model_fn(tiny_model_dir))
+    predictor._threads = ThreadPoolExecutor(1)
+    app = create_app(predictor)
+
+    async def ask(name: str, leaves: bool) -> int:
+        scope = {"type": "http", "method": "POST", "path": "/invocations", "query_string": b""}
+        headers = [(b"content-type", name.encode())]
+        events = [{"type": "http.request", "body": encode("red")}]
+        statuses: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            if events:
+                return events.pop()
+            await asyncio.sleep(0.05 if leaves else 60)
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            statuses.append(message.get("status", 0))
+
+        await app({**scope, "headers": headers}, receive, send)
+        return statuses[0]
+
+    async def play() -> list[int]:
+        asking = [asyncio.ensure_future(ask("image/first", leaves=False))]
+        await asyncio.sleep(0.05)
+        asking += [asyncio.ensure_future(ask("image/leaves", leaves=True))]
+        asking += [asyncio.ensure_future(ask("image/stays", leaves=False))]
+        await asyncio.sleep(0.2)
+        busy.set()
+        return list(await asyncio.gather(*asking))
+
+    assert asyncio.run(play()) == [200, 499, 200]
+    assert computed == ["image/first", "image/stays"]
+    predictor.close()
 
 
 def test_sigterm_finishes_what_is_in_flight(tiny_model_dir: Path, encode: Encode) -> None:
