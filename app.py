@@ -45,6 +45,11 @@ def predict() -> dict[str, Any]:
     return service.predict(inputs.from_body(content_type, body(), query()))
 
 
+@app.route("/predict/batch", methods=["POST"], content_types=[inputs.JSON], cors=cors)
+def predict_batch() -> dict[str, Any]:
+    return service.predict_batch(inputs.from_batch(body(), query(), config.batch_max_urls))
+
+
 @app.route("/predict", methods=["GET"], content_types=ANY, cors=cors)
 def predict_url() -> dict[str, Any]:
     return service.predict(inputs.from_query(query()))

@@ -31,6 +31,14 @@ class ImageInput:
     top_k: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class BatchInput:
+    """Classify the pictures behind `urls`. Without `top_k` the API decides."""
+
+    urls: tuple[str, ...]
+    top_k: int | None
+
+
 def from_body(content_type: str, body: bytes, query: Query) -> UrlInput | ImageInput:
     """The input of `POST /predict`. Raises `UnsupportedMediaType` and `InvalidRequest`."""
     media_type = content_type.partition(";")[0].strip().lower()
@@ -42,14 +50,23 @@ def from_body(content_type: str, body: bytes, query: Query) -> UrlInput | ImageI
     if media_type != JSON:
         raise UnsupportedMediaType(WRONG_MEDIA_TYPE)
     _refuse_unknown(query, set())
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise InvalidRequest('The body must be a JSON object like {"url": "https://…"}.')
+    document = _json_object(body, '{"url": "https://…"}')
     _refuse_unknown(document, {"url", "top_k"})
     return UrlInput(_url(document.get("url")), _top_k(document.get("top_k")))
+
+
+def from_batch(body: bytes, query: Query, max_urls: int) -> BatchInput:
+    """The input of `POST /predict/batch`. A URL that is none is that picture's own problem.
+
+    Raises `InvalidRequest`.
+    """
+    _refuse_unknown(query, set())
+    document = _json_object(body, '{"urls": ["https://…"]}')
+    _refuse_unknown(document, {"urls", "top_k"})
+    urls = document.get("urls")
+    if not isinstance(urls, list) or not 1 <= len(urls) <= max_urls:
+        raise InvalidRequest(f"`urls` must be a list of 1 to {max_urls} addresses of pictures.")
+    return BatchInput(tuple(map(_url, urls)), _top_k(document.get("top_k")))
 
 
 def from_query(query: Query) -> UrlInput:
@@ -65,6 +82,16 @@ def deep(query: Query) -> bool:
     if text not in ("true", "false"):
         raise InvalidRequest("`deep` must be true or false.")
     return text == "true"
+
+
+def _json_object(body: bytes, example: str) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise InvalidRequest(f"The body must be a JSON object like {example}.")
+    return document
 
 
 def _url(value: Any) -> str:

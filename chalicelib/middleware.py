@@ -61,7 +61,8 @@ class Middleware:
             }
         )
         if isinstance(response.body, dict):
-            response.body.setdefault("request_id", request_id)
+            for document in (response.body, *response.body.get("results", ())):
+                document.setdefault("request_id", request_id)
         telemetry.log_request(
             request_id=request_id,
             route=request.path,

@@ -1,12 +1,14 @@
 """What the API does: one method per thing a client can ask for."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
-from chalicelib import breeds, images
+from chalicelib import batch, breeds, images
+from chalicelib.deadline import Deadline
 from chalicelib.endpoint import Endpoint
 from chalicelib.images import Fetcher
-from chalicelib.inputs import ImageInput, UrlInput
+from chalicelib.inputs import BatchInput, ImageInput, UrlInput
 from chalicelib.problems import ImageTooLarge, InvalidRequest
 from chalicelib.settings import Settings
 
@@ -17,7 +19,7 @@ class Service:
     """The API without HTTP. Every method raises the problems of the steps it takes."""
 
     def __init__(self, settings: Settings) -> None:
-        self._max_image_bytes = settings.max_image_bytes
+        self._settings = settings
         self._fetcher = Fetcher(settings)
         self.endpoint = Endpoint(settings)
 
@@ -25,14 +27,45 @@ class Service:
         """The answer of `/predict`, without the request's id."""
         start = time.perf_counter()
         payload = asked.payload if isinstance(asked, ImageInput) else self._fetcher.fetch(asked.url)
-        if len(payload) > self._max_image_bytes:
-            raise ImageTooLarge(f"The image has more than {self._max_image_bytes} bytes.")
+        return self._answer(payload, asked.top_k, start)
+
+    def predict_batch(self, asked: BatchInput) -> dict[str, Any]:
+        """The answer of `/predict/batch`: an answer or a problem for each picture."""
+        start = time.perf_counter()
+
+        def predict(url: str, deadline: Deadline) -> dict[str, Any]:
+            begun = time.perf_counter()
+            # A little past the batch's end, so that it is this end which the client hears of.
+            left_s = deadline.remaining_s() + 0.2
+            limits = replace(
+                self._settings, fetch_timeout_s=min(self._settings.fetch_timeout_s, left_s)
+            )
+            payload = Fetcher(limits).fetch(url)
+            deadline.remaining_s()  # past it, the endpoint is not asked for what nobody reads
+            return self._answer(payload, asked.top_k, begun)
+
+        results = batch.answer_each(
+            predict,
+            asked.urls,
+            concurrency=self._settings.batch_concurrency,
+            timeout_s=self._settings.batch_timeout_s,
+        )
+        return {
+            "results": results,
+            "timing_ms": {"total": _ms(time.perf_counter() - start)},
+        }
+
+    def _answer(self, payload: bytes, top_k: int | None, start: float) -> dict[str, Any]:
+        """The answer for one picture whose request began at `start`."""
+        max_bytes = self._settings.max_image_bytes
+        if len(payload) > max_bytes:
+            raise ImageTooLarge(f"The image has more than {max_bytes} bytes.")
         media_type = images.media_type(payload)
         fetched = time.perf_counter()
         scores = self.endpoint.classify(payload, media_type)
         inferred = time.perf_counter()
         known = len(scores.breeds.names)
-        top_k = asked.top_k or min(DEFAULT_TOP_K, known)
+        top_k = top_k or min(DEFAULT_TOP_K, known)
         if top_k > known:
             raise InvalidRequest(f"`top_k` must be a whole number from 1 to {known}.")
         return {

@@ -30,6 +30,11 @@ class Settings:
     """Fetch from this machine too, from any of its ports: for the local stage and for tests."""
     cors_allow_origin: str = ""
     """The origin whose pages may call the API: `*`, one origin, or empty for none."""
+    batch_max_urls: int = 20
+    batch_concurrency: int = 8
+    """How many pictures of a batch are under way at once. botocore keeps 10 connections."""
+    batch_timeout_s: float = 20.0
+    """For a whole batch. What is under way then may go on for one picture's time, unread."""
 
 
 def load(environment: Mapping[str, str]) -> Settings:
@@ -93,4 +98,7 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "fetch_ports": _ports,
     "fetch_allow_loopback": _flag,
     "cors_allow_origin": str,
+    "batch_max_urls": _between(1, 20),
+    "batch_concurrency": _between(1, 10),
+    "batch_timeout_s": _seconds,
 }
