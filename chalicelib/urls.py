@@ -1,5 +1,6 @@
 """A URL that a stranger sent, taken apart and found well formed."""
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
@@ -40,8 +41,8 @@ class Target:
         if "@" in parts.netloc:
             raise UrlNotAllowed("A URL with a user name or a password is not fetched.")
         try:
-            host = host if ":" in host else host.encode("idna").decode("ascii")
-        except UnicodeError:
+            host = _ipv6(host) if ":" in host else host.encode("idna").decode("ascii")
+        except ValueError:  # UnicodeError is one
             raise InvalidRequest("The URL's host is not a valid name.") from None
         path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
         query = f"?{quote(parts.query, safe='/%:@!$&()*+,;=~-._?')}" if parts.query else ""
@@ -59,3 +60,13 @@ class Target:
             return self.parse(urljoin(self.url, location))
         except ValueError:  # urljoin's own; `parse` raises no other
             raise InvalidRequest("The URL is not well formed.") from None
+
+
+def _ipv6(host: str) -> str:
+    """`host` if it is an IPv6 address without a zone, which only means something to one machine.
+
+    Raises `ValueError`.
+    """
+    if "%" in host:
+        raise ValueError("an address with a zone")
+    return str(ipaddress.IPv6Address(host))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -65,13 +66,15 @@ def answer(
 
 
 @contextmanager
-def process(command: Sequence[str], **environment: str) -> Iterator[subprocess.Popen[str]]:
+def process(
+    command: Sequence[str], stdout: Any = subprocess.PIPE, **environment: str
+) -> Iterator[subprocess.Popen[str]]:
     """A child in a process group of its own, which is gone when the block is left."""
     child = subprocess.Popen(
         command,
         cwd=ROOT,
         env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
@@ -86,8 +89,8 @@ def process(command: Sequence[str], **environment: str) -> Iterator[subprocess.P
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
-        assert child.stdout is not None
-        child.stdout.close()
+        if child.stdout is not None:
+            child.stdout.close()
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Programs that measure; each compares in one run. Nothing here runs in `make test`."""
