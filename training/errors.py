@@ -6,6 +6,9 @@ TrainingError
 │   └── DownloadError   an archive cannot be fetched, or is not what was promised
 ├── WeightsUnavailable  a backbone's ImageNet weights cannot be had: names the offline choices
 ├── CheckpointError     a checkpoint cannot be read, or belongs to another run
+├── CloudError          AWS refuses, or what a command needs there is missing: says what to do
+│   ├── JobFailed       a training, tuning or transform job ended without its result
+│   └── FindingsError   `audit` found something to mend
 └── Interrupted         SIGTERM or SIGINT came; a checkpoint was written
 """
 
@@ -33,6 +36,18 @@ class WeightsUnavailable(TrainingError):
 
 
 class CheckpointError(TrainingError):
+    pass
+
+
+class CloudError(TrainingError):
+    pass
+
+
+class JobFailed(CloudError):
+    pass
+
+
+class FindingsError(CloudError):
     pass
 
 

@@ -1,0 +1,102 @@
+"""An AWS account in moto, mended where moto is wrong, and the commands run against it."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from tests.training.cloud import mended_moto
+from training import __main__ as training
+from training import settings
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+BUCKET = f"whatbreed-{ACCOUNT}-{REGION}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Outcome]
+Change = Callable[..., None]
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of somebody who is logged in, and of nobody real."""
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def aws(credentials: None) -> Iterator[None]:
+    """An empty account."""
+    with mended_moto.mended(), mock_aws():
+        yield
+
+
+@pytest.fixture
+def roles(aws: None) -> None:
+    """The two roles of settings.toml."""
+    iam = boto3.client("iam")
+    trust = {"Version": "2012-10-17", "Statement": []}
+    for name in ("whatbreed-training", "whatbreed-serving"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+
+
+@pytest.fixture
+def bucket(aws: None) -> str:
+    """The bucket that settings.toml implies."""
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    return BUCKET
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run `python -m training …` in this process."""
+
+    def command(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        code = training.main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return Outcome(code, out, err)
+
+    return command
+
+
+@pytest.fixture
+def change_settings(monkeypatch: pytest.MonkeyPatch) -> Change:
+    """Change keys of a table of settings.toml: `change_settings("cloud.serving", image="x")`."""
+    document = copy.deepcopy(settings._document())
+    monkeypatch.setattr(settings, "_document", lambda: document)
+
+    def change_settings(table: str, **values: Any) -> None:
+        found = document
+        for name in table.split("."):
+            found = found[name]
+        assert set(values) <= set(found)
+        found.update(values)
+
+    return change_settings

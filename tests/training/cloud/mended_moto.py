@@ -1,0 +1,256 @@
+"""moto 5.2.5, mended where its SageMaker answers differently from AWS, or not at all.
+
+Each mend names the difference. `mended()` undoes them all at its end.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.sagemaker import models
+from moto.sagemaker.exceptions import AWSValidationException, ValidationError
+from moto.sagemaker.responses import SageMakerResponse
+
+Response = SageMakerResponse
+
+# Newer types that moto's list lacks.
+INSTANCE_TYPES = frozenset({"ml.c6i.large", "ml.c6i.xlarge", "ml.c7g.large", "ml.g5.xlarge"})
+# What moto forgets of a training job.
+FORGOTTEN = ("Environment", "RetryStrategy", "ProfilerConfig")
+
+
+class State:
+    """What a test may set: how the next deployment or job goes, and what a job leaves."""
+
+    def __init__(self) -> None:
+        self.endpoint_failure = ""
+        """Reason for which creating or updating an endpoint fails, until it is emptied."""
+        self.on_transform: Callable[[dict[str, Any]], None] = lambda job: None
+        """Called with the request of a transform job: it may write the output."""
+        self.tuning_children: dict[str, list[dict[str, Any]]] = {}
+
+
+STATE = State()
+
+
+@contextmanager
+def mended() -> Iterator[State]:
+    """Mend moto for the length of a `with` block."""
+    STATE.__init__()  # type: ignore[misc]
+    mends: dict[str, Any] = {
+        "create_training_job": create_training_job,
+        "describe_training_job": describe_training_job,
+        "stop_training_job": stop_training_job,
+        "update_training_job": update_training_job,
+        "create_model": create_model,
+        "describe_model": describe_model,
+        "create_endpoint": create_endpoint,
+        "describe_endpoint": describe_endpoint,
+        "update_endpoint": update_endpoint,
+        "create_endpoint_config": create_endpoint_config,
+        "describe_endpoint_config": describe_endpoint_config,
+        "create_transform_job": create_transform_job,
+        "stop_transform_job": stop_transform_job,
+        "stop_hyper_parameter_tuning_job": stop_tuning_job,
+        "list_training_jobs_for_hyper_parameter_tuning_job": list_tuning_children,
+    }
+    patches = [patch.object(Response, name, mend, create=True) for name, mend in mends.items()]
+    patches.append(
+        patch.object(models.FakeEndpointConfig, "validate_instance_type", validate_instance_type)
+    )
+    for one in patches:
+        one.start()
+    try:
+        yield STATE
+    finally:
+        for one in reversed(patches):
+            one.stop()
+
+
+_original = {
+    name: getattr(Response, name)
+    for name in (
+        "create_training_job", "create_model", "create_endpoint", "create_endpoint_config",
+        "create_transform_job",
+    )
+}  # fmt: skip
+_validate_instance_type = models.FakeEndpointConfig.validate_instance_type
+
+
+def create_training_job(self: Any) -> Any:
+    """moto replaces metric definitions, forgets some members and accepts a name twice."""
+    name = self._get_param("TrainingJobName")
+    if name in self.sagemaker_backend.training_jobs:
+        raise AWSValidationException(f"Training job names must be unique: {name}")
+    metrics = (self._get_param("AlgorithmSpecification") or {}).get("MetricDefinitions")
+    answer = _original["create_training_job"](self)
+    job = self.sagemaker_backend.training_jobs[name]
+    job.algorithm_specification.pop("MetricDefinitions", None)
+    if metrics:
+        job.algorithm_specification["MetricDefinitions"] = metrics
+    job.remembered = {
+        key: value for key in FORGOTTEN if (value := self._get_param(key)) is not None
+    }
+    return answer
+
+
+def describe_training_job(self: Any) -> Any:
+    name = self._get_param("TrainingJobName")
+    job = dict(self.sagemaker_backend.describe_training_job(name))
+    job.update(getattr(self.sagemaker_backend.training_jobs[name], "remembered", {}))
+    return ActionResult(job)
+
+
+def stop_training_job(self: Any) -> Any:
+    name = self._get_param("TrainingJobName")
+    self.sagemaker_backend.describe_training_job(name)
+    self.sagemaker_backend.training_jobs[name].training_job_status = "Stopped"
+    return EmptyResult()
+
+
+def update_training_job(self: Any) -> Any:
+    job = self.sagemaker_backend.training_jobs[self._get_param("TrainingJobName")]
+    job.resource_config = {**job.resource_config, **(self._get_param("ResourceConfig") or {})}
+    if job.resource_config.get("KeepAlivePeriodInSeconds") == 0:
+        job.remembered["WarmPoolStatus"] = {"Status": "Terminated"}
+    return ActionResult({"TrainingJobArn": job.arn})
+
+
+def create_model(self: Any) -> Any:
+    """moto forgets network isolation and replaces a model of the same name."""
+    name = self._get_param("ModelName")
+    if name in self.sagemaker_backend._models:
+        raise AWSValidationException(f"Cannot create already existing model {name}")
+    answer = _original["create_model"](self)
+    self.sagemaker_backend._models[name].isolated = bool(self._get_param("EnableNetworkIsolation"))
+    return answer
+
+
+def describe_model(self: Any) -> Any:
+    name = self._get_param("ModelName")
+    found = dict(self.sagemaker_backend.describe_model(name).response_object)
+    found["EnableNetworkIsolation"] = getattr(
+        self.sagemaker_backend._models[name], "isolated", False
+    )
+    if not found.get("VpcConfig"):
+        found.pop("VpcConfig", None)
+    return ActionResult(found)
+
+
+def create_endpoint_config(self: Any) -> Any:
+    name = self._get_param("EndpointConfigName")
+    if name in self.sagemaker_backend.endpoint_configs:
+        raise AWSValidationException(f"Cannot create already existing endpoint config {name}")
+    return _original["create_endpoint_config"](self)
+
+
+def describe_endpoint_config(self: Any) -> Any:
+    """moto answers with an empty DataCaptureConfig where there is none."""
+    name = self._get_param("EndpointConfigName")
+    found = dict(self.sagemaker_backend.describe_endpoint_config(name))
+    if not found.get("DataCaptureConfig"):
+        found.pop("DataCaptureConfig", None)
+    return ActionResult(found)
+
+
+def create_endpoint(self: Any) -> Any:
+    """moto replaces an endpoint of the same name and never fails."""
+    name = self._get_param("EndpointName")
+    if name in self.sagemaker_backend.endpoints:
+        raise AWSValidationException("Cannot create already existing endpoint")
+    answer = _original["create_endpoint"](self)
+    endpoint = self.sagemaker_backend.endpoints[name]
+    endpoint.failure_reason = STATE.endpoint_failure
+    if STATE.endpoint_failure:
+        endpoint.endpoint_status = "Failed"
+    return answer
+
+
+def describe_endpoint(self: Any) -> Any:
+    name = self._get_param("EndpointName")
+    found = dict(self.sagemaker_backend.describe_endpoint(name))
+    endpoint = self.sagemaker_backend.endpoints[name]
+    if getattr(endpoint, "failure_reason", ""):
+        found["FailureReason"] = endpoint.failure_reason
+    if deployment := getattr(endpoint, "deployment", None):
+        found["LastDeploymentConfig"] = deployment
+    if not found.get("DataCaptureConfig"):
+        found.pop("DataCaptureConfig", None)
+    return ActionResult(found)
+
+
+def update_endpoint(self: Any) -> Any:
+    """moto has no UpdateEndpoint. A failing one leaves the old configuration in service."""
+    backend = self.sagemaker_backend
+    name, config = self._get_param("EndpointName"), self._get_param("EndpointConfigName")
+    backend.describe_endpoint(name)
+    wanted = backend.describe_endpoint_config(config)
+    endpoint = backend.endpoints[name]
+    alarms = (self._get_param("DeploymentConfig") or {}).get("AutoRollbackConfiguration", {})
+    _require_alarms(self, [alarm["AlarmName"] for alarm in alarms.get("Alarms", [])])
+    endpoint.deployment = self._get_param("DeploymentConfig")
+    endpoint.retained = bool(self._get_param("RetainAllVariantProperties"))
+    if STATE.endpoint_failure:
+        endpoint.failure_reason = STATE.endpoint_failure
+        return ActionResult({"EndpointArn": endpoint.arn})
+    counts = {
+        variant["VariantName"]: variant.get("CurrentInstanceCount")
+        for variant in endpoint.production_variants
+    }
+    endpoint.failure_reason = ""
+    endpoint.endpoint_config_name = config
+    endpoint.production_variants = endpoint._process_production_variants(
+        wanted["ProductionVariants"]
+    )
+    if endpoint.retained:
+        for variant in endpoint.production_variants:
+            if counts.get(variant["VariantName"]):
+                variant["CurrentInstanceCount"] = counts[variant["VariantName"]]
+                variant["DesiredInstanceCount"] = counts[variant["VariantName"]]
+    return ActionResult({"EndpointArn": endpoint.arn})
+
+
+def _require_alarms(self: Any, names: list[str]) -> None:
+    from moto.cloudwatch.models import cloudwatch_backends
+
+    known = cloudwatch_backends[self.current_account][self.region].alarms
+    for name in names:
+        if name not in known:
+            raise ValidationError(message=f"Could not find alarm {name}")
+
+
+def validate_instance_type(self: Any, instance_type: str) -> None:
+    if instance_type not in INSTANCE_TYPES:
+        _validate_instance_type(self, instance_type)
+
+
+def create_transform_job(self: Any) -> Any:
+    """moto's jobs leave no output."""
+    answer = _original["create_transform_job"](self)
+    STATE.on_transform(
+        {
+            key: self._get_param(key)
+            for key in ("TransformJobName", "ModelName", "TransformInput", "TransformOutput")
+        }
+    )
+    return answer
+
+
+def stop_transform_job(self: Any) -> Any:
+    name = self._get_param("TransformJobName")
+    self.sagemaker_backend.transform_jobs[name].transform_job_status = "Stopped"
+    return EmptyResult()
+
+
+def stop_tuning_job(self: Any) -> Any:
+    name = self._get_param("HyperParameterTuningJobName")
+    job = self.sagemaker_backend.hyper_parameter_tuning_jobs[name]
+    job.hyper_parameter_tuning_job_status = "Stopped"
+    return EmptyResult()
+
+
+def list_tuning_children(self: Any) -> Any:
+    name = self._get_param("HyperParameterTuningJobName")
+    return ActionResult({"TrainingJobSummaries": STATE.tuning_children.get(name, [])})

@@ -1,0 +1,55 @@
+"""A stage of `.chalice/config.json`: the endpoint's name is written there and read here."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.errors import SettingsError
+
+CONFIG = Path(__file__).resolve().parents[2] / ".chalice" / "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the API: its endpoint, its Lambda function, and how many run at once."""
+
+    name: str
+    endpoint: str
+    function: str
+    reserved_concurrency: int | None
+
+
+def read(name: str) -> Stage:
+    """The stage `name`. Raises `SettingsError` where it, or its endpoint's name, is missing."""
+    document = _document()
+    stages = document.get("stages", {})
+    if name not in stages:
+        raise SettingsError(f"{CONFIG.name} has no stage {name!r}; there are {', '.join(stages)}")
+    # A stage's own value goes before one that stands for all stages (Chalice's configfile docs).
+    variables = {
+        **document.get("environment_variables", {}),
+        **stages[name].get("environment_variables", {}),
+    }
+    if not variables.get("ENDPOINT_NAME"):
+        raise SettingsError(f"{CONFIG.name}: stage {name} lacks ENDPOINT_NAME")
+    reserved = stages[name].get("reserved_concurrency", document.get("reserved_concurrency"))
+    return Stage(
+        name=name,
+        endpoint=variables["ENDPOINT_NAME"],
+        function=f"{document['app_name']}-{name}",
+        reserved_concurrency=reserved,
+    )
+
+
+def names() -> list[str]:
+    """Every stage but the local one, which has no endpoint in AWS."""
+    return [name for name in _document().get("stages", {}) if name != "local"]
+
+
+def _document() -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(CONFIG.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{CONFIG}: {error}") from None
+    return document
