@@ -111,7 +111,8 @@ class Endpoint:
         ) as error:
             raise EndpointTimeout("The model did not answer in time.", cause=repr(error)) from None
         except (
-            botocore.exceptions.EndpointConnectionError,
+            botocore.exceptions.ConnectionError,
+            botocore.exceptions.ConnectionClosedError,
             botocore.exceptions.NoCredentialsError,
             botocore.exceptions.NoRegionError,
             botocore.exceptions.CredentialRetrievalError,

@@ -128,4 +128,5 @@ def _refuse_unknown(given: Mapping[str, Any], known: set[str]) -> None:
     unknown = sorted(set(given) - known)
     if unknown:
         allowed = " and ".join(f"`{name}`" for name in sorted(known)) or "no parameter"
-        raise InvalidRequest(f"`{unknown[0][:40]}` is not known here; {allowed} would be.")
+        name = ascii(unknown[0])[1:-1][:40]  # it is a stranger's: nothing in it may act up
+        raise InvalidRequest(f"`{name}` is not known here; {allowed} would be.")

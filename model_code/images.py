@@ -23,6 +23,8 @@ MAX_PIXELS = 40_000_000
 
 # Pillow only warns of pictures between its own limit and twice that (docs: Image.open).
 warnings.simplefilter("error", Image.DecompressionBombWarning)
+# What else it has to remark on a stranger's file ("Corrupt EXIF data") is not for our log.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\..*")
 
 _ORIENTATION_TAG = 0x0112
 # What makes a picture upright for each EXIF orientation but 1 (Exif 2.32, section 4.6.4 A).

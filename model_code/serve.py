@@ -165,7 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("mode", nargs="?", choices=["serve"], help="what SageMaker passes")
     parser.add_argument("--model", type=Path, default=default_model_dir(), help="its folder")
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
+    # SageMaker's router comes from outside the container, so it listens on every address there.
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")  # noqa: S104
     parser.add_argument(
         "--port", type=int, default=int(os.environ.get("SAGEMAKER_BIND_TO_PORT", PORT))
     )

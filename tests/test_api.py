@@ -242,7 +242,7 @@ def hang_up(request: BaseHTTPRequestHandler) -> None:
         (aws_error(424, "ModelError", 500), 502, "endpoint-failed"),
         (aws_error(500, "InternalFailure"), 502, "endpoint-failed"),
         (answer(200, b"<html>"), 502, "endpoint-failed"),
-        (hang_up, 502, "endpoint-failed"),
+        (hang_up, 503, "endpoint-unavailable"),
         (aws_error(400, "ValidationError"), 503, "endpoint-unavailable"),
         (aws_error(403, "AccessDeniedException"), 503, "endpoint-unavailable"),
         (lambda request: time.sleep(1), 504, "endpoint-timeout"),

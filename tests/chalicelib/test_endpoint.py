@@ -175,7 +175,7 @@ def test_an_endpoint_that_stops_in_the_middle(ask: Any) -> None:
 
 
 def test_an_endpoint_that_hangs_up(ask: Any) -> None:
-    with pytest.raises(EndpointFailed):
+    with pytest.raises(EndpointUnavailable):
         ask(lambda request: request.connection.shutdown(socket.SHUT_RDWR))
 
 
