@@ -3,9 +3,9 @@
 import os
 from typing import Any
 
-from chalice.app import Chalice, CORSConfig, Request
+from chalice.app import Chalice, CORSConfig, Request, Response
 
-from chalicelib import inputs, settings
+from chalicelib import inputs, pages, settings
 from chalicelib.middleware import Middleware
 from chalicelib.service import Service
 
@@ -63,3 +63,18 @@ def breeds() -> dict[str, Any]:
 @app.route("/health", methods=["GET"], content_types=ANY, cors=cors)
 def health() -> dict[str, Any]:
     return service.health(inputs.deep(query()))
+
+
+@app.route("/", methods=["GET"], content_types=ANY, cors=cors)
+def page() -> Response:
+    return pages.page()
+
+
+@app.route("/docs", methods=["GET"], content_types=ANY, cors=cors)
+def docs() -> Response:
+    return pages.docs()
+
+
+@app.route("/openapi.json", methods=["GET"], content_types=ANY, cors=cors)
+def openapi() -> Response:
+    return pages.openapi()

@@ -39,9 +39,11 @@ class Middleware:
         start = time.perf_counter()
         request_id = _request_id(request)
         problem: Problem | None = None
+        allow = None
         try:
             response = get_response(request)
             if response.status_code >= 400:
+                allow = response.headers.get("Allow")
                 kind, detail = _OF_CHALICE.get(
                     response.status_code, (InternalError, InternalError.title + ".")
                 )
@@ -52,14 +54,14 @@ class Middleware:
         except Exception:
             problem = InternalError(InternalError.title + ".", cause=traceback.format_exc())
             response = _response(problem, request_id)
-        response.headers.update(self._cors)
-        response.headers.update(
-            {
-                "Cache-Control": "no-store",
-                "X-Content-Type-Options": "nosniff",
-                "X-Request-Id": request_id,
-            }
-        )
+        response.headers = {
+            "Cache-Control": "no-store",
+            **response.headers,
+            **({"Allow": allow} if allow else {}),
+            **self._cors,
+            "X-Content-Type-Options": "nosniff",
+            "X-Request-Id": request_id,
+        }
         if isinstance(response.body, dict):
             for document in (response.body, *response.body.get("results", ())):
                 document.setdefault("request_id", request_id)
