@@ -107,9 +107,8 @@ def run(requests: int, clients: int) -> bool:
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         model = tiny_model.write(Path(folder))
-        log = (Path(folder) / "log").open("w")
         command = [sys.executable, "-m", "scripts.run_local", "--port", str(port)]
-        with log, process([*command, "--model", str(model)], stdout=log) as parent:
+        with process([*command, "--model", str(model)]) as parent:
             wait_for(f"http://{HOST}:{port}/health?deep=true", parent)
             watched = children(parent.pid)
             memory: dict[str, list[int]] = {name: [] for name in watched}

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -12,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -65,32 +65,44 @@ def answer(
     return handle
 
 
+class Process(subprocess.Popen[str]):
+    """A child whose output goes to a file: a pipe that nobody reads stops who writes to it."""
+
+    def __init__(
+        self, command: Sequence[str], output: Path, environment: Mapping[str, str]
+    ) -> None:
+        self._output = output
+        with output.open("w") as stream:
+            super().__init__(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+
+    def said(self) -> str:
+        """All that it has written so far."""
+        return self._output.read_text()
+
+
 @contextmanager
-def process(
-    command: Sequence[str], stdout: Any = subprocess.PIPE, **environment: str
-) -> Iterator[subprocess.Popen[str]]:
+def process(command: Sequence[str], **environment: str) -> Iterator[Process]:
     """A child in a process group of its own, which is gone when the block is left."""
-    child = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=stdout,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield child
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGTERM)
-            try:
-                child.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-        if child.stdout is not None:
-            child.stdout.close()
+    with tempfile.TemporaryDirectory() as folder:
+        child = Process(command, Path(folder) / "output", environment)
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGTERM)
+                try:
+                    child.wait(30)
+                except subprocess.TimeoutExpired:
+                    os.killpg(child.pid, signal.SIGKILL)
+                    child.wait()
 
 
 @contextmanager
@@ -133,7 +145,7 @@ def whole_product(**environment: str) -> Iterator[str]:
         yield address
 
 
-def wait_for(url: str, child: subprocess.Popen[str], timeout_s: float = 60) -> None:
+def wait_for(url: str, child: Process, timeout_s: float = 60) -> None:
     """Return once `url` answers 200; fail with the child's words if it ends or never does."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end and child.poll() is None:
@@ -142,8 +154,7 @@ def wait_for(url: str, child: subprocess.Popen[str], timeout_s: float = 60) -> N
                 return
         except OSError:
             time.sleep(0.05)
-    child.kill()
-    raise AssertionError(f"{url} never answered: {child.communicate()[0]}")
+    raise AssertionError(f"{url} never answered: {child.said()}")
 
 
 def free_port() -> int:

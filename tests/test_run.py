@@ -37,12 +37,11 @@ def test_it_answers_and_ctrl_c_leaves_nothing(tiny_model_dir: Path) -> None:
     port = free_port()
     with process(["make", "run"], PORT=str(port), MODEL=str(tiny_model_dir)) as child:
         wait_for(f"http://{HOST}:{port}/health?deep=true", child)
-        assert child.stdout is not None
-        said = ""
-        while "curl" not in said:
-            said = child.stdout.readline()
-            assert said, "make run ended before it printed a curl line"
-        answer = subprocess.run(said, shell=True, check=True, capture_output=True, text=True)
+        while "curl" not in child.said():
+            assert child.poll() is None
+            time.sleep(0.05)
+        curl = next(line for line in child.said().splitlines() if "curl" in line)
+        answer = subprocess.run(curl, shell=True, check=True, capture_output=True, text=True)
         assert '"predictions"' in answer.stdout
         os.killpg(child.pid, signal.SIGINT)  # what a terminal does on Ctrl-C
         child.wait(30)
