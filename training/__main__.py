@@ -18,6 +18,7 @@ COMMANDS = {
     "export": ("training.export", "turn a trained model into the artifact that is served"),
     "tune": ("training.tune", "search for better hyperparameters"),
     "report": ("training.report", "one HTML page about a run"),
+    "fit": ("training.cloud.fit", "train in SageMaker, on any number of instances"),
     "upload": ("training.cloud.upload", "copy the photos to S3; create the bucket"),
 }
 

@@ -1,0 +1,172 @@
+"""`sagemaker`'s ModelTrainer from our settings. Importing `sagemaker` takes seconds: only here."""
+
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from training.cloud import source
+from training.cloud.account import Account
+from training.cloud.settings import Training
+from training.cloud.storage import split_uri
+from training.errors import CloudError, SettingsError
+
+CHANNEL = "training"
+JOBS = "jobs"
+"""What a job brings and leaves lies at `prefix/jobs/NAME/input` and `…/output` in the bucket."""
+CHECKPOINTS = "checkpoints"
+
+
+def job_base_name(account: Account, run: str) -> str:
+    """The start of the names of a run's jobs. Raises `SettingsError` for what cannot be a name."""
+    name = f"{account.cloud.prefix}-{run}"
+    if not re.fullmatch(r"[a-zA-Z0-9](-?[a-zA-Z0-9]){0,41}", name):  # SageMaker's 63 less its stamp
+        raise SettingsError(
+            f"--run {run!r}: {name!r} must be letters, digits and single hyphens, at most 42"
+        )
+    return name
+
+
+def image(account: Account, options: Training) -> str:
+    """The container image: that of the settings, or AWS's for this region and instance type."""
+    if options.image:
+        return options.image
+    from sagemaker.core import image_uris  # type: ignore[import-untyped]
+
+    try:
+        return str(
+            image_uris.retrieve(
+                framework="pytorch-amzn2023",
+                version=options.pytorch,
+                image_scope="training",
+                instance_type=options.instance_type,
+                region=account.region,
+            )
+        )
+    except ValueError as error:
+        raise SettingsError(f"no training image: {str(error).splitlines()[0]}") from None
+
+
+def model_trainer(
+    account: Account,
+    options: Training,
+    run: str,
+    hyperparameters: dict[str, Any],
+    code: Path,
+) -> Any:
+    """A ModelTrainer for `run` that uploads `code` (see `source.pack`) when it starts.
+
+    The checkpoints of a run outlive its jobs: another job of the same run goes on from them.
+    """
+    from sagemaker.core.training.configs import (  # type: ignore[import-untyped]
+        CheckpointConfig,
+        Compute,
+        MetricDefinition,
+        Networking,
+        OutputDataConfig,
+        SourceCode,
+        StoppingCondition,
+        Tag,
+    )
+    from sagemaker.train import ModelTrainer  # type: ignore[import-untyped]
+    from sagemaker.train.distributed import Torchrun  # type: ignore[import-untyped]
+
+    cloud = account.cloud
+    vpc = cloud.vpc_config() or {}
+    trainer = ModelTrainer(
+        sagemaker_session=sagemaker_session(account),
+        role=account.role_arn(cloud.training_role),
+        base_job_name=job_base_name(account, run),
+        input_s3_key_prefix=f"{cloud.prefix}/{JOBS}",
+        training_image=image(account, options),
+        source_code=SourceCode(
+            source_dir=str(code),
+            entry_script=source.ENTRY_SCRIPT,
+            # Without a network pip cannot install: the image must hold everything.
+            requirements=None if options.network_isolation else source.REQUIREMENTS,
+        ),
+        distributed=Torchrun(process_count_per_node=options.processes),
+        compute=Compute(
+            instance_type=options.instance_type,
+            instance_count=options.instance_count,
+            volume_size_in_gb=options.volume_gb,
+            enable_managed_spot_training=options.spot,
+            **(
+                {"keep_alive_period_in_seconds": options.warm_pool_s} if options.warm_pool_s else {}
+            ),
+            **({"volume_kms_key_id": cloud.kms_key} if cloud.kms_key else {}),
+        ),
+        networking=Networking(
+            subnets=vpc.get("Subnets"),
+            security_group_ids=vpc.get("SecurityGroupIds"),
+            enable_network_isolation=options.network_isolation,
+            enable_inter_container_traffic_encryption=options.encrypt_traffic
+            and options.instance_count > 1,
+        ),
+        stopping_condition=StoppingCondition(
+            max_runtime_in_seconds=options.max_runtime_s,
+            **({"max_wait_time_in_seconds": options.max_wait_s} if options.spot else {}),
+        ),
+        checkpoint_config=CheckpointConfig(s3_uri=account.uri(CHECKPOINTS, run)),
+        output_data_config=OutputDataConfig(
+            s3_output_path=account.uri(JOBS), kms_key_id=cloud.kms_key or None
+        ),
+        hyperparameters=hyperparameters,
+        tags=[Tag(key=key, value=value) for key, value in cloud.tags.items()],
+    )
+    return trainer.with_metric_definitions(
+        [MetricDefinition(name=name, regex=regex) for name, regex in options.metrics.items()]
+    )
+
+
+def sagemaker_session(account: Account) -> Any:
+    """The SDK's session on our bucket, without its telemetry and its look at IAM."""
+    os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"  # it wants iam:SimulatePrincipalPolicy
+    for name in ("sagemaker", "sagemaker.core", "sagemaker.train", "sagemaker.config"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from sagemaker.core.helper.session_helper import Session  # type: ignore[import-untyped]
+
+    session = Session(boto_session=account.session, default_bucket=account.bucket)
+    session.sagemaker_config = {
+        "SchemaVersion": "1.0",
+        "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
+    }
+    return session
+
+
+def data_channel(account: Account, options: Training, data: str) -> Any:
+    """The channel with the photos: the S3 prefix `data`, copied or streamed, whole or in parts."""
+    from sagemaker.core.shapes import (  # type: ignore[import-untyped]
+        Channel,
+        DataSource,
+        S3DataSource,
+    )
+
+    return Channel(
+        channel_name=CHANNEL,
+        input_mode=options.input_mode,
+        data_source=DataSource(
+            s3_data_source=S3DataSource(
+                s3_data_type="S3Prefix",
+                s3_uri=data,
+                s3_data_distribution_type=options.distribution,
+            )
+        ),
+    )
+
+
+def check_photos(account: Account, options: Training, data: str) -> None:
+    """Raise `CloudError` where no photos lie at `data`, or none that can be sharded."""
+    bucket, prefix = split_uri(data)
+    s3 = account.client("s3")
+    answer = s3.list_objects_v2(Bucket=bucket, Prefix=prefix.rstrip("/") + "/", MaxKeys=1000)
+    keys = [item["Key"] for item in answer.get("Contents", [])]
+    if not keys:
+        raise CloudError(f"{data} holds no photos: run `python -m training upload --data FOLDER`")
+    index = f"{prefix.rstrip('/')}/index.csv"
+    if options.distribution == "ShardedByS3Key" and index in keys:
+        raise CloudError(
+            f"{data} has an index.csv, which would reach one instance only: to shard, upload "
+            "folders train/BREED/ without an index, or use --distribution FullyReplicated"
+        )

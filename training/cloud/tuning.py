@@ -1,0 +1,192 @@
+"""SageMaker's hyperparameter tuning over the same search space as the local `tune`.
+
+example:
+  python -m training tune --cloud --max-jobs 20 --parallel-jobs 4
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from training import settings as configuration
+from training.cloud import account as accounts
+from training.cloud import settings, source, storage, trainer
+from training.cloud.account import Account, is_missing, told_in_one_line
+from training.cloud.settings import Training, Tuning
+from training.cloud.upload import DATA
+from training.errors import CloudError, JobFailed, SettingsError
+
+POLL_S = 30.0
+_ENDED = frozenset({"Completed", "Failed", "Stopped"})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", help="S3 prefix of the photos (default: where upload puts them)")
+    parser.add_argument("--run", default="tune", help="start of the job's name (default tune)")
+    parser.add_argument("--detach", action="store_true", help="do not wait for the end")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be started")
+    parser.add_argument("--json", action="store_true", help="print the best job as JSON")
+    accounts.add_options(parser)
+    settings.add_options(parser, Tuning)
+    settings.add_options(parser, Training)
+
+
+@told_in_one_line
+def run(arguments: argparse.Namespace) -> None:
+    account = accounts.open_account(arguments)
+    options = settings.read(Training, vars(arguments))
+    budget = settings.read(Tuning, vars(arguments))
+    if budget.objective not in options.metrics:
+        raise SettingsError(f"objective {budget.objective!r} is none of [cloud.training.metrics]")
+    space = configuration.table("tune")["space"]
+    data = arguments.data or account.uri(DATA)
+    if not storage.exists(account):
+        raise CloudError(f"bucket {account.bucket} does not exist: upload --create-bucket makes it")
+    trainer.check_photos(account, options, data)
+    if arguments.dry_run:
+        what = {"space": space, "jobs": budget.max_jobs, "at_a_time": budget.parallel_jobs}
+        print(json.dumps({**what, "strategy": budget.strategy, "data": data}, indent=2))
+        return
+    name = start(account, options, budget, arguments.run, space, data)
+    print(f"started tuning job {name}: {budget.max_jobs} jobs, {budget.parallel_jobs} at a time")
+    if arguments.detach:
+        print(f"take its best values with `python -m training fit --from-tuning {name}`")
+        return
+    follow(account, name)
+    best = best_values(account, name)
+    if arguments.json:
+        print(json.dumps({"tuning_job": name, "values": best}, indent=2))
+        return
+    for key, value in best.items():
+        print(f"{key:>20}  {value}")
+    print(f"train with them: `python -m training fit --from-tuning {name}`")
+
+
+def start(
+    account: Account,
+    options: Training,
+    budget: Tuning,
+    run: str,
+    space: Mapping[str, Any],
+    data: str,
+) -> str:
+    """Start the tuning job and return its name.
+
+    `HyperparameterTuner` starts each job through the containers' own toolkit: without torchrun,
+    network isolation, encryption between containers or warm pools.
+    """
+    from sagemaker.train.tuner import (  # type: ignore[import-untyped]
+        HyperparameterTuner,
+    )
+
+    with TemporaryDirectory() as folder:
+        source.pack(Path(folder))
+        # Checkpoints of several jobs must not meet: each of them starts from nothing.
+        model_trainer = trainer.model_trainer(account, options, run, {}, Path(folder))
+        model_trainer.checkpoint_config = None
+        tuner = HyperparameterTuner(
+            model_trainer=model_trainer,
+            objective_metric_name=budget.objective,
+            hyperparameter_ranges=ranges(space),
+            metric_definitions=[
+                {"Name": name, "Regex": regex} for name, regex in options.metrics.items()
+            ],
+            strategy=budget.strategy,
+            objective_type="Maximize",
+            max_jobs=budget.max_jobs,
+            max_parallel_jobs=budget.parallel_jobs,
+            early_stopping_type="Auto" if budget.early_stopping else "Off",
+            base_tuning_job_name=trainer.job_base_name(account, run)[:16].rstrip("-"),
+            tags=account.cloud.tag_list(),
+        )
+        tuner.tune(inputs=[trainer.data_channel(account, options, data)], wait=False)
+    return str(tuner.latest_tuning_job.hyper_parameter_tuning_job_name)
+
+
+def ranges(space: Mapping[str, Any]) -> dict[str, Any]:
+    """The search space of settings.toml as SageMaker's parameter ranges.
+
+    A range is {low, high} of two whole numbers or of two fractions, with `log` where it spans
+    magnitudes, or {choices}. Raises `SettingsError` for anything else.
+    """
+    from sagemaker.core.parameter import (  # type: ignore[import-untyped]
+        CategoricalParameter,
+        ContinuousParameter,
+        IntegerParameter,
+    )
+
+    found: dict[str, Any] = {}
+    for key, one in space.items():
+        name = key.replace("_", "-")
+        scale = "Logarithmic" if one.get("log") else "Linear"
+        if "choices" in one:
+            found[name] = CategoricalParameter(one["choices"])
+        elif "low" not in one or "high" not in one:
+            raise SettingsError(f"[tune.space] {key} is neither {{low, high}} nor {{choices}}")
+        elif isinstance(one["low"], int) and isinstance(one["high"], int):
+            found[name] = IntegerParameter(one["low"], one["high"], scaling_type=scale)
+        else:
+            found[name] = ContinuousParameter(one["low"], one["high"], scaling_type=scale)
+    return found
+
+
+def follow(account: Account, name: str) -> None:
+    """Print how many jobs are done until the tuning job ends. Raises `JobFailed`."""
+    told = ""
+    while True:
+        job = _describe(account, name)
+        counts = job.get("TrainingJobStatusCounters", {})
+        best = job.get("BestTrainingJob", {}).get("FinalHyperParameterTuningJobObjectiveMetric", {})
+        line = f"{name}: {job['HyperParameterTuningJobStatus']}, {counts.get('Completed', 0)} done"
+        if best:
+            line += f", best {best['MetricName']} {best['Value']:.4f}"
+        if line != told:
+            print(line, flush=True)
+            told = line
+        if job["HyperParameterTuningJobStatus"] in _ENDED:
+            break
+        time.sleep(POLL_S)
+    if job["HyperParameterTuningJobStatus"] == "Failed":
+        raise JobFailed(f"{name} failed: {job.get('FailureReason', 'AWS gives no reason')}")
+
+
+def best_values(account: Account, name: str) -> dict[str, Any]:
+    """The hyperparameters of a tuning job's best training job, by their option's names.
+
+    Raises `CloudError` where there is no such tuning job, or none of its jobs has ended yet.
+    """
+    best = _describe(account, name).get("BestTrainingJob") or {}
+    if not best.get("TunedHyperParameters"):
+        raise CloudError(f"{name} has no best job yet: wait until one of its jobs has completed")
+    return {
+        key: _value(text)
+        for key, text in best["TunedHyperParameters"].items()
+        if not key.startswith(("sagemaker_", "_tuning"))
+    }
+
+
+def _describe(account: Account, name: str) -> dict[str, Any]:
+    try:
+        return dict(
+            account.client("sagemaker").describe_hyper_parameter_tuning_job(
+                HyperParameterTuningJobName=name
+            )
+        )
+    except ClientError as error:
+        if is_missing(error):
+            raise CloudError(f"no tuning job {name}: see `python -m training jobs`") from None
+        raise
+
+
+def _value(text: str) -> Any:
+    """A hyperparameter as the number it stands for; SageMaker knows texts only."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
