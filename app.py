@@ -24,8 +24,10 @@ if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
 
 
 def current() -> Request:
-    assert app.current_request is not None  # Chalice calls views only within a request
-    return app.current_request
+    request = app.current_request
+    if request is None:
+        raise RuntimeError("Chalice calls views only within a request")
+    return request
 
 
 def body() -> bytes:
