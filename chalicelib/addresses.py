@@ -3,7 +3,6 @@
 import ipaddress
 import re
 import socket
-import threading
 from collections.abc import Sequence
 
 from chalicelib.deadline import Deadline
@@ -38,7 +37,7 @@ _NUMBER_LABEL = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 
 
 class UnknownHost(Exception):
-    """A host name that leads nowhere, or not in time."""
+    """A host name that leads nowhere."""
 
 
 def is_public(address: Address) -> bool:
@@ -75,27 +74,13 @@ def is_disguised(host: str) -> bool:
 def resolve(host: str, port: int, deadline: Deadline) -> Sequence[Address]:
     """Every address that `host` leads to, each once, in the resolver's order.
 
-    `getaddrinfo` knows no timeout, so it runs in a thread that is left behind at the deadline.
-    Raises `UnknownHost`.
+    Raises `UnknownHost`, and `TimeoutError` where the resolver takes too long: `getaddrinfo`
+    itself knows no timeout.
     """
-    found: list[Address] = []
-
-    def look_up() -> None:
-        try:
-            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            return
-        for *_, sockaddr in answers:
-            address = ipaddress.ip_address(str(sockaddr[0]).partition("%")[0])
-            if address not in found:
-                found.append(address)
-
-    thread = threading.Thread(target=look_up, name="resolve", daemon=True)
-    thread.start()
     try:
-        thread.join(deadline.remaining_s())
-    except TimeoutError:
+        answers = deadline.call(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except (socket.gaierror, UnicodeError):
         raise UnknownHost(host) from None
-    if thread.is_alive() or not found:
-        raise UnknownHost(host)
+    # a dictionary keeps their order
+    found = {ipaddress.ip_address(str(answer[4][0]).partition("%")[0]): None for answer in answers}
     return tuple(found)

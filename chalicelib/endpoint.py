@@ -11,6 +11,7 @@ import botocore.config
 import botocore.exceptions
 import botocore.session
 
+from chalicelib.deadline import Deadline
 from chalicelib.problems import (
     EndpointBusy,
     EndpointFailed,
@@ -95,14 +96,22 @@ class Endpoint:
             raise _nonsense(repr(error)) from None
 
     def _invoke(self, payload: bytes, content_type: str) -> dict[str, Any]:
-        try:
+        def invoke() -> bytes:
             answer = self.connect().invoke_endpoint(
                 EndpointName=self._settings.endpoint_name,
                 Body=payload,
                 ContentType=content_type,
                 Accept="application/json",
             )
-            document = json.loads(answer["Body"].read())
+            body: bytes = answer["Body"].read()
+            return body
+
+        # botocore's own timeouts start anew with every attempt and every byte.
+        deadline = Deadline(self._settings.endpoint_timeout_s)
+        try:
+            document = json.loads(deadline.call(invoke))
+        except TimeoutError as error:
+            raise EndpointTimeout("The model did not answer in time.", cause=repr(error)) from None
         except botocore.exceptions.ClientError as error:
             raise _refused(error) from None
         except (

@@ -19,6 +19,8 @@ class Settings:
     endpoint_read_timeout_s: float = 7.0
     endpoint_attempts: int = 2
     """How often an invocation is tried in all."""
+    endpoint_timeout_s: float = 17.0
+    """For all attempts together, the pauses between them and the last byte included."""
     fetch_timeout_s: float = 8.0
     """For one picture, from the look-up of its host to its last byte, redirects included."""
     fetch_connect_timeout_s: float = 3.0
@@ -91,6 +93,7 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "endpoint_connect_timeout_s": _seconds,
     "endpoint_read_timeout_s": _seconds,
     "endpoint_attempts": _between(1, 5),
+    "endpoint_timeout_s": _seconds,
     "fetch_timeout_s": _seconds,
     "fetch_connect_timeout_s": _seconds,
     "max_image_bytes": _between(1, 6_291_456),

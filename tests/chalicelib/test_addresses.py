@@ -1,4 +1,7 @@
 import ipaddress
+import socket
+import threading
+import time
 
 import pytest
 
@@ -94,5 +97,15 @@ def test_resolve_says_so_where_there_is_nothing(host: str) -> None:
 
 
 def test_resolve_is_over_at_the_deadline() -> None:
-    with pytest.raises(addresses.UnknownHost):
+    with pytest.raises(TimeoutError):
         addresses.resolve("localhost", 80, Deadline(-1))
+
+
+def test_a_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(10))
+    start = time.monotonic()
+    with pytest.raises(TimeoutError):
+        addresses.resolve("slow.example", 80, Deadline(0.2))
+    assert time.monotonic() - start < 5
+    released.set()

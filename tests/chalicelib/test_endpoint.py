@@ -174,6 +174,23 @@ def test_an_endpoint_that_stops_in_the_middle(ask: Any) -> None:
         ask(handle, endpoint_read_timeout_s=0.2)
 
 
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"])
+def test_an_endpoint_that_drips_ends_at_the_deadline(ask: Any, head: bytes) -> None:
+    """A byte now and then keeps botocore's own timeouts alive."""
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(head)
+        for _ in range(40):
+            request.wfile.write(b"x")
+            request.wfile.flush()
+            time.sleep(0.1)
+
+    start = time.monotonic()
+    with pytest.raises(EndpointTimeout):
+        ask(handle, endpoint_timeout_s=0.5)
+    assert time.monotonic() - start < 3
+
+
 def test_an_endpoint_that_hangs_up(ask: Any) -> None:
     with pytest.raises(EndpointUnavailable):
         ask(lambda request: request.connection.shutdown(socket.SHUT_RDWR))

@@ -62,8 +62,15 @@ def test_a_wrong_query_is_refused_by_name() -> None:
         inputs.from_query({"url": [URL, URL]})
     with pytest.raises(InvalidRequest, match=r"`uri` is not known here; `top_k` and `url`"):
         inputs.from_query({"uri": [URL]})
-    with pytest.raises(InvalidRequest, match="`top_k` is not known here"):
-        inputs.from_body("application/json", b'{"url": "https://x.y"}', {"top_k": ["5"]})
+    with pytest.raises(InvalidRequest, match="`url` is not known here; `top_k` would be"):
+        inputs.from_body("application/json", b'{"url": "https://x.y"}', {"url": [URL]})
+
+
+def test_top_k_beside_json_counts_where_the_json_has_none() -> None:
+    beside = {"top_k": ["7"]}
+    assert inputs.from_body("application/json", b'{"url": "u"}', beside) == UrlInput("u", 7)
+    both = b'{"url": "u", "top_k": 2}'
+    assert inputs.from_body("application/json", both, beside) == UrlInput("u", 2)
 
 
 def test_an_empty_image_is_refused() -> None:

@@ -1,8 +1,15 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from chalicelib import settings
 from chalicelib.settings import Settings, SettingsError
 
+CONFIG = Path(__file__).resolve().parents[2] / ".chalice" / "config.json"
+API_GATEWAY_TIMEOUT_S = 29
+OVERHEAD_S = 1.0
+"""For decoding base64, ranking, logging."""
 MINIMAL = {"ENDPOINT_NAME": "whatbreed-dev"}
 
 
@@ -17,6 +24,7 @@ def test_every_setting_is_read() -> None:
             "ENDPOINT_CONNECT_TIMEOUT_S": "0.5",
             "ENDPOINT_READ_TIMEOUT_S": "3",
             "ENDPOINT_ATTEMPTS": "1",
+            "ENDPOINT_TIMEOUT_S": "9",
             "FETCH_TIMEOUT_S": "4",
             "FETCH_CONNECT_TIMEOUT_S": "1",
             "MAX_IMAGE_BYTES": "1000",
@@ -27,7 +35,7 @@ def test_every_setting_is_read() -> None:
         }
     )
     assert loaded == Settings(
-        "whatbreed-dev", 0.5, 3, 1, 4, 1, 1000, 0, (80, 443, 8443), True, "https://example.com"
+        "whatbreed-dev", 0.5, 3, 1, 9, 4, 1, 1000, 0, (80, 443, 8443), True, "https://example.com"
     )
 
 
@@ -55,13 +63,20 @@ def test_a_wrong_value_names_its_variable(variable: str, value: str) -> None:
 
 
 def test_a_request_ends_before_api_gateway_gives_up() -> None:
-    """The worst case of the defaults: a slow fetch, then every attempt at the endpoint times out,
-    with botocore's longest first back-off (1 s, standard retry mode) between two attempts."""
+    """The worst case of the defaults, and of what the stages set: both waits to their ends."""
+    stages = json.loads(CONFIG.read_text())
+    assert stages["lambda_timeout"] < API_GATEWAY_TIMEOUT_S
+    for stage in stages["stages"].values():
+        loaded = settings.load(stage["environment_variables"])
+        worst_s = loaded.fetch_timeout_s + loaded.endpoint_timeout_s
+        assert worst_s + OVERHEAD_S < stages["lambda_timeout"]
+        assert loaded.batch_timeout_s + OVERHEAD_S < stages["lambda_timeout"]
+
+
+def test_every_attempt_has_its_time() -> None:
+    """All attempts fit under the endpoint's deadline, with botocore's longest first pause (1 s in
+    its standard retry mode) between two of them."""
     default = Settings("any")
     attempt_s = default.endpoint_connect_timeout_s + default.endpoint_read_timeout_s
-    worst_s = (
-        default.fetch_timeout_s
-        + default.endpoint_attempts * attempt_s
-        + (default.endpoint_attempts - 1) * 1.0
-    )
-    assert worst_s < 28  # .chalice/config.json: lambda_timeout; API Gateway's own limit is 29
+    pauses_s = (default.endpoint_attempts - 1) * 1.0
+    assert default.endpoint_attempts * attempt_s + pauses_s <= default.endpoint_timeout_s
