@@ -42,17 +42,18 @@ class BatchInput:
 def from_body(content_type: str, body: bytes, query: Query) -> UrlInput | ImageInput:
     """The input of `POST /predict`. Raises `UnsupportedMediaType` and `InvalidRequest`."""
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type in IMAGE_MEDIA_TYPES:
+    if media_type not in (JSON, *IMAGE_MEDIA_TYPES):
+        raise UnsupportedMediaType(WRONG_MEDIA_TYPE)
+    # OpenAPI cannot tie a query parameter to one type of body, so it is taken beside each.
+    _refuse_unknown(query, {"top_k"})
+    top_k = _top_k_of_query(query)
+    if media_type != JSON:
         if not body:
             raise InvalidRequest("The body is empty; it must be the image itself.")
-        _refuse_unknown(query, {"top_k"})
-        return ImageInput(body, _top_k_of_query(query))
-    if media_type != JSON:
-        raise UnsupportedMediaType(WRONG_MEDIA_TYPE)
-    _refuse_unknown(query, set())
+        return ImageInput(body, top_k)
     document = _json_object(body, '{"url": "https://…"}')
     _refuse_unknown(document, {"url", "top_k"})
-    return UrlInput(_url(document.get("url")), _top_k(document.get("top_k")))
+    return UrlInput(_url(document.get("url")), _top_k(document.get("top_k")) or top_k)
 
 
 def from_batch(body: bytes, query: Query, max_urls: int) -> BatchInput:
