@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check-python clean
+.PHONY: help run test lint check-python nightly audit clean
 
 # The first Python on the path that is new enough; PYTHON=/path/to/python make run chooses another.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
@@ -19,8 +19,15 @@ lint: .venv-dev/ready ## style and types
 	@.venv-dev/bin/ruff format --check .
 	@.venv-dev/bin/mypy
 
+nightly: .venv-dev/ready ## the long tests, ten times as long
+	@NIGHTLY=1 .venv-dev/bin/python -m pytest tests/test_fuzz.py tests/test_soak.py
+
+audit: .venv-audit/ready ## known vulnerabilities of what is pinned (asks PyPI)
+	@for file in requirements-local.txt training/requirements.txt; do \
+		.venv-audit/bin/pip-audit --requirement $$file || exit 1; done
+
 clean: ## remove what make made
-	rm -rf .venv .venv-dev build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-dev .venv-audit build .pytest_cache .mypy_cache .ruff_cache
 
 # Light: the API, the model server, no torch.
 .venv/ready: requirements.txt requirements-local.txt model_code/requirements.txt | check-python
@@ -35,6 +42,11 @@ clean: ## remove what make made
 	@echo "Setting up .venv-dev (torch and more: some gigabytes, once) …"
 	@$(PYTHON) -m venv .venv-dev
 	@.venv-dev/bin/python -m pip install --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+.venv-audit/ready: | check-python
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --disable-pip-version-check pip-audit==2.10.1
 	@touch $@
 
 check-python:
