@@ -67,6 +67,7 @@ class Middleware:
                 document.setdefault("request_id", request_id)
         telemetry.log_request(
             request_id=request_id,
+            stage=str(request.context.get("stage") or telemetry.STAGE_OUTSIDE_AWS),
             route=request.path,
             method=request.method,
             status=response.status_code,

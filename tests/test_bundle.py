@@ -126,7 +126,7 @@ def test_an_event_of_api_gateway_is_answered(
     assert document["request_id"] == "id-of-aws"
     [line] = response["log"]
     assert (line["request_id"], line["status"], line["cold_start"]) == ("id-of-aws", 200, True)
-    assert line["top"]["breed"] == "Blue terrier"
+    assert line["top_breed"] == "Blue terrier"
 
 
 def test_a_function_without_its_endpoint_says_so(handle: Any) -> None:

@@ -1,6 +1,7 @@
 """What every answer passes on its way out, and what is left of it in the log."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -62,9 +63,11 @@ def test_a_good_answer(log: Any) -> None:
     assert response.headers["Cache-Control"] == "no-store"
     record = log()
     assert (record["request_id"], record["route"], record["status"]) == ("id", "/predict", 200)
-    assert record["top"]["breed"] == "Akita"
-    assert record["image"]["bytes"] == 9
+    assert (record["top_breed"], record["top_probability"]) == ("Akita", 0.8)
+    assert (record["fetch_ms"], record["inference_ms"], record["image_bytes"]) == (1.0, 2.0, 9)
+    assert record["model_version"] == "1"
     assert "problem" not in record
+    assert "problems" not in record
 
 
 def test_a_problem(log: Any) -> None:
@@ -81,7 +84,7 @@ def test_a_problem(log: Any) -> None:
         "request_id": "id",
     }
     record = log()
-    assert record["problem"] == "endpoint-busy"
+    assert (record["problem"], record["problems"]) == ("endpoint-busy", 1)
     assert record["cause"] == "ThrottlingException of 10.0.0.7"
 
 
@@ -119,3 +122,23 @@ def test_cors_is_on_every_answer_where_it_is_on(log: Any, problem: Problem | Non
     headers = middleware(request(), get_response).headers
     assert headers["Access-Control-Allow-Origin"] == "https://dogs.example"
     log()
+
+
+def test_a_log_line_holds_metrics_as_cloudwatch_reads_them(log: Any) -> None:
+    """The Embedded Metric Format: every metric and dimension that is named is there, a number
+    and a text."""
+    Middleware(None)(request(stage="prod"), raises(EndpointBusy("Try again soon.")))
+    record = log()
+    assert abs(record["_aws"]["Timestamp"] / 1000 - time.time()) < 60
+    seen: dict[str, list[list[str]]] = {}
+    for directive in record["_aws"]["CloudWatchMetrics"]:
+        assert directive["Namespace"] == "WhatBreed"
+        for metric in directive["Metrics"]:
+            assert isinstance(record[metric["Name"]], int | float)
+            assert metric["Unit"] in {"Count", "Milliseconds", "Bytes", "None"}
+            seen.setdefault(metric["Name"], []).extend(directive["Dimensions"])
+        for dimensions in directive["Dimensions"]:
+            assert all(isinstance(record[name], str) for name in dimensions)
+    assert seen["duration_ms"] == [["stage"]]
+    assert seen["problems"] == [["stage"], ["stage", "problem"]]
+    assert record["stage"] == "prod"
