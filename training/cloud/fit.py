@@ -85,7 +85,7 @@ def hyperparameters(arguments: argparse.Namespace, options: Training) -> dict[st
 
 
 def start(account: Account, options: Training, run: str, values: dict[str, Any], data: str) -> str:
-    """Start the job and return its name. What was uploaded for a job that AWS refuses is removed."""
+    """Start the job and return its name. Where AWS refuses it, what was uploaded is removed."""
     began = datetime.now(UTC)
     with TemporaryDirectory() as folder:
         source.pack(Path(folder))

@@ -13,6 +13,7 @@ from moto import mock_aws
 from tests.training.cloud import mended_moto
 from training import __main__ as training
 from training import settings
+from training.cloud import codebuild, endpoint, following, tuning
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -50,10 +51,32 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def aws(credentials: None) -> Iterator[None]:
+def aws(credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty account."""
+    for module in (codebuild, endpoint, following, tuning):
+        monkeypatch.setattr(module, "POLL_S", 0)
     with mended_moto.mended(), mock_aws():
         yield
+
+
+@pytest.fixture
+def mended(aws: None) -> mended_moto.State:
+    """What goes wrong in the account."""
+    return mended_moto.STATE
+
+
+@pytest.fixture
+def image(aws: None) -> str:
+    """A serving image for x86 in ECR; its digest."""
+    ecr = boto3.client("ecr")
+    ecr.create_repository(repositoryName="whatbreed-serving")
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}
+    pushed = ecr.put_image(
+        repositoryName="whatbreed-serving",
+        imageManifest=json.dumps(manifest),
+        imageTag="amd64-0123456789ab",
+    )
+    return str(pushed["image"]["imageId"]["imageDigest"])
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def mended() -> Iterator[State]:
     """Mend moto for the length of a `with` block."""
     STATE.__init__()  # type: ignore[misc]
     mends: dict[str, Any] = {
+        "add_tags": add_tags,
         "create_training_job": create_training_job,
         "describe_training_job": describe_training_job,
         "stop_training_job": stop_training_job,
@@ -72,11 +73,19 @@ def mended() -> Iterator[State]:
 _original = {
     name: getattr(Response, name)
     for name in (
+        "add_tags",
         "create_training_job", "create_model", "create_endpoint", "create_endpoint_config",
         "create_transform_job",
     )
 }  # fmt: skip
 _validate_instance_type = models.FakeEndpointConfig.validate_instance_type
+
+
+def add_tags(self: Any) -> Any:
+    """moto keeps both values of a key that is set twice."""
+    keys = [tag["Key"] for tag in self._get_param("Tags")]
+    self.sagemaker_backend.delete_tags(self._get_param("ResourceArn"), keys)
+    return _original["add_tags"](self)
 
 
 def create_training_job(self: Any) -> Any:
