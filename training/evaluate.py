@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,10 +84,10 @@ def score(model: Model, chosen: Sequence[Photo]) -> Scores:
         if photo.breed and photo.breed not in index:
             raise DataError(f"{photo.path}: the model does not know the breed {photo.breed}")
         try:
-            answer = predict_fn(input_fn(photo.path.read_bytes(), "image/*"), model)
+            payload = input_fn(photo.path.read_bytes(), "image/*")
+            answer = cast(Prediction, predict_fn(payload, model))
         except ModelCodeError as error:
             raise DataError(f"{photo.path}: {error}") from None
-        assert isinstance(answer, Prediction)
         logits.append(answer.logits)
         dogs.append(answer.dog_probability)
         targets.append(index.get(photo.breed, -1))

@@ -25,7 +25,7 @@ from openvino.preprocess import PrePostProcessor
 from model_code import artifact
 from model_code.artifact import InputSpec
 from model_code.inference import DOG_PROBABILITY, INPUT, LOGITS
-from training import backbones, evaluate, photos, pixels, run_folder, settings
+from training import backbones, card, evaluate, photos, pixels, run_folder, settings
 from training.breed_names import display_name
 from training.calibration import fit_temperature, fit_threshold
 from training.errors import DataError
@@ -45,6 +45,7 @@ class Candidate:
 
     precision: str
     folder: Path
+    weights_bytes: int
     scores: dict[str, Scores]
 
     def top1(self, split: str) -> float:
@@ -55,22 +56,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/default"), help="what train wrote")
     parser.add_argument("--data", type=Path, required=True, help="photos: a folder or an index")
     parser.add_argument("--output", type=Path, required=True, help="the artifact's folder")
-    parser.add_argument("--version", default=f"{datetime.now(UTC):%Y.%m.%d}")
+    parser.add_argument("--version", help="of the model (default: the day, like 2026.11.21)")
 
 
 def run(arguments: argparse.Namespace) -> None:
     trained = run_folder.load_model(arguments.run)
-    export(trained, photos.read(arguments.data), arguments.output, version=arguments.version)
+    export(trained, photos.read(arguments.data), arguments.output, arguments.version)
 
 
 def export(
-    trained: TrainedModel, everything: Sequence[Photo], output: Path, *, version: str
+    trained: TrainedModel, everything: Sequence[Photo], output: Path, version: str | None = None
 ) -> None:
     """Write the artifact of `trained` into `output`, after printing how the precisions compare.
 
     Raises `DataError` where `everything` is not what the model was trained on.
     """
     options = settings.table("export")
+    version = version or f"{datetime.now(UTC):%Y.%m.%d}"
     chosen = photos.hold_out(
         everything, trained.settings["valid_fraction"], trained.settings["seed"]
     )
@@ -78,30 +80,43 @@ def export(
         raise DataError("--data holds other photos than the model was trained on")
     splits = {split: [photo for photo in chosen if photo.split == split] for split in photos.SPLITS}
     judge = "test" if splits["test"] else "valid"
+    if not splits[judge]:
+        raise DataError("there is neither a split test nor a split valid to judge the model on")
     with TemporaryDirectory() as scratch:
         candidates = _candidates(trained, splits, Path(scratch), version, options)
+        comparison = as_table(candidates, judge)
+        print(comparison)
         best = choose(candidates, judge, options["max_drop"])
         description = _calibrated(best, trained, options, judge)
         _publish(best.folder, description, output)
+    text = card.write(description, best.scores[judge], splits, comparison)
+    run_folder.write_text(output / card.FILE, text)
     print(f"{output}: {best.precision}, {json.dumps(description['metrics'])}")
 
 
 def choose(candidates: Sequence[Candidate], judge: str, max_drop: float) -> Candidate:
     """The first candidate whose top-1 on split `judge` is at most `max_drop` points below the last.
 
-    The candidates come smallest first and fp32 last. Prints the comparison.
+    The candidates come smallest first and fp32 last.
     """
     reference = candidates[-1].top1(judge)
-    print(f"{'precision':<10}{'top-1 ' + judge:>12}{'drop':>8}{'size':>10}")
-    for candidate in candidates:
-        drop = 100 * (reference - candidate.top1(judge))
-        size = (candidate.folder / artifact.WEIGHTS_FILE).stat().st_size / 1e6
-        print(f"{candidate.precision:<10}{candidate.top1(judge):>12.4f}{drop:>8.2f}{size:>7.1f} MB")
     return next(
         candidate
         for candidate in candidates
         if 100 * (reference - candidate.top1(judge)) <= max_drop
     )
+
+
+def as_table(candidates: Sequence[Candidate], judge: str) -> str:
+    """How the precisions compare on split `judge`: top-1, points lost to fp32, size of weights."""
+    reference = candidates[-1].top1(judge)
+    lines = [f"{'precision':<10}{'top-1 ' + judge:>12}{'drop':>8}{'weights':>11}"]
+    for candidate in candidates:
+        top1 = candidate.top1(judge)
+        size_mb = candidate.weights_bytes / 1e6
+        drop = 100 * (reference - top1)
+        lines.append(f"{candidate.precision:<10}{top1:>12.4f}{drop:>8.2f}{size_mb:>8.1f} MB")
+    return "\n".join(lines)
 
 
 def convert(trained: TrainedModel) -> ov.Model:
@@ -160,7 +175,8 @@ def _candidates(
             for split in ("valid", "test", "other")
             if splits[split]
         }
-        found.append(Candidate(precision, folder, scores))
+        weights_bytes = (folder / artifact.WEIGHTS_FILE).stat().st_size
+        found.append(Candidate(precision, folder, weights_bytes, scores))
     return found
 
 

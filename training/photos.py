@@ -109,20 +109,32 @@ def to_train_on(photos: Iterable[Photo]) -> list[Photo]:
     return [photo for photo in photos if photo.split in ("train", "valid")]
 
 
+def hashed(photos: Iterable[Photo]) -> list[Photo]:
+    """The photos with the sha256 of their content, read where the index did not give it."""
+    return [
+        photo
+        if photo.sha256
+        else replace(photo, sha256=hashlib.sha256(photo.path.read_bytes()).hexdigest())
+        for photo in photos
+    ]
+
+
 def fingerprint(photos: Iterable[Photo]) -> str:
     """A short name of exactly these photos in these splits: 16 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for photo in sorted(photos, key=lambda photo: (photo.split, photo.breed, photo.path.name)):
-        content = photo.sha256 or hashlib.sha256(photo.path.read_bytes()).hexdigest()
-        digest.update(f"{photo.split}/{photo.breed}/{content}\n".encode())
-    return digest.hexdigest()[:16]
+    lines = sorted(f"{photo.split}/{photo.breed}/{photo.sha256}\n" for photo in hashed(photos))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def breed_of_folder(name: str) -> str:
+    """`Affenpinscher` of a folder named `001.Affenpinscher`, or named so already."""
+    number, dot, rest = name.partition(".")
+    return rest if dot and number.isdigit() else name
 
 
 def _breed(relative: Path, path: Path) -> str:
     if len(relative.parts) < 2:
         raise DataError(f"{path} lies in no folder named after its breed")
-    number, dot, name = relative.parts[0].partition(".")
-    return name if dot and number.isdigit() else relative.parts[0]
+    return breed_of_folder(relative.parts[0])
 
 
 def _read_index(index: Path) -> list[Photo]:

@@ -38,7 +38,13 @@ def in_terms_of_imagenet(model: BreedClassifier, features: Tensor, targets: Tens
 
 @torch.enable_grad()
 def fit(
-    start: nn.Linear, features: Tensor, targets: Tensor, *, penalty: float, balance: float
+    start: nn.Linear,
+    features: Tensor,
+    targets: Tensor,
+    *,
+    penalty: float,
+    balance: float,
+    label_smoothing: float = 0.0,
 ) -> nn.Linear:
     """The head of least cross entropy plus `penalty` times its squared distance to `start`.
 
@@ -55,7 +61,9 @@ def fit(
 
     def closure() -> Tensor:
         solver.zero_grad()
-        losses = functional.cross_entropy(head(features), targets, reduction="none")
+        losses = functional.cross_entropy(
+            head(features), targets, reduction="none", label_smoothing=label_smoothing
+        )
         loss = (weights * losses).mean() + penalty * (head.weight - anchor).square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss

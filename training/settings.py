@@ -24,9 +24,31 @@ class TrainSettings:
     pretrained: bool
     size: int
     crop: float
+    train_size: int
     valid_fraction: float
-    probe_penalty: float
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    layer_decay: float
+    frozen_below: float
+    depthwise: bool
+    weight_decay: float
+    warmup: float
+    clip_norm: float
+    label_smoothing: float
+    mixup: float
+    least_area: float
+    colour: float
+    erasing: float
     balance: float
+    probe_penalty: float
+    gate_weight: float
+    ema_decay: float
+    precision: str
+    cache_size: int
+    workers: int
+    checkpoint_steps: int
+    sharded: bool
     seed: int
     threads: int
 
@@ -43,6 +65,9 @@ def table(name: str) -> dict[str, Any]:
 def add_train_options(parser: argparse.ArgumentParser) -> None:
     """One option for each key of [train], absent unless given, so that defaults can lie below."""
     help_texts = _comments("train")
+    parser.add_argument(
+        "--settings", type=Path, help="a TOML file of such keys (what tune wrote), below options"
+    )
     for key, default in table("train").items():
         parser.add_argument(
             f"--{key.replace('_', '-')}",
@@ -54,7 +79,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
 
 
 def train_settings(given: Mapping[str, Any]) -> TrainSettings:
-    """The settings of a run: settings.toml, overlaid by SM_HPS, overlaid by `given` options.
+    """The settings of a run: settings.toml, then SM_HPS, then a --settings file, then options.
 
     `given` may hold other options beside the settings. Raises `SettingsError` naming the value.
     """
@@ -63,7 +88,10 @@ def train_settings(given: Mapping[str, Any]) -> TrainSettings:
     if set(values) != names:
         raise SettingsError(f"{PATH}: [train] must hold exactly {', '.join(sorted(names))}")
     types = {key: type(value) for key, value in values.items()}
-    for origin, overlay in (("SM_HPS", sagemaker_hyperparameters()), ("option", given)):
+    overlays = {"SM_HPS": sagemaker_hyperparameters()}
+    if file := given.get("settings"):
+        overlays[str(file)] = _toml(file)
+    for origin, overlay in {**overlays, "option": given}.items():
         for key, value in overlay.items():
             if key in names:
                 values[key] = _convert(f"{origin} {key}", value, types[key])
@@ -99,10 +127,14 @@ def _convert(name: str, value: Any, wanted: type) -> Any:
 
 @cache
 def _document() -> dict[str, Any]:
+    return _toml(PATH)
+
+
+def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(PATH.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{PATH}: {error}") from None
+        raise SettingsError(f"{path}: {error}") from None
 
 
 def _comments(name: str) -> dict[str, str]:
