@@ -9,6 +9,7 @@ TrainingError
 ├── CloudError          AWS refuses, or what a command needs there is missing: says what to do
 │   ├── JobFailed       a training, tuning or transform job ended without its result
 │   └── FindingsError   `audit` found something to mend
+├── LoadTestFailed      an endpoint answers nothing, or holds not even the lowest rate
 └── Interrupted         SIGTERM or SIGINT came; a checkpoint was written
 """
 
@@ -48,6 +49,10 @@ class JobFailed(CloudError):
 
 
 class FindingsError(CloudError):
+    pass
+
+
+class LoadTestFailed(TrainingError):
     pass
 
 
