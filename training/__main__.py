@@ -21,6 +21,7 @@ COMMANDS = {
     "deploy": ("training.cloud.deploy", "put a model behind a stage's endpoint, or go back"),
     "fit": ("training.cloud.fit", "train in SageMaker, on any number of instances"),
     "image": ("training.cloud.image", "build the serving image and push it"),
+    "loadtest": ("training.loadtest.command", "find the rate that one instance holds"),
     "policy": ("training.cloud.policy", "write the least-privilege policies of API and roles"),
     "scale": ("training.cloud.scaling", "let an endpoint grow and shrink with its traffic"),
     "teardown": ("training.cloud.teardown", "remove what a stage costs; list what stays"),

@@ -106,9 +106,8 @@ def _remove_uploads(account: Account, run: str, began: datetime) -> None:
     """Remove what was packed for a job that never came to be."""
     prefix = f"{account.cloud.prefix}/{trainer.JOBS}/{trainer.job_base_name(account, run)}-"
     found = storage.listing(account, account.bucket, prefix)
-    for item in list(found):
-        if item["LastModified"] >= began.replace(microsecond=0):
-            account.client("s3").delete_object(Bucket=account.bucket, Key=item["Key"])
+    began = began.replace(microsecond=0)  # S3 counts seconds
+    storage.delete(account, [item["Key"] for item in found if item["LastModified"] >= began])
 
 
 def summary(

@@ -50,6 +50,8 @@ UNSCOPED = frozenset(
         "sagemaker:ListModels",
         "sagemaker:ListTrainingJobs",
         "sagemaker:ListTransformJobs",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
     }
 )
 """Actions for which IAM has no resource: `*` is the only thing that can be written."""
@@ -63,9 +65,11 @@ def lambda_(account: Account, stage: Stage) -> Policy:
     # SageMaker writes endpoints' names in ARNs in lower case, and IAM compares case-sensitively.
     endpoint = account.arn("sagemaker", f"endpoint/{stage.endpoint.lower()}")
     group = account.arn("logs", f"log-group:/aws/lambda/{stage.function}")
+    trace = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
     return _policy(
         _allow("InvokeTheEndpoint", "sagemaker:InvokeEndpoint", endpoint),
         _allow("WriteTheLog", ["logs:CreateLogStream", "logs:PutLogEvents"], f"{group}:*"),
+        *([_allow("Trace", trace, "*")] if stage.traced else []),
     )
 
 

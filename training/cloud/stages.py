@@ -12,12 +12,14 @@ CONFIG = Path(__file__).resolve().parents[2] / ".chalice" / "config.json"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage of the API: its endpoint, its Lambda function, and how many run at once."""
+    """One stage of the API: its endpoint, its Lambda function, how many run at once, and whether
+    AWS X-Ray traces them."""
 
     name: str
     endpoint: str
     function: str
     reserved_concurrency: int | None
+    traced: bool
 
 
 def read(name: str) -> Stage:
@@ -39,6 +41,7 @@ def read(name: str) -> Stage:
         endpoint=variables["ENDPOINT_NAME"],
         function=f"{document['app_name']}-{name}",
         reserved_concurrency=reserved,
+        traced=bool(stages[name].get("xray", document.get("xray", False))),
     )
 
 

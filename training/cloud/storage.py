@@ -222,16 +222,16 @@ def send(account: Account, wanted: Sequence[Change], threads: int = 16) -> None:
             raise
 
 
-def delete_below(account: Account, prefix: str) -> int:
-    """Delete every object below `prefix` of the bucket and return how many there were."""
-    keys = [{"Key": item["Key"]} for item in listing(account, account.bucket, prefix)]
+def delete(account: Account, keys: Sequence[str]) -> None:
+    """Delete objects of the bucket. Raises `CloudError` naming the first that stays."""
     for start in range(0, len(keys), 1000):  # DeleteObjects takes no more at once
-        batch = {"Objects": keys[start : start + 1000], "Quiet": True}
-        answer = account.client("s3").delete_objects(Bucket=account.bucket, Delete=batch)
+        batch = [{"Key": key} for key in keys[start : start + 1000]]
+        answer = account.client("s3").delete_objects(
+            Bucket=account.bucket, Delete={"Objects": batch, "Quiet": True}
+        )
         if answer.get("Errors"):
             first = answer["Errors"][0]
             raise CloudError(f"s3://{account.bucket}/{first['Key']} stays: {first['Message']}")
-    return len(keys)
 
 
 def _same(account: Account, item: dict[str, Any], path: Path) -> bool:

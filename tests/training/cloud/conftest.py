@@ -4,10 +4,13 @@ import copy
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import pytest
+from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 
 from tests.training.cloud import mended_moto
@@ -35,6 +38,14 @@ class Outcome:
 
 Command = Callable[..., Outcome]
 Change = Callable[..., None]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cached_service_models() -> Iterator[None]:
+    """boto3 parses megabytes of JSON for every new session; once is enough for all tests."""
+    load = cache(JSONFileLoader().load_file)
+    with patch.object(JSONFileLoader, "load_file", lambda _, path: load(path)):
+        yield
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ from typing import Any
 from unittest.mock import patch
 
 from moto.core.responses import ActionResult, EmptyResult
+from moto.logs.responses import LogsResponse
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import AWSValidationException, ValidationError
 from moto.sagemaker.responses import SageMakerResponse
+from moto.sagemakerruntime.responses import SageMakerRuntimeResponse as Runtime
 
 Response = SageMakerResponse
 
@@ -43,6 +45,7 @@ def mended() -> Iterator[State]:
         "add_tags": add_tags,
         "create_training_job": create_training_job,
         "describe_training_job": describe_training_job,
+        "list_training_jobs": list_training_jobs,
         "stop_training_job": stop_training_job,
         "update_training_job": update_training_job,
         "create_model": create_model,
@@ -61,6 +64,8 @@ def mended() -> Iterator[State]:
     patches.append(
         patch.object(models.FakeEndpointConfig, "validate_instance_type", validate_instance_type)
     )
+    patches.append(patch.object(Runtime, "_determine_resource", invoked_arn, create=True))
+    patches.append(patch.object(LogsResponse, "_determine_resource", log_arn, create=True))
     for one in patches:
         one.start()
     try:
@@ -74,10 +79,14 @@ _original = {
     name: getattr(Response, name)
     for name in (
         "add_tags",
-        "create_training_job", "create_model", "create_endpoint", "create_endpoint_config",
+        "create_endpoint",
+        "create_endpoint_config",
+        "create_model",
+        "create_training_job",
         "create_transform_job",
+        "list_training_jobs",
     )
-}  # fmt: skip
+}
 _validate_instance_type = models.FakeEndpointConfig.validate_instance_type
 
 
@@ -110,6 +119,16 @@ def describe_training_job(self: Any) -> Any:
     job = dict(self.sagemaker_backend.describe_training_job(name))
     job.update(getattr(self.sagemaker_backend.training_jobs[name], "remembered", {}))
     return ActionResult(job)
+
+
+def list_training_jobs(self: Any) -> Any:
+    """moto knows no warm pools."""
+    answer = _original["list_training_jobs"](self)
+    for summary in answer.result["TrainingJobSummaries"]:
+        job = self.sagemaker_backend.training_jobs[summary["TrainingJobName"]]
+        if job.resource_config.get("KeepAlivePeriodInSeconds"):
+            summary["WarmPoolStatus"] = {"Status": "Available"}
+    return answer
 
 
 def stop_training_job(self: Any) -> Any:
@@ -263,3 +282,15 @@ def stop_tuning_job(self: Any) -> Any:
 def list_tuning_children(self: Any) -> Any:
     name = self._get_param("HyperParameterTuningJobName")
     return ActionResult({"TrainingJobSummaries": STATE.tuning_children.get(name, [])})
+
+
+def invoked_arn(self: Any) -> str:
+    """moto checks permissions to invoke against any resource; AWS, the name in lower case."""
+    name = self.path.split("/")[2].lower()
+    return f"arn:aws:sagemaker:{self.region}:{self.current_account}:endpoint/{name}"
+
+
+def log_arn(self: Any) -> str:
+    """moto checks permissions to log against any resource."""
+    group = self._get_param("logGroupName") or "*"
+    return f"arn:aws:logs:{self.region}:{self.current_account}:log-group:{group}:log-stream:x"
