@@ -113,6 +113,8 @@ def _top_k_of_query(query: Query) -> int | None:
 def _top_k(value: Any) -> int | None:
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():  # JSON knows one kind of number
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidRequest("`top_k` must be a whole number from 1 to the number of breeds.")
     return value

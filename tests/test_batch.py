@@ -236,3 +236,14 @@ def test_a_batch_that_is_none_is_a_problem_as_a_whole(api: str) -> None:
         f"{api}/predict/batch", b"x", headers={"Content-Type": "image/png"}, timeout=TIMEOUT_S
     )
     assert (response.status_code, response.json()["type"]) == (415, "unsupported-media-type")
+
+
+@pytest.mark.server
+def test_too_large_a_top_k_is_refused_as_a_whole_once_the_model_is_known(
+    api: str, pictures: str
+) -> None:
+    urls = [f"{pictures}/red", f"{pictures}/nothing"]
+    post(api, urls=urls)
+    response = post(api, urls=urls, top_k=4)
+    assert (response.status_code, response.json()["type"]) == (400, "invalid-request")
+    assert "from 1 to 3" in response.json()["detail"]

@@ -17,6 +17,7 @@ def from_json(document: Any) -> UrlInput | ImageInput:
 def test_a_url_as_json() -> None:
     assert from_json({"url": URL}) == UrlInput(URL, None)
     assert from_json({"url": f" {URL}\n", "top_k": 3}) == UrlInput(URL, 3)
+    assert from_json({"url": URL, "top_k": 3.0}) == UrlInput(URL, 3)  # an integer, to JSON Schema
     body = json.dumps({"url": URL}).encode()
     assert inputs.from_body("Application/JSON; charset=utf-8", body, {}) == UrlInput(URL, None)
 
@@ -34,7 +35,7 @@ def test_the_image_itself(media_type: str) -> None:
 @pytest.mark.parametrize(
     "document",
     [None, [], "text", 1, {}, {"URL": URL}, {"url": 1}, {"url": [URL]}, {"url": URL, "topk": 1}]
-    + [{"url": URL, "top_k": top_k} for top_k in (0, -1, 1.0, True, "5", [1])],
+    + [{"url": URL, "top_k": top_k} for top_k in (0, -1, 1.5, 0.0, True, "5", [1])],
 )
 def test_a_wrong_document_is_refused(document: Any) -> None:
     with pytest.raises(InvalidRequest):
