@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check-python nightly audit clean
+.PHONY: help run test lint check-python nightly audit deploy rollback undeploy need-stage clean
 
 # The first Python on the path that is new enough; PYTHON=/path/to/python make run chooses another.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
@@ -26,14 +26,30 @@ audit: .venv-audit/ready ## known vulnerabilities of what is pinned (asks PyPI)
 	@for file in requirements-local.txt training/requirements.txt; do \
 		.venv-audit/bin/pip-audit --requirement $$file || exit 1; done
 
+deploy: need-stage .venv-deploy/ready ## the API to AWS: make deploy STAGE=dev; ARGS=--dry-run only says what would change
+	@.venv-deploy/bin/python -m scripts.deploy --stage $(STAGE) $(ARGS)
+
+rollback: need-stage .venv-deploy/ready ## the release before: make rollback STAGE=prod
+	@.venv-deploy/bin/python -m scripts.deploy --stage $(STAGE) --rollback $(ARGS)
+
+undeploy: need-stage .venv-deploy/ready ## remove the API from AWS: make undeploy STAGE=dev
+	@.venv-deploy/bin/python -m scripts.undeploy --stage $(STAGE) $(ARGS)
+
 clean: ## remove what make made
-	rm -rf .venv .venv-dev .venv-audit build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-dev .venv-audit .venv-deploy build .pytest_cache .mypy_cache .ruff_cache
 
 # Light: the API, the model server, no torch.
 .venv/ready: requirements.txt requirements-local.txt model_code/requirements.txt | check-python
 	@echo "Setting up .venv (some 400 MB, once) …"
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --disable-pip-version-check -r requirements-local.txt
+	@touch $@
+
+# What talks to AWS: no model, no torch.
+.venv-deploy/ready: scripts/requirements.txt requirements.txt | check-python
+	@echo "Setting up .venv-deploy (some 70 MB, once) …"
+	@$(PYTHON) -m venv .venv-deploy
+	@.venv-deploy/bin/python -m pip install --disable-pip-version-check -r scripts/requirements.txt
 	@touch $@
 
 # Heavy: training and tests on top of that.
@@ -48,6 +64,9 @@ clean: ## remove what make made
 	@$(PYTHON) -m venv .venv-audit
 	@.venv-audit/bin/python -m pip install --disable-pip-version-check pip-audit==2.10.1
 	@touch $@
+
+need-stage:
+	@test -n "$(STAGE)" || { echo "Name a stage of .chalice/config.json: make $(firstword $(MAKECMDGOALS)) STAGE=dev" >&2; exit 2; }
 
 check-python:
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer is needed" \

@@ -1,0 +1,110 @@
+"""The bundle that goes to Lambda, and the template around it: `chalice package`, made reproducible.
+
+Chalice zips in the order in which the file system lists, with each file's own permissions. Here
+the same sources give the same bytes on any machine, so that the bundle's hash is its name.
+"""
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.errors import CloudError
+
+ROOT = Path(__file__).resolve().parent.parent
+_BEGINNING = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can name
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A zip for Lambda and the SAM template that names it."""
+
+    archive: bytes
+    template: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the zip in hex."""
+        return hashlib.sha256(self.archive).hexdigest()
+
+
+def package(stage: str, region: str, folder: Path, project: Path = ROOT) -> Bundle:
+    """What `chalice package` makes of `project`, left in `folder` too.
+
+    `.chalice/resources-STAGE.json` is merged where there is one. The zips that Chalice keeps for
+    `chalice deploy` become reproducible with it. Raises `CloudError` with Chalice's last line.
+    """
+    if _needs_policy(stage, project) and not policy_file(stage, project).is_file():
+        raise CloudError(
+            f"{policy_file(stage, project).relative_to(project)} is missing: make it with "
+            f"`python -m training policy --stage {stage}`"
+        )
+    resources = project / ".chalice" / f"resources-{stage}.json"
+    merge = ["--merge-template", str(resources)] if resources.is_file() else []
+    chalice(["package", "--stage", stage, *merge, str(folder)], region, project)
+    for kept in [*(project / ".chalice" / "deployments").glob("*.zip"), folder / "deployment.zip"]:
+        _rewrite(kept)
+    template: dict[str, Any] = json.loads((folder / "sam.json").read_text(encoding="utf-8"))
+    return Bundle((folder / "deployment.zip").read_bytes(), template)
+
+
+def policy_file(stage: str, project: Path = ROOT) -> Path:
+    """Where the generated policy of the stage's function lies."""
+    return project / ".chalice" / f"policy-{stage}.json"
+
+
+def chalice(arguments: list[str], region: str, project: Path = ROOT) -> None:
+    """Run Chalice's command line. Raises `CloudError` with its last line if it fails."""
+    command = [str(Path(sys.executable).with_name("chalice")), *arguments]
+    ended = subprocess.run(
+        command,
+        cwd=project,
+        env={**os.environ, "AWS_DEFAULT_REGION": region},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode:
+        said = (ended.stderr.strip() or ended.stdout.strip() or "it says nothing").splitlines()
+        raise CloudError(f"`chalice {' '.join(arguments)}` failed: {said[-1].strip()}")
+
+
+def normalise(archive: bytes) -> bytes:
+    """The zip with the same files: sorted by name, without times, readable by all."""
+    stream = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(archive)) as source,
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target,
+    ):
+        for name in sorted(source.namelist()):
+            if name.endswith("/") or "__pycache__" in name:
+                continue
+            entry = zipfile.ZipInfo(name, _BEGINNING)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, whatever this machine is: Lambda reads its permissions
+            entry.external_attr = 0o100644 << 16
+            target.writestr(entry, source.read(name))
+    return stream.getvalue()
+
+
+def _rewrite(path: Path) -> None:
+    """Replace the zip in one step: somebody else may be reading it."""
+    archive = path.read_bytes()
+    wanted = normalise(archive)
+    if wanted != archive:
+        beside = path.with_name(f"{path.name}.{os.getpid()}")
+        beside.write_bytes(wanted)
+        beside.replace(path)
+
+
+def _needs_policy(stage: str, project: Path) -> bool:
+    """Whether config.json leaves the policy to a file: Chalice would say so in a traceback."""
+    config = json.loads((project / ".chalice" / "config.json").read_text(encoding="utf-8"))
+    generated = config.get("autogen_policy", True)
+    return not config.get("stages", {}).get(stage, {}).get("autogen_policy", generated)

@@ -1,0 +1,85 @@
+"""A stage that CloudFormation keeps: traffic moves bit by bit to a new version, and back.
+
+A release is a template in S3 that names its bundle by hash. The one before is remembered, so that
+going back is a deployment like any other, through the same alias and the same alarms.
+"""
+
+import copy
+import hashlib
+import json
+from typing import Any
+
+from scripts.bundle import Bundle
+from scripts.routes import past_the_alias
+from scripts.shelf import Shelf
+from scripts.stack import Stack
+from training.cloud.account import Account
+from training.errors import CloudError
+
+
+class StackRelease:
+    """The stack of `stage` in an account."""
+
+    def __init__(self, account: Account, stage: str) -> None:
+        self._account = account
+        self._stage = stage
+        self._shelf = Shelf(account, stage)
+        self.stack = Stack(account, f"whatbreed-{stage}")
+
+    def deploy(self, built: Bundle, *, dry_run: bool = False) -> bool:
+        """Release what was built, if it differs from what is there; returns whether it did.
+
+        Raises `CloudError` where a route goes past the alias: nothing is sent then.
+        """
+        missing = past_the_alias(built.template)
+        if missing:
+            raise CloudError(
+                f"{', '.join(missing)} would go past the alias live: "
+                f"add it to .chalice/resources-{self._stage}.json"
+            )
+        code = self._shelf.put(f"bundles/{built.digest}.zip", built.archive)
+        return self._release(self._template(built, self._shelf.uri(code)), dry_run=dry_run)
+
+    def roll_back(self) -> bool:
+        """Go back to the release before; returns whether anything had to change.
+
+        Doing it twice returns to where it began. Raises `CloudError` where there is none before.
+        """
+        state = self._shelf.state()
+        if not state.get("previous"):
+            raise CloudError(f"stage {self._stage} has no release before this one")
+        changed = self.stack.deploy(self._shelf.url(state["previous"]))
+        self._shelf.note({"current": state["previous"], "previous": state["current"]})
+        return changed
+
+    def url(self) -> str:
+        """The API's address."""
+        return self.stack.outputs().get("EndpointURL", "")
+
+    def api_key(self) -> str:
+        """The key that clients send as `x-api-key`; empty where the stage wants none."""
+        key_id = self.stack.outputs().get("ApiKeyId")
+        if not key_id:
+            return ""
+        found = self._account.client("apigateway").get_api_key(apiKey=key_id, includeValue=True)
+        return str(found["value"])
+
+    def delete(self) -> None:
+        """Remove the stack and all its releases."""
+        self.stack.delete()
+        self._shelf.clear()
+
+    def _template(self, built: Bundle, code_uri: str) -> str:
+        """The key of the template that takes its code from `code_uri`."""
+        template: dict[str, Any] = copy.deepcopy(built.template)
+        template["Resources"]["APIHandler"]["Properties"]["CodeUri"] = code_uri
+        content = json.dumps(template, sort_keys=True).encode()
+        return self._shelf.put(f"templates/{hashlib.sha256(content).hexdigest()}.json", content)
+
+    def _release(self, template: str, *, dry_run: bool) -> bool:
+        changed = self.stack.deploy(self._shelf.url(template), dry_run=dry_run)
+        if not dry_run:
+            state = self._shelf.state()
+            if state.get("current") != template:
+                self._shelf.note({"current": template, "previous": state.get("current")})
+        return changed

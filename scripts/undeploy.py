@@ -1,0 +1,68 @@
+"""Remove the API of a stage and everything that `deploy` made for it.
+
+The model's endpoint is another thing: `python -m training teardown --stage STAGE` removes that.
+
+example:
+  python -m scripts.undeploy --stage dev
+  python -m scripts.undeploy --stage prod --yes
+"""
+
+import argparse
+import sys
+
+from scripts.chalice_release import ChaliceRelease
+from scripts.deploy import has_stack
+from scripts.stack_release import StackRelease
+from training.cloud import account as accounts
+from training.cloud import stages
+from training.cloud.account import told_in_one_line
+from training.errors import SettingsError, TrainingError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stage", required=True, help="stage of .chalice/config.json")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    accounts.add_options(parser)
+
+
+@told_in_one_line
+def run(arguments: argparse.Namespace) -> None:
+    stage = stages.read(arguments.stage).name
+    account = accounts.open_account(arguments)
+    where = f"stage {stage} of account {account.id}, {account.region}"
+    if not arguments.yes and not _agreed(where, stage):
+        raise SettingsError(f"{where} stays: say --yes, or type its name when asked")
+    if has_stack(stage):
+        StackRelease(account, stage).delete()
+    else:
+        ChaliceRelease(account, stage).delete()
+    print(f"{where}: the API is removed")
+
+
+def _agreed(where: str, stage: str) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    return input(f"Remove the API of {where}? Type {stage}: ").strip() == stage
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.undeploy",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    arguments = parser.parse_args(argv)
+    try:
+        run(arguments)
+    except TrainingError as error:
+        print(f"undeploy: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("undeploy: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
