@@ -1,0 +1,77 @@
+"""The bundle: the same sources give the same bytes, and a missing policy is told."""
+
+import io
+import os
+import random
+import shutil
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from scripts.bundle import normalise, package
+from tests.deployment import project as projects
+from tests.deployment.project import REGION
+from training.errors import CloudError
+
+
+def another_checkout(folder: Path) -> Path:
+    """A copy with other times, other permissions, and its files made in another order."""
+    project = projects.copy(folder / "first")
+    other = folder / "second"
+    files = [path for path in project.rglob("*") if path.is_file()]
+    random.Random(0).shuffle(files)
+    for number, source in enumerate(files):
+        target = other / source.relative_to(project)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+        target.chmod(0o600)
+        os.utime(target, (number * 86_400.0, number * 86_400.0))
+    return other
+
+
+def test_two_checkouts_give_the_same_bytes(project: Path, tmp_path: Path) -> None:
+    other = another_checkout(tmp_path)
+    first = package("local", REGION, tmp_path / "one", project)
+    second = package("local", REGION, tmp_path / "two", other)
+    assert first.archive == second.archive
+    assert first.template == second.template
+    # What `chalice deploy` would send next is that very file.
+    [kept] = (project / ".chalice" / "deployments").glob("*.zip")
+    assert kept.read_bytes() == first.archive
+
+    view = other / "app.py"
+    view.write_text(view.read_text() + "\n# changed\n")
+    assert package("local", REGION, tmp_path / "three", other).digest != first.digest
+
+
+def test_lambda_can_read_every_file() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as made:
+        for name in ("b.py", "a/__pycache__/a.pyc", "a/a.py"):
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o100600 << 16
+            made.writestr(entry, b"x")
+    with zipfile.ZipFile(io.BytesIO(normalise(stream.getvalue()))) as found:
+        assert found.namelist() == ["a/a.py", "b.py"]
+        for one in found.infolist():
+            assert stat.S_IMODE(one.external_attr >> 16) == 0o644
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_a_missing_policy_is_told_with_the_command_that_makes_it(
+    project: Path, tmp_path: Path, stage: str
+) -> None:
+    with pytest.raises(CloudError) as caught:
+        package(stage, REGION, tmp_path / "package", project)
+    assert str(caught.value) == (
+        f".chalice/policy-{stage}.json is missing: make it with "
+        f"`python -m training policy --stage {stage}`"
+    )
+
+
+def test_what_chalice_says_is_passed_on_in_one_line(project: Path, tmp_path: Path) -> None:
+    (project / "app.py").write_text("import nothing_of_that_name\n")
+    with pytest.raises(CloudError, match=r"`chalice package .*` failed: .*nothing_of_that_name"):
+        package("local", REGION, tmp_path / "package", project)
