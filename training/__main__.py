@@ -18,6 +18,7 @@ COMMANDS = {
     "export": ("training.export", "turn a trained model into the artifact that is served"),
     "tune": ("training.tune", "search for better hyperparameters"),
     "report": ("training.report", "one HTML page about a run"),
+    "costs": ("training.costs.command", "what a day of traffic needs and costs"),
     "deploy": ("training.cloud.deploy", "put a model behind a stage's endpoint, or go back"),
     "fit": ("training.cloud.fit", "train in SageMaker, on any number of instances"),
     "image": ("training.cloud.image", "build the serving image and push it"),
