@@ -1,7 +1,10 @@
 """The bundle that goes to Lambda, and the template around it: `chalice package`, made reproducible.
 
 Chalice zips in the order in which the file system lists, with each file's own permissions. Here
-the same sources give the same bytes on any machine, so that the bundle's hash is its name.
+the same sources give the same bytes on any machine, so that the bundle's hash is its name. The
+bundle is the same for every stage and region.
+
+    python -m scripts.bundle    # prints that hash
 """
 
 import hashlib
@@ -10,12 +13,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.errors import CloudError
+from training.errors import CloudError, TrainingError
 
 ROOT = Path(__file__).resolve().parent.parent
 _BEGINNING = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can name
@@ -108,3 +112,18 @@ def _needs_policy(stage: str, project: Path) -> bool:
     config = json.loads((project / ".chalice" / "config.json").read_text(encoding="utf-8"))
     generated = config.get("autogen_policy", True)
     return not config.get("stages", {}).get(stage, {}).get("autogen_policy", generated)
+
+
+def main() -> int:
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            # The stage and the region that need nothing of any account.
+            print(package("local", "us-east-1", Path(folder)).digest)
+    except TrainingError as error:
+        print(f"bundle: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rollback", action="store_true", help="return to the release before")
     parser.add_argument("--dry-run", action="store_true", help="say what would change")
     parser.add_argument("--force", action="store_true", help="run `chalice deploy` in any case")
+    parser.add_argument("--digest", help="deploy the bundle of this SHA-256 and no other")
     parser.add_argument("--smoke-url", help="address for the smoke test, such as your own domain")
     parser.add_argument(
         "--patience", type=float, default=PATIENCE_S, metavar="S", help="of the smoke test"
@@ -64,14 +65,22 @@ def has_stack(stage: str) -> bool:
     return (ROOT / ".chalice" / f"resources-{stage}.json").is_file()
 
 
-def build(account: Account, stage: str, folder: Path) -> Bundle:
-    """The stage's policy, generated anew, and the bundle made with it."""
+def build(account: Account, stage: str, folder: Path, digest: str | None = None) -> Bundle:
+    """The stage's policy, generated anew, and the bundle made with it.
+
+    Raises `CloudError` where the bundle is not the one that `digest` names.
+    """
     command = [sys.executable, "-m", "training", "policy", "--stage", stage]
     command += ["--account", account.id, "--region", account.region]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise CloudError((ended.stderr.strip() or "training policy failed").splitlines()[-1])
     built = bundle.package(stage, account.region, folder)
+    if digest and built.digest != digest:
+        raise CloudError(
+            f"the bundle is {built.digest}, not {digest}: it was packaged from other sources, "
+            "or by another Chalice"
+        )
     print(f"bundle {built.digest[:12]}, {len(built.archive)} bytes", flush=True)
     return built
 
@@ -80,7 +89,7 @@ def _to_chalice(
     release: ChaliceRelease, account: Account, stage: str, arguments: argparse.Namespace
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        built = build(account, stage, Path(folder))
+        built = build(account, stage, Path(folder), arguments.digest)
         changed = release.deploy(built, force=arguments.force, dry_run=arguments.dry_run)
     _say(changed, arguments)
     if not arguments.dry_run:
@@ -96,7 +105,7 @@ def _to_stack(
         changed = release.roll_back()
     else:
         with tempfile.TemporaryDirectory() as folder:
-            built = build(account, stage, Path(folder))
+            built = build(account, stage, Path(folder), arguments.digest)
         changed = release.deploy(built, dry_run=arguments.dry_run)
     _say(changed, arguments)
     if arguments.dry_run:

@@ -74,6 +74,7 @@ def test_what_a_user_got_wrong_is_told_in_one_line(programs: Programs) -> None:
         ("dve", [], "no stage 'dve'; there are local, dev, prod"),
         ("local", [], "`make run`"),
         ("dev", ["--rollback"], "check out the commit to return to"),
+        ("dev", ["--digest", "0" * 64], "packaged from other sources"),
     ]:
         ended = programs.deploy(stage, *options)
         assert ended.returncode in (1, 2)
