@@ -17,15 +17,18 @@ COMMANDS = {
     "evaluate": ("training.evaluate", "judge a model through the code that serves it"),
     "export": ("training.export", "turn a trained model into the artifact that is served"),
     "tune": ("training.tune", "search for better hyperparameters"),
+    "tune --cloud": ("training.cloud.tuning", "the same search by SageMaker's tuner"),
     "report": ("training.report", "one HTML page about a run"),
     "costs": ("training.costs.command", "what a day of traffic needs and costs"),
     "deploy": ("training.cloud.deploy", "put a model behind a stage's endpoint, or go back"),
     "fit": ("training.cloud.fit", "train in SageMaker, on any number of instances"),
     "image": ("training.cloud.image", "build the serving image and push it"),
     "loadtest": ("training.loadtest.command", "find the rate that one instance holds"),
+    "jobs": ("training.cloud.jobs", "the training jobs: time, cost, speed-up; follow one"),
     "policy": ("training.cloud.policy", "write the least-privilege policies of API and roles"),
     "scale": ("training.cloud.scaling", "let an endpoint grow and shrink with its traffic"),
     "teardown": ("training.cloud.teardown", "remove what a stage costs; list what stays"),
+    "transform": ("training.cloud.transform", "the breeds of millions of photos in S3"),
     "upload": ("training.cloud.upload", "copy the photos to S3; create the bucket"),
 }
 
@@ -37,6 +40,9 @@ def main(argv: list[str] | None = None) -> int:
         print(_overview())
         return 0 if argv else 2
     name, *rest = argv
+    if "--cloud" in rest and f"{name} --cloud" in COMMANDS:
+        name = f"{name} --cloud"
+        rest.remove("--cloud")
     if name not in COMMANDS:
         print(f"training: no command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2

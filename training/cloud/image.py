@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     account = accounts.open_account(arguments)
     options = settings.read(Serving, vars(arguments))
     wanted = arguments.architecture or architecture(options.instance_type)
-    builder = arguments.builder or ("docker" if shutil.which("docker") else "codebuild")
+    builder = arguments.builder or ("docker" if _has_docker() else "codebuild")
     with TemporaryDirectory() as folder:
         context = Path(folder)
         tag = f"{wanted}-{stage_context(context)}"
@@ -169,6 +169,15 @@ def _build_with_docker(account: Account, context: Path, image: str, wanted: str)
         "--file", str(context / "model_code" / "Dockerfile"), str(context),
     )  # fmt: skip
     _docker("push", image)
+
+
+def _has_docker() -> bool:
+    """Whether there is a docker command, and an engine that answers it."""
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    asked = subprocess.run([docker, "version"], capture_output=True, check=False)  # noqa: S603
+    return asked.returncode == 0
 
 
 def _docker(*arguments: str, stdin: str | None = None) -> None:

@@ -18,6 +18,7 @@ from training import settings as configuration
 from training.cloud import account as accounts
 from training.cloud import settings, source, storage, trainer
 from training.cloud.account import Account, is_missing, told_in_one_line
+from training.cloud.fit import hyperparameters
 from training.cloud.settings import Training, Tuning
 from training.cloud.upload import DATA
 from training.errors import CloudError, JobFailed, SettingsError
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     accounts.add_options(parser)
     settings.add_options(parser, Tuning)
     settings.add_options(parser, Training)
+    configuration.add_train_options(parser)
 
 
 @told_in_one_line
@@ -53,7 +55,12 @@ def run(arguments: argparse.Namespace) -> None:
         what = {"space": space, "jobs": budget.max_jobs, "at_a_time": budget.parallel_jobs}
         print(json.dumps({**what, "strategy": budget.strategy, "data": data}, indent=2))
         return
-    name = start(account, options, budget, arguments.run, space, data)
+    fixed = {
+        key: value
+        for key, value in hyperparameters(arguments, options).items()
+        if key.replace("-", "_") not in space
+    }
+    name = start(account, options, budget, arguments.run, space, fixed, data)
     print(f"started tuning job {name}: {budget.max_jobs} jobs, {budget.parallel_jobs} at a time")
     if arguments.detach:
         print(f"take its best values with `python -m training fit --from-tuning {name}`")
@@ -74,9 +81,10 @@ def start(
     budget: Tuning,
     run: str,
     space: Mapping[str, Any],
+    fixed: dict[str, Any],
     data: str,
 ) -> str:
-    """Start the tuning job and return its name.
+    """Start the tuning job and return its name; `fixed` are the values that all jobs share.
 
     `HyperparameterTuner` starts each job through the containers' own toolkit: without torchrun,
     network isolation, encryption between containers or warm pools.
@@ -88,7 +96,7 @@ def start(
     with TemporaryDirectory() as folder:
         source.pack(Path(folder))
         # Checkpoints of several jobs must not meet: each of them starts from nothing.
-        model_trainer = trainer.model_trainer(account, options, run, {}, Path(folder))
+        model_trainer = trainer.model_trainer(account, options, run, fixed, Path(folder))
         model_trainer.checkpoint_config = None
         tuner = HyperparameterTuner(
             model_trainer=model_trainer,
@@ -110,10 +118,10 @@ def start(
 
 
 def ranges(space: Mapping[str, Any]) -> dict[str, Any]:
-    """The search space of settings.toml as SageMaker's parameter ranges.
+    """The search space of settings.toml, [tune.space], as SageMaker's parameter ranges.
 
-    A range is {low, high} of two whole numbers or of two fractions, with `log` where it spans
-    magnitudes, or {choices}. Raises `SettingsError` for anything else.
+    A range has a `type`: float, log (a float on a log scale) or int with `low` and `high`, or
+    choice with `values`. Raises `SettingsError` for anything else.
     """
     from sagemaker.core.parameter import (  # type: ignore[import-untyped]
         CategoricalParameter,
@@ -123,16 +131,23 @@ def ranges(space: Mapping[str, Any]) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     for key, one in space.items():
-        name = key.replace("_", "-")
-        scale = "Logarithmic" if one.get("log") else "Linear"
-        if "choices" in one:
-            found[name] = CategoricalParameter(one["choices"])
-        elif "low" not in one or "high" not in one:
-            raise SettingsError(f"[tune.space] {key} is neither {{low, high}} nor {{choices}}")
-        elif isinstance(one["low"], int) and isinstance(one["high"], int):
-            found[name] = IntegerParameter(one["low"], one["high"], scaling_type=scale)
-        else:
-            found[name] = ContinuousParameter(one["low"], one["high"], scaling_type=scale)
+        try:
+            match one["type"]:
+                case "choice":
+                    values = CategoricalParameter(one["values"])
+                case "int":
+                    values = IntegerParameter(one["low"], one["high"])
+                case "float":
+                    values = ContinuousParameter(one["low"], one["high"])
+                case "log":
+                    values = ContinuousParameter(
+                        one["low"], one["high"], scaling_type="Logarithmic"
+                    )
+                case other:
+                    raise SettingsError(f"[tune.space] {key}: type {other!r} is unknown")
+        except KeyError as missing:
+            raise SettingsError(f"[tune.space] {key} lacks {missing}") from None
+        found[key.replace("_", "-")] = values
     return found
 
 
@@ -185,8 +200,12 @@ def _describe(account: Account, name: str) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """A hyperparameter as the number it stands for; SageMaker knows texts only."""
+    """A hyperparameter as the number it stands for.
+
+    SageMaker knows texts only, and writes those of a categorical range as JSON texts.
+    """
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    return _value(value) if isinstance(value, str) and value != text else value

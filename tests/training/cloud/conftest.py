@@ -16,7 +16,7 @@ from moto import mock_aws
 from tests.training.cloud import mended_moto
 from training import __main__ as training
 from training import settings
-from training.cloud import codebuild, endpoint, following, tuning
+from training.cloud import codebuild, endpoint, following, transform, tuning
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -64,7 +64,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def aws(credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty account."""
-    for module in (codebuild, endpoint, following, tuning):
+    for module in (codebuild, endpoint, following, transform, tuning):
         monkeypatch.setattr(module, "POLL_S", 0)
     with mended_moto.mended(), mock_aws():
         yield
