@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @told_in_one_line
 def run(arguments: argparse.Namespace) -> None:
+    _check(arguments)
     table = prices.read(arguments.prices)
     if arguments.refresh:
         table = _refresh(table, arguments)
@@ -77,6 +78,16 @@ def run(arguments: argparse.Namespace) -> None:
         print(report.text(found))
         if arguments.chart:
             print(f"chart: {arguments.chart}")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    for key in ("lambda_ms", "rate_per_vcpu", "job_hours"):
+        if getattr(arguments, key) <= 0:
+            raise SettingsError(f"{key} is {getattr(arguments, key):g}, not above 0")
+    if not 0 <= arguments.spot_saving <= 1:
+        raise SettingsError(f"spot_saving is {arguments.spot_saving:g}, not from 0 to 1")
+    if arguments.queue < 0:
+        raise SettingsError(f"queue is {arguments.queue}, not 0 or more")
 
 
 def _plan(arguments: argparse.Namespace, table: prices.Prices) -> plan.Plan:

@@ -23,7 +23,7 @@ def play(
 ) -> list[tuple[int, int]]:
     """In service and starting, at the beginning of each minute."""
     found = list[tuple[int, int]]()
-    for minute, count in enumerate(invocations, start_minute):
+    for minute, count in enumerate(invocations):
         tracker.advance(minute * 60)
         found.append((tracker.in_service, tracker.starting))
         tracker.minute(minute * 60 + 60, count)
