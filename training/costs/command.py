@@ -13,6 +13,8 @@ example:
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from training.cloud.account import told_in_one_line
 from training.cloud.settings import Scaling, Serving, Training
 from training.costs import bill, chart, front, instances, plan, pricelist, prices, report, traffic
 from training.costs.bill import Request
+from training.costs.front import Front
 from training.costs.tracking import Delays
 from training.costs.traffic import Traffic
 from training.errors import SettingsError
@@ -43,6 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", action="append", default=[], metavar="TYPE=R", help="of another type; repeatable"
     )
     parser.add_argument("--instance-type", help="the first type (default: of [cloud.serving])")
+    parser.add_argument(
+        "--reserved", type=int, metavar="N", help="functions, in place of the stage's"
+    )
+    parser.add_argument("--provisioned", type=int, metavar="N", help="likewise, kept initialised")
+    parser.add_argument("--throttle-rate", type=float, metavar="R", help="likewise, API Gateway's")
+    parser.add_argument(
+        "--price", action="append", default=[], metavar="NAME=USD", help="of a unit; repeatable"
+    )
     parser.add_argument("--chart", type=Path, metavar="PNG", help="draw the day")
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
     parser.add_argument("--refresh", action="store_true", help="ask AWS for today's prices first")
@@ -69,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
     table = prices.read(arguments.prices)
     if arguments.refresh:
         table = _refresh(table, arguments)
-    found = _plan(arguments, prices.override(table, _overrides()))
+    found = _plan(arguments, prices.override(table, _overrides(arguments)))
     if arguments.chart:
         chart.draw(arguments.chart, found)
     if arguments.json:
@@ -106,7 +117,7 @@ def _plan(arguments: argparse.Namespace, table: prices.Prices) -> plan.Plan:
     )
     return plan.make(
         traffic=_traffic(arguments),
-        stage=front.read(arguments.stage),
+        stage=_stage(arguments),
         request=Request(
             lambda_s=arguments.lambda_ms / 1000,
             photo_bytes=arguments.photo_kb * 1024,
@@ -142,13 +153,7 @@ def _traffic(arguments: argparse.Namespace) -> Traffic:
 
 def _rates(arguments: argparse.Namespace, first: str) -> dict[str, float]:
     """The rates that somebody measured, by instance type."""
-    rates = dict[str, float]()
-    for text in arguments.rate:
-        name, _, rate = text.partition("=")
-        try:
-            rates[name] = float(rate)
-        except ValueError:
-            raise SettingsError(f"--rate is {text!r}, not like ml.c6i.large=80") from None
+    rates = _named("--rate", arguments.rate)
     if arguments.rate_per_instance is not None:
         rates[first] = arguments.rate_per_instance
     return rates
@@ -164,9 +169,35 @@ def _refresh(old: prices.Prices, arguments: argparse.Namespace) -> prices.Prices
     return found
 
 
-def _overrides() -> dict[str, float]:
-    found: dict[str, float] = settings.table(TABLE).get("prices", {})
+def _overrides(arguments: argparse.Namespace) -> dict[str, float]:
+    """Prices in place of the table's: those of [costs.prices], then those of options."""
+    return {**settings.table(TABLE).get("prices", {}), **_named("--price", arguments.price)}
+
+
+def _named(option: str, texts: Sequence[str]) -> dict[str, float]:
+    """The numbers of a repeatable option NAME=NUMBER."""
+    found = dict[str, float]()
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            raise SettingsError(f"{option} is {text!r}, not NAME=NUMBER")
     return found
+
+
+def _stage(arguments: argparse.Namespace) -> Front:
+    """The front of the stage, with what options put in place of its settings."""
+    given = {
+        name: getattr(arguments, name)
+        for name in ("reserved", "provisioned", "throttle_rate")
+        if getattr(arguments, name) is not None
+    }
+    if any(value < 0 for value in given.values()):
+        raise SettingsError("--reserved, --provisioned and --throttle-rate are 0 or more")
+    return replace(front.read(arguments.stage), **given)
 
 
 def _defaults() -> dict[str, Any]:

@@ -71,7 +71,7 @@ def _functions(plan: Plan) -> list[str]:
         found.append(
             f"{front.concurrency:,} functions at a time ({what}) refuse "
             f"{functions.refused / requests:.2%} of the requests; the peak takes "
-            f"{functions.peak:.1f} on average and {functions.peak_p99:,} in 1 of 100 moments."
+            f"{functions.peak:,.1f} on average and {functions.peak_p99:,} in 1 of 100 moments."
         )
     if front.provisioned and functions.spilled > 0.01:
         found.append(

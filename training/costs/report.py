@@ -91,24 +91,28 @@ def text(plan: Plan) -> str:
 def _traffic(plan: Plan) -> list[str]:
     requests = plan.choices[0].day.requests
     return [
-        f"{requests:,.0f} requests a day: {requests / 86400:,.4g} a second on average, "
-        f"{plan.traffic.peak():,.4g} at the peak"
+        f"{requests:,.0f} requests a day: {_number(requests / 86400)} a second on average, "
+        f"{_number(plan.traffic.peak())} at the peak"
     ]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _types(plan: Plan) -> list[str]:
     lines = [
-        "instance type       rate    target  instances     p99  worst p99  refused   $/month"
-        "  $/million"
+        "instance type       rate    target      instances     p99  worst p99  refused"
+        "    $/month  $/million"
     ]
     for choice in plan.choices:
         day = choice.day
         mark = " " if choice.instance.measured else "?"
         lines.append(
             f"{choice.instance.type:<16} {choice.instance.rate:6,.0f}{mark} "
-            f"{choice.scaling.target_per_minute:9,.0f} {_span(choice):>10} "
+            f"{choice.scaling.target_per_minute:9,.0f} {_span(choice):>14} "
             f"{day.p99_s * 1000:4.0f} ms {day.worst_p99_s * 1000:7.0f} ms "
-            f"{day.refused_part:8.2%} {choice.usd:9,.0f} {choice.usd_per_million:10,.2f}"
+            f"{day.refused_part:8.2%} {choice.usd:10,.0f} {choice.usd_per_million:10,.2f}"
         )
     if any(not choice.instance.measured for choice in plan.choices):
         lines.append("? assumed, not measured")
@@ -116,6 +120,8 @@ def _types(plan: Plan) -> list[str]:
 
 
 def _span(found: Choice | Reading) -> str:
+    if found.day.fewest_instances == found.day.peak_instances:
+        return f"{found.day.peak_instances:,}"
     return f"{found.day.fewest_instances:,}-{found.day.peak_instances:,}"
 
 
@@ -123,21 +129,21 @@ def _bill(plan: Plan) -> list[str]:
     first = plan.choices[0]
     lines = [f"the bill of a month with {first.instance.type}:"]
     for item in first.items:
-        lines.append(f"  {item.name:<38} {item.quantity:16,.1f} {item.unit:<9} {item.usd:12,.2f} $")
-    return [*lines, f"  {'in all':<38} {'':26} {first.usd:12,.2f} $"]
+        lines.append(f"  {item.name:<38} {item.quantity:19,.1f} {item.unit:<9} {item.usd:13,.2f} $")
+    return [*lines, f"  {'in all':<38} {'':29} {first.usd:13,.2f} $"]
 
 
 def _targets(plan: Plan) -> list[str]:
     lines = [
         f"the target on {plan.choices[0].instance.type}, were there no maximum:",
-        "                        per minute   a request to each   instances    p99  "
+        "                        per minute   a request to each        instances     p99  "
         "instances, $/month",
     ]
     for reading in plan.readings:
         lines.append(
             f"  {reading.name:<20} {reading.target_per_minute:11,.4g}   "
-            f"every {reading.seconds_between:9.3g} s {_span(reading):>11} "
-            f"{reading.day.p99_s * 1000:3.0f} ms {reading.instances_usd:19,.0f}"
+            f"every {reading.seconds_between:9.3g} s {_span(reading):>16} "
+            f"{reading.day.p99_s * 1000:4.0f} ms {reading.instances_usd:19,.0f}"
         )
     return lines
 

@@ -105,6 +105,23 @@ def test_refusals_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "10 functions at a time (reserved) refuse" in told
 
 
+def test_what_if_the_stage_had_other_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--reserved", "400", "--provisioned", "350", "--throttle-rate", "900")
+    found = plan(capsys, "--mean-rps", "1000", "--peak-factor", "1", *options)
+    functions = found["functions"]
+    assert (functions["reserved"], functions["provisioned"]) == (400, 350)
+    assert functions["mean"] == pytest.approx(300)
+    assert functions["refused"] < 1
+    assert functions["spilled"] < 0.001
+    assert functions["throttled"] == pytest.approx(100 * 86_400)
+
+
+def test_an_option_overrides_a_price(capsys: pytest.CaptureFixture[str]) -> None:
+    found = plan(capsys, "--peak-factor", "1", "--price", "api gateway requests=1e-6")
+    items = {item["name"]: item["usd"] for item in found["instance_types"][0]["items"]}
+    assert items["api gateway requests"] == pytest.approx(13.14)
+
+
 def test_settings_override_prices(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +153,9 @@ def test_a_profile_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (("--profile", "nowhere.csv"), "nowhere.csv"),
         (("--surge", "much"), "--surge"),
         (("--rate", "ml.c6i.large"), "--rate is"),
+        (("--price", "logs stored"), "--price is"),
+        (("--price", "logs stored=-1"), "not a price"),
+        (("--reserved", "-1"), "0 or more"),
         (("--rate-per-instance", "0"), "not above 0"),
         (("--instance-type", "ml.c6i.huge"), "no instance type"),
         (("--instance-type", "ml.x9.large"), "no price of 'hosting ml.x9.large'"),
