@@ -53,7 +53,10 @@ def from_body(content_type: str, body: bytes, query: Query) -> UrlInput | ImageI
         return ImageInput(body, top_k)
     document = _json_object(body, '{"url": "https://…"}')
     _refuse_unknown(document, {"url", "top_k"})
-    return UrlInput(_url(document.get("url")), _top_k(document.get("top_k")) or top_k)
+    in_body = _top_k(document.get("top_k"))
+    if in_body is not None and top_k is not None:
+        top_k = max(in_body, top_k)  # neither is overlooked: too large a one is refused
+    return UrlInput(_url(document.get("url")), top_k or in_body)
 
 
 def from_batch(body: bytes, query: Query, max_urls: int) -> BatchInput:
@@ -79,8 +82,8 @@ def from_query(query: Query) -> UrlInput:
 def deep(query: Query) -> bool:
     """Whether `GET /health` is to ask the endpoint too. Raises `InvalidRequest`."""
     _refuse_unknown(query, {"deep"})
-    text = _single(query, "deep") or "false"
-    if text not in ("true", "false"):
+    text = _single(query, "deep")
+    if text not in ("true", "false", None):
         raise InvalidRequest("`deep` must be true or false.")
     return text == "true"
 

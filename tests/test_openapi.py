@@ -118,7 +118,7 @@ def test_its_limits_are_those_of_the_code() -> None:
     request, batch = SCHEMAS["PredictRequest"]["properties"], SCHEMAS["BatchRequest"]["properties"]
     shipped = json.loads((ROOT / "model_code" / "default" / "model.json").read_text())
     assert request["top_k"]["maximum"] == len(shipped["labels"])
-    assert f"without it {service.DEFAULT_TOP_K}." in request["top_k"]["description"]
+    assert f"with null, {service.DEFAULT_TOP_K}." in request["top_k"]["description"]
     assert request["url"]["maxLength"] == urls.MAX_CHARACTERS
     assert f"{settings.fetch_max_redirects} redirects" in request["url"]["description"]
     assert f"{settings.fetch_timeout_s:g} seconds" in request["url"]["description"]
@@ -132,7 +132,7 @@ def test_its_limits_are_those_of_the_code() -> None:
             for parameter in DESCRIPTION["paths"]["/predict"]["get"]["parameters"]
             if parameter["name"] == name
         ]
-        limits = {"type", "format", "minLength", "maxLength", "minimum", "maximum"}
+        limits = {"format", "minLength", "maxLength", "minimum", "maximum"}
         for limit in limits & set(request[name]):
             assert parameter["schema"][limit] == request[name][limit], (name, limit)
 

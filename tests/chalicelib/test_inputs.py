@@ -67,11 +67,15 @@ def test_a_wrong_query_is_refused_by_name() -> None:
         inputs.from_body("application/json", b'{"url": "https://x.y"}', {"url": [URL]})
 
 
-def test_top_k_beside_json_counts_where_the_json_has_none() -> None:
+def test_top_k_beside_json_is_not_overlooked() -> None:
     beside = {"top_k": ["7"]}
     assert inputs.from_body("application/json", b'{"url": "u"}', beside) == UrlInput("u", 7)
     both = b'{"url": "u", "top_k": 2}'
-    assert inputs.from_body("application/json", both, beside) == UrlInput("u", 2)
+    assert inputs.from_body("application/json", both, beside) == UrlInput("u", 7)
+    assert inputs.from_body("application/json", both, {"top_k": ["1"]}) == UrlInput("u", 2)
+    assert inputs.from_body("application/json", both, {}) == UrlInput("u", 2)
+    null = b'{"url": "u", "top_k": null}'
+    assert inputs.from_body("application/json", null, {}) == UrlInput("u", None)
 
 
 def test_an_empty_image_is_refused() -> None:
@@ -89,5 +93,6 @@ def test_deep() -> None:
     assert inputs.deep({}) is False
     assert inputs.deep({"deep": ["true"]}) is True
     assert inputs.deep({"deep": ["false"]}) is False
-    with pytest.raises(InvalidRequest):
-        inputs.deep({"deep": ["1"]})
+    for wrong in ("1", "", "True"):
+        with pytest.raises(InvalidRequest):
+            inputs.deep({"deep": [wrong]})
