@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,7 +68,9 @@ def test_deploy_update_and_delete(
     [api] = client("apigateway").get_rest_apis()["items"]
     assert api["endpointConfiguration"]["types"] == ["REGIONAL"]
     assert {"image/jpeg", "image/png", "image/webp"} <= set(api["binaryMediaTypes"])
-    assert ("POST", "/predict") in routes(client, api["id"])
+    source = (project / "app.py").read_text()
+    declared = re.findall(r'@app\.route\(\s*"([^"]+)",\s*methods=\["(\w+)"\]', source)
+    assert routes(client, api["id"]) == {(method, path) for path, method in declared}
     [stage_of_api] = client("apigateway").get_stages(restApiId=api["id"])["item"]
     assert stage_of_api["stageName"] == "dev"
     statements = json.loads(client("lambda").get_policy(FunctionName="whatbreed-dev")["Policy"])

@@ -69,6 +69,26 @@ def test_release_again_change_and_removal(
     assert programs.undeploy("dev", "--yes").returncode == 0
 
 
+def test_what_was_broken_off_is_found_again(
+    programs: Programs, client: Callable[[str], Any], bucket: str
+) -> None:
+    """Chalice writes its note at the very end: what ends before leaves an API and no note."""
+    assert programs.deploy("dev").returncode == 0
+    [api] = client("apigateway").get_rest_apis()["items"]
+    shutil.rmtree(programs.project / ".chalice" / "deployed")
+    client("s3").delete_object(Bucket=bucket, Key="whatbreed/api/dev/deployed.json")
+
+    assert programs.deploy("dev").returncode == 0
+    [same] = client("apigateway").get_rest_apis()["items"]
+    assert same["id"] == api["id"]
+
+    shutil.rmtree(programs.project / ".chalice" / "deployed")
+    client("apigateway").delete_rest_api(restApiId=api["id"])
+    assert programs.undeploy("dev", "--yes").returncode == 0
+    assert client("lambda").list_functions()["Functions"] == []
+    assert client("iam").list_roles()["Roles"] == []
+
+
 def test_what_a_user_got_wrong_is_told_in_one_line(programs: Programs) -> None:
     for stage, options, said in [
         ("dve", [], "no stage 'dve'; there are local, dev, prod"),
