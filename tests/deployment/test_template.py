@@ -182,6 +182,14 @@ def test_predictions_want_a_key_and_nothing_else_does(
     assert settings["ThrottlingRateLimit"] >= plan["Throttle"]["RateLimit"]
 
 
+def test_there_is_one_stage_and_nothing_beside_its_throttling(resources: dict[str, Any]) -> None:
+    """Without `OpenApiVersion` SAM adds a stage called Stage, to which no limit applies."""
+    assert len(of_type(resources, "AWS::ApiGateway::Stage")) == 1
+    [deployment] = of_type(resources, "AWS::ApiGateway::Deployment").values()
+    assert "StageName" not in deployment
+    assert resources["RestAPI"]["Properties"]["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
+
+
 def test_what_the_gateway_refuses_is_a_problem_too(resources: dict[str, Any]) -> None:
     answers = resources["RestAPI"]["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"]
     for name, answer in answers.items():
