@@ -1,0 +1,37 @@
+"""The snippet for browsers in docs/clients.md, on a page at another origin than the API's."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Watch
+from tests.servers import answer, api_server, web_server
+from tests.test_clients import SNIPPETS
+
+pytestmark = [pytest.mark.server, pytest.mark.browser]
+
+
+def test_in_a_browser(
+    visit: Callable[..., Page], tiny_runtime: str, encode: Callable[..., bytes], watch: Watch
+) -> None:
+    pages: list[bytes] = []
+    headers = {"Content-Type": "text/html; charset=utf-8"}
+    with (
+        web_server(lambda request: answer(200, pages[0], headers)(request)) as origin,
+        api_server(tiny_runtime, CORS_ALLOW_ORIGIN=origin) as api,
+    ):
+        snippet, count = re.subn(r'const API = ".*"', f'const API = "{api}"', SNIPPETS["html"])
+        assert count == 1
+        icon = '<link rel="icon" href="data:,">'
+        pages.append(f"<!doctype html>{icon}{snippet}".encode())
+        page = visit(origin)
+        for colour, says in (("red", "Red setter"), ("black", "No dog.")):
+            photo = {"name": "x.png", "mimeType": "image/png", "buffer": encode(colour)}
+            page.locator("#photo").set_input_files([photo])  # type: ignore[list-item]
+            expect(page.get_by_role("status")).to_have_text(says)
+        assert watch.console == []
+        damaged = {"name": "x.png", "mimeType": "image/png", "buffer": b"no picture"}
+        page.locator("#photo").set_input_files([damaged])  # type: ignore[list-item]
+        expect(page.get_by_role("status")).to_contain_text("not a JPEG, PNG or WebP image")
