@@ -9,6 +9,7 @@ from training.costs.bill import Item, Job, Request
 from training.costs.front import Concurrency, Front
 from training.costs.instances import Instance
 from training.costs.prices import Prices
+from training.costs.queueing import Server
 from training.costs.simulation import Day, simulate
 from training.costs.tracking import Delays
 from training.costs.traffic import Traffic
@@ -80,10 +81,19 @@ def make(
 ) -> Plan:
     """Simulate and price the traffic; the first of `instances` is the configured one."""
     functions = front.concurrency(stage, traffic, request.lambda_s)
+    known = list[tuple[Server, Scaling, Day]]()
+
+    def simulated(server: Server, policy: Scaling) -> Day:
+        for other_server, other_policy, day in known:
+            if (server, policy) == (other_server, other_policy):
+                return day  # types of the same rate, and targets that are the same
+        known.append((server, policy, simulate(traffic, server, policy, delays)))
+        return known[-1][2]
+
     choices = list[Choice]()
     for instance in instances:
         own = _scaled(scaling, instance.rate / instances[0].rate)
-        day = simulate(traffic, instance.server, own, delays)
+        day = simulated(instance.server, own)
         items = bill.monthly(instance.type, day, stage, functions, request, prices)
         choices.append(Choice(instance, own, day, items))
     first = instances[0]
@@ -95,7 +105,7 @@ def make(
     readings = list[Reading]()
     for name, target in targets.items():
         free = replace(scaling, target_per_minute=target, max_instances=UNLIMITED)
-        day = simulate(traffic, first.server, free, delays)
+        day = simulated(first.server, free)
         usd = prices.usd(f"hosting {first.type}", day.instance_hours * bill.DAYS)
         readings.append(Reading(name, target, day, usd))
     return Plan(traffic, stage, functions, request, choices, readings, job, prices, safety)

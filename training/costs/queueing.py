@@ -6,7 +6,6 @@ are taken as exponentially distributed, which they are not: the time of a photo 
 waits are shorter. Sources: Kleinrock, Queueing Systems I, 3.8 (M/M/c/K); Erlang (the loss formula).
 """
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -78,7 +77,7 @@ def steady(server: Server, rate: float) -> Steady:
 def _fewer_departures(passed: Floats, most: int) -> Floats:
     """P(a Poisson number of mean `passed` is below k), a column for each k of 1 … `most`."""
     number = np.arange(most)
-    log_factorial = np.array([math.lgamma(n + 1) for n in number])
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, most)))])
     with np.errstate(divide="ignore", invalid="ignore"):
         logarithm = np.where(number == 0, 0.0, number * np.log(passed)[:, None])
     return np.asarray(np.cumsum(np.exp(logarithm - passed[:, None] - log_factorial), axis=1))

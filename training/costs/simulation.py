@@ -88,31 +88,35 @@ class _Sums:
 def simulate(traffic: Traffic, server: Server, scaling: Scaling, delays: Delays) -> Day:
     """The second day of `traffic` on instances like `server` that `scaling` adds and removes."""
     tracker = Tracker(scaling, delays)
+    for start_s in range(0, DAY_S, PERIOD_S):
+        requests = 0.0
+        for second in range(start_s, start_s + PERIOD_S, STEP_S):
+            tracker.advance(second)
+            requests += traffic.rate(second) * STEP_S
+        tracker.minute(start_s + PERIOD_S, requests)
     whole = _Sums()
     minutes = list[Minute]()
     instance_s, asked_for = 0.0, 0
-    for start_s in range(0, 2 * DAY_S, PERIOD_S):
+    for start_s in range(DAY_S, 2 * DAY_S, PERIOD_S):
         sums = _Sums()
         for second in range(start_s, start_s + PERIOD_S, STEP_S):
             tracker.advance(second)
             rate = traffic.rate(second)
             queue = steady(server, _rounded(rate / tracker.in_service, server))
             sums.add(rate * STEP_S, rate * STEP_S * queue.refused, queue.tail)
-            if start_s >= DAY_S:
-                instance_s += STEP_S * (tracker.in_service + tracker.starting)
+            instance_s += STEP_S * (tracker.in_service + tracker.starting)
         tracker.minute(start_s + PERIOD_S, sums.requests)
-        if start_s >= DAY_S:
-            whole.join(sums)
-            asked_for = max(asked_for, tracker.asked_for)
-            minutes.append(
-                Minute(
-                    rate=sums.requests / PERIOD_S,
-                    in_service=tracker.in_service,
-                    starting=tracker.starting,
-                    refused=sums.refused / PERIOD_S,
-                    p99_s=sums.quantile_s(0.99),
-                )
+        whole.join(sums)
+        asked_for = max(asked_for, tracker.asked_for)
+        minutes.append(
+            Minute(
+                rate=sums.requests / PERIOD_S,
+                in_service=tracker.in_service,
+                starting=tracker.starting,
+                refused=sums.refused / PERIOD_S,
+                p99_s=sums.quantile_s(0.99),
             )
+        )
     return Day(
         minutes=tuple(minutes),
         requests=whole.requests,
