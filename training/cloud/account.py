@@ -158,7 +158,7 @@ def _explain_client_error(error: ClientError) -> str:
         )
     if code in ("BucketAlreadyExists", "BucketAlreadyOwnedByYou"):
         return "that bucket's name is taken: choose another with --bucket or in settings.toml"
-    if re.search(r"LimitExceeded|Quota", code):
+    if re.search(r"LimitExceeded|CountExceeded|Quota", code):
         return f"a quota of the account is reached: {message}; raise it in Service Quotas"
     if re.search(r"Throttl|TooManyRequests|SlowDown", code):
         return f"AWS throttles {operation}: wait a minute and run the same command again"

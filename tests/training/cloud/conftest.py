@@ -5,13 +5,16 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import boto3
+import numpy as np
 import pytest
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
+from PIL import Image
 
 from tests.training.cloud import mended_moto
 from training import __main__ as training
@@ -21,6 +24,7 @@ from training.cloud import codebuild, endpoint, following, transform, tuning
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 BUCKET = f"whatbreed-{ACCOUNT}-{REGION}"
+COLOURS = {"Red_setter": (200, 40, 40), "Green_hound": (40, 180, 60), "Blue_terrier": (40, 60, 200)}
 
 
 @dataclass(frozen=True)
@@ -134,3 +138,17 @@ def change_settings(monkeypatch: pytest.MonkeyPatch) -> Change:
         found.update(values)
 
     return change_settings
+
+
+@pytest.fixture
+def colour_photos(tmp_path: Path) -> Path:
+    """A folder of photos of three breeds that are told apart by their colour."""
+    draw = np.random.default_rng(0)
+    for breed, colour in COLOURS.items():
+        for split, count in (("train", 8), ("valid", 2), ("test", 2)):
+            for number in range(count):
+                noise = draw.normal(colour, 20, (80, 96, 3)).clip(0, 255).astype(np.uint8)
+                path = tmp_path / "photos" / split / breed / f"{split}{number}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(noise).save(path)
+    return tmp_path / "photos"

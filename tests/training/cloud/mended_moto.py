@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from moto.core.responses import ActionResult, EmptyResult
+from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.logs.responses import LogsResponse
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import AWSValidationException, ValidationError
@@ -66,6 +67,7 @@ def mended() -> Iterator[State]:
     )
     patches.append(patch.object(Runtime, "_determine_resource", invoked_arn, create=True))
     patches.append(patch.object(LogsResponse, "_determine_resource", log_arn, create=True))
+    patches.append(patch.object(IAMPolicyStatement, "is_action_permitted", permitted))
     for one in patches:
         one.start()
     try:
@@ -87,6 +89,7 @@ _original = {
         "list_training_jobs",
     )
 }
+_permitted = IAMPolicyStatement.is_action_permitted
 _validate_instance_type = models.FakeEndpointConfig.validate_instance_type
 
 
@@ -294,3 +297,11 @@ def log_arn(self: Any) -> str:
     """moto checks permissions to log against any resource."""
     group = self._get_param("logGroupName") or "*"
     return f"arn:aws:logs:{self.region}:{self.current_account}:log-group:{group}:log-stream:x"
+
+
+def permitted(self: Any, *arguments: Any, **named: Any) -> PermissionResult:
+    """moto refuses every call to a bucket that refuses calls without TLS. Ours have it."""
+    condition = self._statement.get("Condition", {})
+    if condition == {"Bool": {"aws:SecureTransport": "false"}}:
+        return PermissionResult.NEUTRAL
+    return _permitted(self, *arguments, **named)

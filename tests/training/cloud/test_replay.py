@@ -6,12 +6,10 @@ import time
 from pathlib import Path
 
 import boto3
-import numpy as np
 import pytest
-from PIL import Image
 
 from model_code import inference
-from tests.training.cloud.conftest import Command
+from tests.training.cloud.conftest import COLOURS, Command
 from tests.training.cloud.replay import Replay, obstacle
 
 pytestmark = [
@@ -20,27 +18,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
     pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "can be replayed"),
 ]
-COLOURS = {"Red_setter": (200, 40, 40), "Green_hound": (40, 180, 60), "Blue_terrier": (40, 60, 200)}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Photos of three breeds that are told apart by their colour."""
-    draw = np.random.default_rng(0)
-    for breed, colour in COLOURS.items():
-        for split, count in (("train", 8), ("valid", 2), ("test", 2)):
-            for number in range(count):
-                noise = draw.normal(colour, 20, (80, 96, 3)).clip(0, 255).astype(np.uint8)
-                path = tmp_path / "photos" / split / breed / f"{split}{number}.jpg"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(noise).save(path)
-    return tmp_path / "photos"
 
 
 def test_a_job_trains_is_interrupted_goes_on_and_serves(
-    bucket: str, roles: None, command: Command, folder: Path, tmp_path: Path
+    bucket: str, roles: None, command: Command, colour_photos: Path, tmp_path: Path
 ) -> None:
-    assert command("upload", "--data", folder).code == 0
+    assert command("upload", "--data", colour_photos).code == 0
     started = command(
         "fit", "--detach", "--instance-type", "ml.m5.large", "--instance-count", 2,
         "--backbone", "tf_efficientnet_lite0", "--size", 64, "--train-size", 64,
@@ -87,7 +70,7 @@ def test_a_job_trains_is_interrupted_goes_on_and_serves(
         archive.extractall(model_dir, filter="data")
     model = inference.model_fn(model_dir)
     assert set(model.artifact.labels) == set(COLOURS)
-    photo = (folder / "test" / "Red_setter" / "test0.jpg").read_bytes()
+    photo = (colour_photos / "test" / "Red_setter" / "test0.jpg").read_bytes()
     answer = json.loads(
         inference.output_fn(inference.predict_fn(inference.input_fn(photo, "image/jpeg"), model))
     )
