@@ -99,6 +99,8 @@ def start(account: Account, options: Training, run: str, values: dict[str, Any],
         except BaseException:
             _remove_uploads(account, run, began)
             raise
+        finally:
+            trainer.clean_up(job)
     return str(job._latest_training_job.training_job_name)
 
 

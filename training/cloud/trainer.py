@@ -83,6 +83,7 @@ def model_trainer(
         source_code=SourceCode(
             source_dir=str(code),
             entry_script=source.ENTRY_SCRIPT,
+            ignore_patterns=[],  # `source.pack` has left out what does not belong
             # Without a network pip cannot install: the image must hold everything.
             requirements=None if options.network_isolation else source.REQUIREMENTS,
         ),
@@ -118,6 +119,13 @@ def model_trainer(
     return trainer.with_metric_definitions(
         [MetricDefinition(name=name, regex=regex) for name, regex in options.metrics.items()]
     )
+
+
+def clean_up(trainer: Any) -> None:
+    """Remove the folders that the SDK makes for its drivers and leaves to the garbage collector."""
+    for name in ("_temp_code_dir", "_tuner_temp_dir"):
+        if (folder := getattr(trainer, name, None)) is not None:
+            folder.cleanup()
 
 
 def sagemaker_session(account: Account) -> Any:

@@ -98,6 +98,10 @@ def start(
         # Checkpoints of several jobs must not meet: each of them starts from nothing.
         model_trainer = trainer.model_trainer(account, options, run, fixed, Path(folder))
         model_trainer.checkpoint_config = None
+        # The tuner uploads below this name, and the role may read below the prefix only.
+        model_trainer.base_job_name = (
+            f"{account.cloud.prefix}/{trainer.JOBS}/{trainer.job_base_name(account, run)}"
+        )
         tuner = HyperparameterTuner(
             model_trainer=model_trainer,
             objective_metric_name=budget.objective,
@@ -113,7 +117,10 @@ def start(
             base_tuning_job_name=trainer.job_base_name(account, run)[:16].rstrip("-"),
             tags=account.cloud.tag_list(),
         )
-        tuner.tune(inputs=[trainer.data_channel(account, options, data)], wait=False)
+        try:
+            tuner.tune(inputs=[trainer.data_channel(account, options, data)], wait=False)
+        finally:
+            trainer.clean_up(model_trainer)
     return str(tuner.latest_tuning_job.hyper_parameter_tuning_job_name)
 
 

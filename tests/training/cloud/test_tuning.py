@@ -65,6 +65,10 @@ def test_the_tuning_job(uploaded: None, space: None, command: Command) -> None:
     static = definition["StaticHyperParameters"]
     assert static["sagemaker_program"] == "training/train.py"
     assert static["epochs"] == "4"
+    code = static["sagemaker_submit_directory"]
+    assert code.startswith(f"s3://{BUCKET}/whatbreed/jobs/whatbreed-tune/")
+    for item in boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]:
+        assert item["Key"].startswith("whatbreed/"), "the role may read below the prefix only"
     metrics = definition["AlgorithmSpecification"]["MetricDefinitions"]
     assert "valid:top1" in {metric["Name"] for metric in metrics}
     photos = definition["InputDataConfig"][0]["DataSource"]["S3DataSource"]
