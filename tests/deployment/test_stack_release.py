@@ -38,6 +38,16 @@ def change(project: Path, text: str) -> None:
 def test_release_again_change_rollback_and_removal(
     programs: Programs, client: Client, bucket: str
 ) -> None:
+    programs.api.healthy = False
+    alone = programs.deploy("prod")
+    assert alone.returncode == 1
+    assert alone.stderr.strip().endswith(
+        "stays released: stage prod has no release before this one"
+    )
+    programs.undeploy("prod", "--yes")
+    programs.api.healthy = True
+    programs.api.keys.clear()
+
     first = programs.deploy("prod")
     assert first.returncode == 0, first.stderr
     assert first.stdout.strip().endswith("/prod/")
