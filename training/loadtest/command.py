@@ -3,7 +3,7 @@
 Open loop: requests are due by a schedule and their latency counts from then, so that a slow server
 cannot hide behind the requests that it kept from being sent. The rate rises by steps until p99
 exceeds its bound or a request fails; the highest rate held is the result. Drive one instance,
-with scaling off: `--instances` divides where there are more. Every request costs money.
+with scaling off: `--instances` divides where there are more. In AWS every request costs money.
 
 example:
   python -m training loadtest --url http://127.0.0.1:8080 --p99-ms 250 --chart loadtest.png
@@ -183,8 +183,9 @@ def _row(step: Step, p99_ms: float) -> str:
 
 
 def _generator_limited(found: Search, plan: Plan) -> bool:
-    """Whether a rate that was missed was one at which the generator was late itself."""
-    return any(step.generator_limited and not step.holds(plan.p99_ms) for step in found.steps)
+    """Whether the generator was late itself at the lowest rate that was missed."""
+    missed = [step for step in found.steps if not step.holds(plan.p99_ms)]
+    return bool(missed) and min(missed, key=lambda step: step.rate).generator_limited
 
 
 def _told(found: Search, best: Step, plan: Plan, arguments: argparse.Namespace) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from PIL import Image
 
 from tests import servers
 from training import __main__ as training
-from training.loadtest import photos
+from training.loadtest import command, photos
 from training.loadtest.command import target_per_minute
+from training.loadtest.generator import Drive
+from training.loadtest.step import Step
 
 SHORT = [
     *("--step-s", "0.8", "--settle-s", "0.2", "--warm-up-s", "0.3", "--start-rate", "5"),
@@ -105,6 +108,40 @@ def test_options_that_make_no_sense(
 ) -> None:
     assert run("--url", "http://127.0.0.1:1", option, value) == 2
     assert f"{option} is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("late_ms", "told"), [(50.0, True), (1.0, False)])
+def test_a_generator_that_was_too_slow_itself_is_told(
+    late_ms: float,
+    told: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def drive(*_: object) -> Drive:
+        return Drive(wall_s=1)
+
+    def summarize(rate: float, *_: object) -> Step:
+        p99_ms = 100 if rate < 20 else 9000
+        return Step(rate, rate, 100, {}, 10, 20, p99_ms, p99_ms, late_ms, 0, 0.2)
+
+    class Answers:
+        name = "test"
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+        @contextmanager
+        def connect(self) -> Iterator["Answers"]:
+            yield self
+
+        def invoke(self, photo: photos.Photo) -> None:
+            pass
+
+    monkeypatch.setattr(command, "LocalServer", Answers)
+    monkeypatch.setattr(command.generator, "drive", drive)
+    monkeypatch.setattr(command, "summarize", summarize)
+    assert run("--url", "http://127.0.0.1:1", *SHORT) == 0
+    assert ("the load generator was late itself" in capsys.readouterr().out) is told
 
 
 def test_aws_rule() -> None:
