@@ -228,7 +228,8 @@ def test_one_picture_that_never_comes_costs_the_others_nothing(api: str, picture
 
 @pytest.mark.server
 def test_a_batch_that_is_none_is_a_problem_as_a_whole(api: str) -> None:
-    for document in ({"urls": []}, {"urls": ["https://a.example"] * 21}, {"url": "a"}):
+    wrong: list[dict[str, Any]] = [{"urls": []}, {"urls": ["https://a.example"] * 21}, {"url": "a"}]
+    for document in wrong:
         response = post(api, **document)
         assert response.status_code == 400
         assert response.headers["Content-Type"] == "application/problem+json"

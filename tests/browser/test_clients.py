@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Watch
+from tests.browser.test_page import file
 from tests.servers import answer, api_server, web_server
 from tests.test_clients import SNIPPETS
 
@@ -28,10 +29,8 @@ def test_in_a_browser(
         pages.append(f"<!doctype html>{icon}{snippet}".encode())
         page = visit(origin)
         for colour, says in (("red", "Red setter"), ("black", "No dog.")):
-            photo = {"name": "x.png", "mimeType": "image/png", "buffer": encode(colour)}
-            page.locator("#photo").set_input_files([photo])  # type: ignore[list-item]
+            page.locator("#photo").set_input_files(file("x.png", encode(colour)))
             expect(page.get_by_role("status")).to_have_text(says)
         assert watch.console == []
-        damaged = {"name": "x.png", "mimeType": "image/png", "buffer": b"no picture"}
-        page.locator("#photo").set_input_files([damaged])  # type: ignore[list-item]
+        page.locator("#photo").set_input_files(file("x.png", b"no picture"))
         expect(page.get_by_role("status")).to_contain_text("not a JPEG, PNG or WebP image")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
 from tests.browser.conftest import SAMPLE, Watch
 
@@ -31,7 +31,7 @@ def choose(page: Page, *files: str | Path | Any) -> None:
     chooser.value.set_files([*files])
 
 
-def file(name: str, body: bytes, media_type: str = "image/png") -> dict[str, Any]:
+def file(name: str, body: bytes, media_type: str = "image/png") -> FilePayload:
     return {"name": name, "mimeType": media_type, "buffer": body}
 
 
