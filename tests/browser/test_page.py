@@ -99,6 +99,33 @@ def test_drops(visit: Visit, api: str, pictures: str, tmp_path: Path, encode: En
     assert sentences(page) == ["Very likely a Blue terrier."]
 
 
+# What "Copy image" of a browser does.
+COPY_A_PICTURE = """async () => {
+    const canvas = document.createElement("canvas");
+    const context = canvas.getContext("2d");
+    context.fillStyle = "blue";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    const blob = await new Promise((resolve) => canvas.toBlob(resolve));
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+}"""
+
+
+def test_pasting(visit: Visit, api: str, pictures: str) -> None:
+    page = visit(api, permissions=["clipboard-read", "clipboard-write"])
+    page.evaluate(COPY_A_PICTURE)
+    page.keyboard.press("Control+V")
+    assert sentences(page) == ["Very likely a Blue terrier."]
+    page.evaluate("url => navigator.clipboard.writeText(url)", f"{pictures}red")
+    page.keyboard.press("Control+V")  # anywhere on the page: it is asked at once
+    expect(page.locator(".card h2")).to_have_text("Very likely a Red setter.")
+    page.get_by_label("Address of a picture").fill("")
+    page.keyboard.press("Control+V")  # in the field: it is text
+    expect(page.get_by_label("Address of a picture")).to_have_value(f"{pictures}red")
+    page.evaluate(COPY_A_PICTURE)
+    page.keyboard.press("Control+V")  # a picture is a picture, wherever it is pasted
+    expect(page.locator(".card h2")).to_have_text("Very likely a Blue terrier.")
+
+
 def test_several_files_are_a_gallery_in_their_order(
     visit: Visit, api: str, encode: Encode, watch: Watch
 ) -> None:

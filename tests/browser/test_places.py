@@ -58,3 +58,7 @@ def test_under_a_stage(
     assert watch.console == []
     page.get_by_role("link", name="The API").click()
     expect(page).to_have_url(f"{gateway}{STAGE}/docs")
+    page.goto(f"{gateway}{STAGE}/docs{end}")
+    expect(page.locator("section")).to_have_count(8)
+    page.get_by_role("link", name="What breed is this dog?").click()
+    expect(page).to_have_url(f"{gateway}{STAGE}/")
