@@ -1,0 +1,21 @@
+import numpy as np
+import pytest
+
+from training import metrics
+from training.calibration import fit_temperature, fit_threshold
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_that_made_the_labels_is_found(temperature: float) -> None:
+    draw = np.random.default_rng(0)
+    logits = draw.normal(0, 3, (20_000, 5))
+    chances = metrics.softmax(logits, temperature).cumsum(axis=1)
+    targets = (draw.random((len(logits), 1)) > chances).sum(axis=1)
+    assert fit_temperature(logits, targets) == pytest.approx(temperature, rel=0.05)
+
+
+def test_a_threshold_refuses_no_more_than_it_may() -> None:
+    dogs = np.random.default_rng(1).beta(4, 1, 5000)
+    threshold = fit_threshold(dogs, 0.01)
+    assert 0 < (dogs < threshold).mean() <= 0.01
+    assert fit_threshold(np.full(100, 0.999), 0.01) == 0.5

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from training import metrics
+
+LOGITS = np.array([[3.0, 1.0, 0.0], [0.0, 1.0, 2.0], [1.0, 2.0, 0.0], [5.0, 0.0, 1.0]])
+TARGETS = np.array([0, 1, 1, 2])
+
+
+def test_top_k_counts_the_k_best() -> None:
+    assert metrics.top_k(LOGITS, TARGETS, 1) == 0.5
+    assert metrics.top_k(LOGITS, TARGETS, 2) == 1.0
+
+
+def test_softmax_survives_large_logits_and_sharpens_as_temperature_falls() -> None:
+    assert metrics.softmax(np.array([[1e4, 0.0]]))[0, 0] == 1.0
+    warm, cold = metrics.softmax(LOGITS, 2.0), metrics.softmax(LOGITS, 0.5)
+    assert (cold.max(axis=1) > warm.max(axis=1)).all()
+    assert warm.sum(axis=1) == pytest.approx(1)
+
+
+def test_auroc_against_all_pairs() -> None:
+    draw = np.random.default_rng(0)
+    positive, negative = draw.integers(0, 9, 40) / 9, draw.integers(0, 7, 50) / 9
+    pairs = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
+    assert metrics.auroc(positive, negative) == pytest.approx(pairs.mean())
+    assert np.isnan(metrics.auroc(positive, np.array([])))
+
+
+def test_calibration_error_of_a_model_that_is_always_sure_and_right_half_the_time() -> None:
+    probabilities = np.array([[1.0, 0.0]] * 10)
+    targets = np.array([0, 1] * 5)
+    assert metrics.expected_calibration_error(probabilities, targets) == pytest.approx(0.5)
+    assert metrics.reliability(probabilities, targets) == [(1.0, 0.5, 10)]
+
+
+def test_confusion_has_truth_downwards() -> None:
+    table = metrics.confusion(LOGITS.argmax(axis=1), TARGETS, 3)
+    assert table.tolist() == [[1, 0, 0], [0, 1, 1], [1, 0, 0]]
