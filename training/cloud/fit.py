@@ -24,7 +24,7 @@ from training.cloud.account import Account, told_in_one_line
 from training.cloud.following import follow
 from training.cloud.settings import Training
 from training.cloud.upload import DATA
-from training.errors import CloudError
+from training.errors import CloudError, SettingsError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     account = accounts.open_account(arguments)
     options = settings.read(settings.Training, vars(arguments))
+    if options.distribution == "ShardedByS3Key":
+        # The job would train, and then fail: `export` wants all photos on the leading instance.
+        raise SettingsError("training cannot export from shards yet: use FullyReplicated")
     values = hyperparameters(arguments, options)
     if arguments.from_tuning:
         from training.cloud.tuning import best_values
@@ -80,7 +83,7 @@ def hyperparameters(arguments: argparse.Namespace, options: Training) -> dict[st
     known = configuration.table("train")
     values = {key: getattr(checked, key) for key in given if key in known}
     if options.distribution == "ShardedByS3Key":
-        values["sharded"] = True
+        values.update(sharded=True, data=trainer.SHARDED_DATA)
     return {key.replace("_", "-"): value for key, value in values.items()}
 
 
@@ -92,7 +95,7 @@ def start(account: Account, options: Training, run: str, values: dict[str, Any],
         job = trainer.model_trainer(account, options, run, values, Path(folder))
         try:
             job.train(
-                input_data_config=[trainer.data_channel(account, options, data)],
+                input_data_config=trainer.data_channels(account, options, data),
                 wait=False,
                 logs=False,
             )

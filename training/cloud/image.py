@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     builder = arguments.builder or ("docker" if _has_docker() else "codebuild")
     with TemporaryDirectory() as folder:
         context = Path(folder)
-        tag = f"{wanted}-{stage_context(context)}"
+        tag = f"{wanted}-{stage_context(context, options.base_image)}"
         if found := _image(account, options.repository, tag):
             print(f"{found} is there already ({tag})")
             return
@@ -76,14 +76,20 @@ def architecture(instance_type: str) -> str:
     return "arm64" if re.match(r"(ml\.)?[a-z]+\d+g[a-z]*\.", instance_type) else "amd64"
 
 
-def stage_context(folder: Path) -> str:
+def stage_context(folder: Path, base_image: str = "") -> str:
     """Copy what the image is built from into `folder` and return a digest of it, 12 digits.
 
-    The model is no part of the image: SageMaker lays it to /opt/ml/model.
+    `base_image` takes the place of the Dockerfile's. The model is no part of the image: SageMaker
+    lays it to /opt/ml/model.
     """
     target = folder / "model_code"
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "default", ".*")
     shutil.copytree(ROOT / "model_code", target, ignore=ignore)
+    if base_image:
+        dockerfile = target / "Dockerfile"
+        text = dockerfile.read_text(encoding="utf-8")
+        text = re.sub(r"(?m)^ARG BASE_IMAGE=.*$", f"ARG BASE_IMAGE={base_image}", text)
+        dockerfile.write_text(text, encoding="utf-8")
     digest = hashlib.sha256()
     for path in sorted(target.rglob("*")):
         if path.is_file():

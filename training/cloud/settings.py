@@ -99,6 +99,7 @@ class Serving:
     TABLE: ClassVar[str] = "cloud.serving"
 
     repository: str
+    base_image: str
     instance_type: str
     instance_count: int
     serverless: bool

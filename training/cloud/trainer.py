@@ -11,8 +11,10 @@ from training.cloud.account import Account
 from training.cloud.settings import Training
 from training.cloud.storage import split_uri
 from training.errors import CloudError, SettingsError
+from training.photos import SPLITS
 
 CHANNEL = "training"
+SHARDED_DATA = "/opt/ml/input/data"
 JOBS = "jobs"
 """What a job brings and leaves lies at `prefix/jobs/NAME/input` and `…/output` in the bucket."""
 CHECKPOINTS = "checkpoints"
@@ -143,24 +145,44 @@ def sagemaker_session(account: Account) -> Any:
     return session
 
 
-def data_channel(account: Account, options: Training, data: str) -> Any:
-    """The channel with the photos: the S3 prefix `data`, copied or streamed, whole or in parts."""
+def data_channels(account: Account, options: Training, data: str) -> list[Any]:
+    """The channels with the photos at the S3 prefix `data`.
+
+    Replicated, it is one channel. Sharded, there is one a split, and only split train is dealt out:
+    every instance judges on all held-out photos. Together they lie at `SHARDED_DATA` in the
+    container, in the layout of folders that `--data` takes.
+    """
+    if options.distribution == "FullyReplicated":
+        return [_channel(CHANNEL, data, options.distribution, options.input_mode)]
+    bucket, prefix = split_uri(data.rstrip("/") + "/")
+    answer = account.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/")
+    there = [one["Prefix"].removeprefix(prefix).rstrip("/") for one in answer["CommonPrefixes"]]
+    return [
+        _channel(
+            split,
+            f"s3://{bucket}/{prefix}{split}",
+            "ShardedByS3Key" if split == "train" else "FullyReplicated",
+            options.input_mode,
+        )
+        for split in SPLITS
+        if split in there
+    ]
+
+
+def _channel(name: str, uri: str, distribution: str, input_mode: str) -> Any:
     from sagemaker.core.shapes import (  # type: ignore[import-untyped]
         Channel,
         DataSource,
         S3DataSource,
     )
 
+    source_of_channel = S3DataSource(
+        s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type=distribution
+    )
     return Channel(
-        channel_name=CHANNEL,
-        input_mode=options.input_mode,
-        data_source=DataSource(
-            s3_data_source=S3DataSource(
-                s3_data_type="S3Prefix",
-                s3_uri=data,
-                s3_data_distribution_type=options.distribution,
-            )
-        ),
+        channel_name=name,
+        input_mode=input_mode,
+        data_source=DataSource(s3_data_source=source_of_channel),
     )
 
 

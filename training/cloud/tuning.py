@@ -118,7 +118,7 @@ def start(
             tags=account.cloud.tag_list(),
         )
         try:
-            tuner.tune(inputs=[trainer.data_channel(account, options, data)], wait=False)
+            tuner.tune(inputs=trainer.data_channels(account, options, data), wait=False)
         finally:
             trainer.clean_up(model_trainer)
     return str(tuner.latest_tuning_job.hyper_parameter_tuning_job_name)

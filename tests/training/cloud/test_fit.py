@@ -1,6 +1,6 @@
 """Training jobs: what `fit` asks SageMaker for, and what stays when it is refused."""
 
-import json
+import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,11 @@ from botocore.exceptions import ClientError
 
 from tests.training.cloud.conftest import BUCKET, Change, Command
 from training import settings
-from training.cloud import following, source
+from training.cloud import fit, following, source
+from training.cloud.account import Account
+from training.cloud.settings import Cloud, Training, read
+from training.cloud.trainer import check_photos
+from training.errors import CloudError
 
 # sagemaker's own imports warn of what its dependencies will drop.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -83,19 +87,39 @@ def test_tags_and_vpc(uploaded: str, command: Command, change_settings: Change) 
     assert {"Key": "project", "Value": "whatbreed"} in tags
 
 
-def test_sharding(uploaded: str, command: Command) -> None:
-    assert command("fit", "--distribution", "ShardedByS3Key", "--detach").code == 0
-    job = only_job()
-    photos = job["InputDataConfig"][0]["DataSource"]["S3DataSource"]
-    assert photos["S3DataDistributionType"] == "ShardedByS3Key"
-    assert json.loads(job["HyperParameters"]["sharded"]) is True
+def test_sharding(uploaded: str) -> None:
+    """Only split train is dealt out; what is judged on lies on every instance."""
+    for split in ("valid", "test"):
+        boto3.client("s3").put_object(
+            Bucket=uploaded, Key=f"whatbreed/data/{split}/A/1.jpg", Body=b"x"
+        )
+    account = Account(read(Cloud))
+    options = read(Training, {"distribution": "ShardedByS3Key"})
+    values = fit.hyperparameters(argparse.Namespace(), options)
+    assert values == {"sharded": True, "data": "/opt/ml/input/data"}
+    fit.start(account, options, "fit", values, account.uri("data"))
+    channels = {
+        channel["ChannelName"]: channel["DataSource"]["S3DataSource"]
+        for channel in only_job()["InputDataConfig"]
+    }
+    assert set(channels) == {"train", "valid", "test", "code", "sm_drivers"}
+    assert channels["train"]["S3DataDistributionType"] == "ShardedByS3Key"
+    assert channels["train"]["S3Uri"] == f"s3://{BUCKET}/whatbreed/data/train"
+    assert channels["test"]["S3DataDistributionType"] == "FullyReplicated"
 
 
-def test_an_index_cannot_be_sharded(uploaded: str, command: Command) -> None:
+def test_sharding_is_refused_until_the_export_can_do_it(uploaded: str, command: Command) -> None:
+    outcome = command("fit", "--distribution", "ShardedByS3Key")
+    assert outcome.code == 2
+    assert "FullyReplicated" in outcome.err
+
+
+def test_an_index_cannot_be_sharded(uploaded: str) -> None:
     boto3.client("s3").put_object(Bucket=BUCKET, Key="whatbreed/data/index.csv", Body=b"x")
-    outcome = command("fit", "--distribution", "ShardedByS3Key", "--detach")
-    assert outcome.code == 1
-    assert "index.csv" in outcome.err
+    account = Account(read(Cloud))
+    options = read(Training, {"distribution": "ShardedByS3Key"})
+    with pytest.raises(CloudError, match=r"index\.csv"):
+        check_photos(account, options, account.uri("data"))
 
 
 def test_waiting_shows_the_log(

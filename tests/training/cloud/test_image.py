@@ -261,3 +261,7 @@ def test_dry_run(bucket: str, command: Command) -> None:
 def test_the_tag_changes_with_the_content(tmp_path: Path) -> None:
     first = image.stage_context(tmp_path / "a")
     assert image.stage_context(tmp_path / "b") == first
+    pinned = "registry.example/python@sha256:" + "0" * 64
+    assert image.stage_context(tmp_path / "c", pinned) != first
+    text = (tmp_path / "c" / "model_code" / "Dockerfile").read_text()
+    assert f"ARG BASE_IMAGE={pinned}\n" in text
