@@ -2,11 +2,14 @@
 
 Chalice zips in the order in which the file system lists, with each file's own permissions. Here
 the same sources give the same bytes on any machine, so that the bundle's hash is its name. The
-bundle is the same for every stage and region.
+bundle is the same for every stage and region; the template is not.
 
-    python -m scripts.bundle    # prints that hash
+example:
+  python -m scripts.bundle                                      # prints the hash
+  python -m scripts.bundle --stage dev --output build/package   # leaves bundle and template there
 """
 
+import argparse
 import hashlib
 import io
 import json
@@ -114,11 +117,22 @@ def _needs_policy(stage: str, project: Path) -> bool:
     return not config.get("stages", {}).get(stage, {}).get("autogen_policy", generated)
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.bundle",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    stages = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))["stages"]
+    # The stage local needs nothing of any account, and Chalice wants some region.
+    parser.add_argument("--stage", choices=stages, default="local", help="default: local")
+    parser.add_argument("--region", default=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
+    parser.add_argument("--output", type=Path, help="folder for bundle and template")
+    arguments = parser.parse_args(argv)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            # The stage and the region that need nothing of any account.
-            print(package("local", "us-east-1", Path(folder)).digest)
+            output = arguments.output or Path(folder)
+            print(package(arguments.stage, arguments.region, output.resolve()).digest)
     except TrainingError as error:
         print(f"bundle: {error}", file=sys.stderr)
         return error.exit_code

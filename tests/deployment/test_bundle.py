@@ -1,10 +1,13 @@
 """The bundle: the same sources give the same bytes, and a missing policy is told."""
 
+import hashlib
 import io
 import os
 import random
 import shutil
 import stat
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -69,6 +72,28 @@ def test_a_missing_policy_is_told_with_the_command_that_makes_it(
         f".chalice/policy-{stage}.json is missing: make it with "
         f"`python -m training policy --stage {stage}`"
     )
+
+
+def test_the_program_leaves_bundle_and_template(project: Path) -> None:
+    def bundle(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "scripts.bundle", *options],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    missing = bundle("--stage", "dev", "--output", "build/package")
+    assert missing.returncode == 1
+    [line] = missing.stderr.splitlines()
+    assert line.endswith("make it with `python -m training policy --stage dev`")
+    projects.write_policy(project, "dev")
+    made = bundle("--stage", "dev", "--output", "build/package")
+    assert made.returncode == 0, made.stderr
+    archive = (project / "build" / "package" / "deployment.zip").read_bytes()
+    assert hashlib.sha256(archive).hexdigest() == made.stdout.strip() == bundle().stdout.strip()
+    assert "whatbreed-dev" in (project / "build" / "package" / "sam.json").read_text()
 
 
 def test_what_chalice_says_is_passed_on_in_one_line(project: Path, tmp_path: Path) -> None:
