@@ -144,6 +144,8 @@ def is_missing(error: ClientError) -> bool:
 def _explain_client_error(error: ClientError) -> str:
     code, operation = error_code(error), error.operation_name
     message = _first_line(error.response.get("Error", {}).get("Message", "") or code)
+    if "assume" in message.lower() and "role" in message.lower():
+        return f"{operation}: {message}; `python -m training policy --role NAME --apply` makes it"
     if re.search(r"AccessDenied|Unauthorized|^403$|NotAuthorized", code):
         return (
             f"{operation} is not allowed: {message}; "

@@ -58,9 +58,9 @@ def deploy(
     account: Account, stage: Stage, options: Serving, arguments: argparse.Namespace
 ) -> dict[str, Any] | None:
     """Deploy the model and return the endpoint's description; None after a dry run."""
-    image = arguments.image or latest_image(
-        account, options.repository, architecture(options.instance_type)
-    )
+    # Serverless inference runs on x86, whatever the instance type says.
+    wanted_by = "amd64" if options.serverless else architecture(options.instance_type)
+    image = arguments.image or latest_image(account, options.repository, wanted_by)
     if arguments.job:
         model_uri = artifacts.of_job(account, arguments.job)
     else:

@@ -190,7 +190,8 @@ def changes(account: Account, folder: Path, prefix: str) -> list[Change]:
     """
     there = {item["Key"]: item for item in listing(account, account.bucket, prefix + "/")}
     found = []
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _hidden(path)]
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    paths = [path for path in paths if not _hidden(path.relative_to(folder))]
     for path in tqdm(paths, desc="compare", unit="file", leave=False, disable=None):
         key = f"{prefix}/{path.relative_to(folder).as_posix()}"
         size = path.stat().st_size
@@ -249,4 +250,4 @@ def _digest(path: Path, algorithm: str) -> str:
 
 
 def _hidden(path: Path) -> bool:
-    return path.name.startswith(".")
+    return any(part.startswith(".") for part in path.parts)

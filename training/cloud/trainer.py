@@ -138,6 +138,8 @@ def sagemaker_session(account: Account) -> Any:
     from sagemaker.core.helper.session_helper import Session  # type: ignore[import-untyped]
 
     session = Session(boto_session=account.session, default_bucket=account.bucket)
+    # The bucket was looked at before: the SDK's own look would need s3:ListAllMyBuckets.
+    session._default_bucket = account.bucket
     session.sagemaker_config = {
         "SchemaVersion": "1.0",
         "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},

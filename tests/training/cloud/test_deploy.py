@@ -173,7 +173,8 @@ def test_a_refused_config_takes_the_model_along(
 
 
 def test_serverless(release: Any) -> None:
-    assert release("--serverless", "true", "--capture-percent", 10).code == 0
+    graviton = ("--instance-type", "ml.c7g.large")  # serverless inference has none
+    assert release("--serverless", "true", "--capture-percent", 10, *graviton).code == 0
     config = describe()["EndpointConfigName"]
     found = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
     [variant] = found["ProductionVariants"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 
 from tests import tiny_model
 from tests.training.cloud.conftest import BUCKET, Command
@@ -14,13 +15,44 @@ from tests.training.cloud.mended_moto import State
 from tests.training.cloud.test_deploy import everything
 from tests.training.cloud.test_scaling import state
 from training.cloud import artifacts
+from training.cloud.auditing.grants import as_list
 
 # sagemaker's own imports warn of what its dependencies will drop.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
 
+# The action that IAM asks for where it is not named like the call.
+S3_ACTIONS = {
+    "DeleteObjects": "DeleteObject",
+    "HeadBucket": "ListBucket",
+    "HeadObject": "GetObject",
+    "ListObjectsV2": "ListBucket",
+    "PutBucketEncryption": "PutEncryptionConfiguration",
+    "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+    "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+}
+
+
+@pytest.fixture
+def actions(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The IAM actions of every call that is made from here on."""
+    found = set[str]()
+    call = BaseClient._make_api_call
+
+    def record(self: Any, operation: str, request: Any) -> Any:
+        service = self.meta.service_model.signing_name
+        named = S3_ACTIONS.get(operation, operation) if service == "s3" else operation
+        service = {"monitoring": "cloudwatch"}.get(service, service)
+        found.add(f"{service}:{named}")
+        return call(self, operation, request)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", record)
+    return found
+
+
 def test_from_photos_to_nothing_left(
     aws: None,
+    actions: set[str],
     image: str,
     command: Command,
     mended: State,
@@ -28,8 +60,12 @@ def test_from_photos_to_nothing_left(
     tmp_path: Path,
     encode: Callable[..., bytes],
 ) -> None:
+    used = set[str]()
+
     def done(*arguments: object) -> Any:
+        actions.clear()  # not those of the test itself
         outcome = command(*arguments)
+        used.update(actions if arguments[0] != "policy" else ())
         assert outcome.code == 0, outcome.err
         return outcome
 
@@ -94,3 +130,10 @@ def test_from_photos_to_nothing_left(
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
     assert not [key for key in keys if "/input/" in key or "/checkpoints/" in key]
     assert "nothing of whatbreed-dev is left" in done("teardown", "--stage", "dev", "--all").out
+
+    # -- all of it with no more than `policy --role deploy` allows
+    policy = done("policy", "--role", "deploy").json
+    allowed = {a for one in policy["Statement"] for a in as_list(one["Action"])}
+    # The first needs no permission; where the SDK is refused the second, it goes on.
+    used -= {"sts:GetCallerIdentity", "iam:SimulatePrincipalPolicy"}
+    assert used - allowed == set()

@@ -18,6 +18,7 @@ def folder(tmp_path: Path) -> Path:
         "train/Akita/2.jpg": b"two",
         "index.csv": b"file,split,label\n",
         ".DS_Store": b"junk",
+        ".git/config": b"junk",
     }.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
