@@ -83,7 +83,11 @@ def model_fn(model_dir: str | os.PathLike[str]) -> Model:
         reason = str(error).strip().splitlines()[-1]
         raise BrokenArtifact(f"{description.graph} cannot be compiled: {reason}") from None
     _check_shapes(description, compiled)
-    return Model(description, compiled)
+    model = Model(description, compiled)
+    # The first inference of a process must be alone: OpenVINO's bindings set up their view of numpy
+    # in it, and two threads that do so at once can wait for each other for ever (2026.4.1).
+    model.infer(np.zeros((description.input.size_px, description.input.size_px, 3), np.uint8))
+    return model
 
 
 def input_fn(body: bytes, content_type: str) -> Photo | Describe:

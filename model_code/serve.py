@@ -49,14 +49,11 @@ class Predictor:
         size = self.model.artifact.input.size_px
         picture = io.BytesIO()
         Image.new("RGB", (size, size)).save(picture, "JPEG")
-        # The first must be alone: OpenVINO's bindings set up their view of numpy in it, and two
-        # threads that do so at once can wait for each other for ever (OpenVINO 2026.4.1).
-        for threads in (1, self.model.parallel_requests):
-            for done in [
-                self._threads.submit(self._answer, picture.getvalue(), "image/jpeg")
-                for _ in range(threads)
-            ]:
-                done.result()
+        for done in [
+            self._threads.submit(self._answer, picture.getvalue(), "image/jpeg")
+            for _ in range(self.model.parallel_requests)
+        ]:
+            done.result()
 
     async def answer(self, body: bytes, content_type: str) -> bytes:
         """The JSON answer to one invocation. Raises `InvocationError`."""
