@@ -13,7 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -50,21 +50,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     account = accounts.open_account(arguments)
     name = stages.read(arguments.stage).endpoint
-    removed = list(remove_endpoint(account, name, dry_run=arguments.dry_run))
-    if arguments.all:
-        removed += remove_jobs(account, dry_run=arguments.dry_run)
+    removed = []
+    verb = "would remove" if arguments.dry_run else "removed"
+    for what in _remove(account, name, everything=arguments.all, dry_run=arguments.dry_run):
+        removed.append(what)
+        if not arguments.json:
+            print(f"{verb} {what}", flush=True)
     left = leftovers(account, settings.read(Serving).repository)
     if arguments.json:
-        what = [{"what": one.what, "usd_a_month": one.usd_a_month} for one in left]
-        print(json.dumps({"removed": removed, "left": what}, indent=2))
+        print(json.dumps({"removed": removed, "left": [asdict(one) for one in left]}, indent=2))
         return
-    verb = "would remove" if arguments.dry_run else "removed"
-    for line in removed:
-        print(f"{verb} {line}")
     if not removed:
         print(f"nothing of {name} is left to remove")
     for one in left:
         print(f"stays: {one.what}, {one.size_bytes / 1e9:.3f} GB, ${one.usd_a_month:.2f} a month")
+
+
+def _remove(account: Account, name: str, *, everything: bool, dry_run: bool) -> Iterator[str]:
+    yield from remove_endpoint(account, name, dry_run=dry_run)
+    if everything:
+        yield from remove_jobs(account, dry_run=dry_run)
 
 
 def remove_endpoint(account: Account, name: str, *, dry_run: bool) -> Iterator[str]:
@@ -94,38 +99,37 @@ def remove_endpoint(account: Account, name: str, *, dry_run: bool) -> Iterator[s
         yield f"model {model['ModelName']}"
 
 
-def remove_jobs(account: Account, *, dry_run: bool) -> list[str]:
-    """End running jobs and warm pools, delete what jobs brought and their checkpoints."""
-    sagemaker, removed = account.client("sagemaker"), []
+def remove_jobs(account: Account, *, dry_run: bool) -> Iterator[str]:
+    """End running jobs and warm pools, delete what jobs brought and their checkpoints.
+
+    Yields each thing once it is gone.
+    """
+    sagemaker = account.client("sagemaker")
     for job in _our_jobs(account):
         name = job["TrainingJobName"]
         if job["TrainingJobStatus"] == "InProgress":
             if not dry_run:
                 sagemaker.stop_training_job(TrainingJobName=name)
-            removed.append(f"running job {name}")
+            yield f"running job {name}"
         elif (job.get("WarmPoolStatus") or {}).get("Status") == "Available":
             if not dry_run:
                 sagemaker.update_training_job(
                     TrainingJobName=name, ResourceConfig={"KeepAlivePeriodInSeconds": 0}
                 )
-            removed.append(f"warm pool of {name}")
+            yield f"warm pool of {name}"
     if not storage.exists(account):
-        return removed
-    prefix = account.cloud.prefix
-    inputs = [
-        item["Key"]
-        for item in storage.listing(account, account.bucket, f"{prefix}/{JOBS}/")
-        if "/input/" in item["Key"]
-    ]
-    checkpoints = [
-        item["Key"] for item in storage.listing(account, account.bucket, f"{prefix}/{CHECKPOINTS}/")
-    ]
-    for what, keys in (("files that jobs brought", inputs), ("checkpoint files", checkpoints)):
+        return
+    for what, folder, part in (
+        ("files that jobs brought", JOBS, "/input/"),
+        ("checkpoint files", CHECKPOINTS, "/"),
+    ):
+        below = f"{account.cloud.prefix}/{folder}/"
+        listed = storage.listing(account, account.bucket, below)
+        keys = [item["Key"] for item in listed if part in item["Key"]]
         if keys:
             if not dry_run:
                 storage.delete(account, keys)
-            removed.append(f"{len(keys)} {what}")
-    return removed
+            yield f"{len(keys)} {what}"
 
 
 def leftovers(account: Account, repository: str) -> list[Leftover]:

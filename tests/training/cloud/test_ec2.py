@@ -163,7 +163,7 @@ def run_script(colour_photos: Path, tmp_path: Path, credentials: None) -> Any:
             },
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=400,
             check=False,
         )
         return done.returncode, done.stdout + done.stderr

@@ -97,12 +97,12 @@ def test_the_container_without_docker(tmp_path: Path, tiny_model_dir: Path, enco
             "server=$!",
             f"{sys.executable} -c {shlex.quote(ASK)} {shlex.quote(str(photo))}",
             f"{health} && echo healthy",
-            "awk '/^Uid/ {print $2}' /proc/$server/status",
+            f"awk '/^Uid/ {{print $2}}' {shlex.quote(str(root))}/proc/$server/status",
             "kill -TERM $server; wait $server || echo $?",
         ]
     )
     done = subprocess.run(
-        ["unshare", "-n", "-m", "bash", "-c", script],
+        ["unshare", "-n", "-m", "-p", "-f", "--kill-child=KILL", "bash", "-c", script],
         capture_output=True,
         text=True,
         timeout=120,

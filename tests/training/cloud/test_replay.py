@@ -40,7 +40,7 @@ def test_a_job_trains_is_interrupted_goes_on_and_serves(
     checkpoint = replay.ml("algo-1") / "checkpoints" / "checkpoint.pt"
     process = replay.start()
     try:
-        end = time.monotonic() + 150
+        end = time.monotonic() + 300
         while not checkpoint.exists() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.05)
         assert checkpoint.exists(), replay.log("algo-1") + replay.log("algo-2")
@@ -53,7 +53,7 @@ def test_a_job_trains_is_interrupted_goes_on_and_serves(
     replay.lay_out()
     process = replay.start()
     try:
-        code = process.wait(240)
+        code = process.wait(400)
     finally:
         process.kill()
         process.wait()
