@@ -28,16 +28,7 @@ def copy(folder: Path) -> Path:
             shutil.copytree(source, target, ignore=_IGNORED)
         else:
             shutil.copy2(source, target)
-    _let_chalice_take_the_routes(folder / "app.py")
     return folder
-
-
-def _let_chalice_take_the_routes(app: Path) -> None:
-    """`chalice deploy` refuses a route whose content types are partly binary: see
-    `test_chalice_takes_the_routes`. The view itself refuses what is neither JSON nor an image.
-    """
-    mixed = "content_types=[inputs.JSON, *inputs.IMAGE_MEDIA_TYPES]"
-    app.write_text(app.read_text().replace(mixed, "content_types=ANY"))
 
 
 def write_policy(project: Path, stage: str) -> None:

@@ -74,13 +74,6 @@ def test_deploying_needs_the_versions_that_everything_else_needs() -> None:
     assert pins("scripts/requirements.txt") <= others
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=ValueError,
-    reason="app.py: POST /predict names binary and other content types; `chalice deploy` refuses "
-    "that. content_types=ANY mends it: chalicelib.inputs checks the type itself. Then this mark "
-    "and `_let_chalice_take_the_routes` go.",
-)
 def test_chalice_takes_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENDPOINT_NAME", "whatbreed-dev")
     import app
