@@ -36,7 +36,7 @@ undeploy: need-stage .venv-deploy/ready ## remove the API from AWS: make undeplo
 	@.venv-deploy/bin/python -m scripts.undeploy --stage $(STAGE) $(ARGS)
 
 clean: ## remove what make made
-	rm -rf .venv .venv-dev .venv-audit .venv-deploy build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-dev .venv-audit .venv-deploy build tests/npm/node_modules .pytest_cache .mypy_cache .ruff_cache
 
 # Light: the API, the model server, no torch.
 .venv/ready: requirements.txt requirements-local.txt model_code/requirements.txt | check-python
