@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from training.cloud import iam, permissions
 from training.cloud.account import Account, is_missing
 from training.cloud.following import LogTail
+from training.cloud.statements import Policy
 from training.errors import JobFailed
 
 POLL_S = 5.0
@@ -59,14 +60,22 @@ def build(account: Account, context: Path, repository: str, tag: str, architectu
         s3.delete_object(Bucket=account.bucket, Key=key)
 
 
+def policy(account: Account, repository: str) -> Policy:
+    """What the role of the builds may do, whichever the architecture."""
+    projects = [project_name(account, architecture) for architecture in _MACHINES]
+    return permissions.codebuild(account, repository, projects)
+
+
+def project_name(account: Account, architecture: str) -> str:
+    """The name of the CodeBuild project that builds for an architecture."""
+    return f"{account.cloud.prefix}-image-{architecture}"
+
+
 def ensure_project(account: Account, repository: str, architecture: str) -> str:
     """The name of the CodeBuild project for an architecture, created where it is missing."""
-    name = f"{account.cloud.prefix}-image-{architecture}"
+    name = project_name(account, architecture)
     new_role = iam.ensure_role(
-        account,
-        ROLE,
-        "codebuild.amazonaws.com",
-        permissions.codebuild(account, repository, name),
+        account, ROLE, "codebuild.amazonaws.com", policy(account, repository)
     )
     machine, image = _MACHINES[architecture]
     request: dict[str, Any] = {

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.cloud import account as accounts
-from training.cloud import iam, permissions, settings, stages, trainer
+from training.cloud import codebuild, deployer, iam, permissions, settings, stages, trainer
 from training.cloud.account import Account, told_in_one_line
-from training.cloud.codebuild import ROLE as CODEBUILD_ROLE
-from training.cloud.permissions import Policy
 from training.cloud.settings import Ec2, Serving, Training
+from training.cloud.statements import Policy
 from training.errors import CloudError, SettingsError
 
 
@@ -94,10 +93,14 @@ def _serving(account: Account) -> Policy:
     return permissions.serving(account, settings.read(Serving).repository, endpoints)
 
 
+def _codebuild(account: Account) -> Policy:
+    return codebuild.policy(account, settings.read(Serving).repository)
+
+
 def _deploy(account: Account) -> Policy:
     cloud = account.cloud
-    roles = [cloud.training_role, cloud.serving_role, settings.read(Ec2).role, CODEBUILD_ROLE]
-    return permissions.deploy(account, settings.read(Serving).repository, roles)
+    roles = [cloud.training_role, cloud.serving_role, settings.read(Ec2).role, codebuild.ROLE]
+    return deployer.policy(account, settings.read(Serving).repository, roles)
 
 
 ROLES = {
@@ -108,5 +111,6 @@ ROLES = {
         "sagemaker.amazonaws.com", lambda account: account.cloud.serving_role, _serving
     ),
     "ec2": Role("ec2.amazonaws.com", lambda _: settings.read(Ec2).role, permissions.ec2),
+    "codebuild": Role("codebuild.amazonaws.com", lambda _: codebuild.ROLE, _codebuild),
     "deploy": Role("", lambda _: "", _deploy),
 }

@@ -16,8 +16,8 @@ from moto.core.authorization import ActionAuthenticatorMixin
 from tests.training.cloud.conftest import ACCOUNT, BUCKET, REGION, Change, Command
 from training.cloud import permissions, policy, stages
 from training.cloud.account import Account
-from training.cloud.permissions import UNSCOPED
 from training.cloud.settings import Cloud, read
+from training.cloud.statements import UNSCOPED
 
 ENDPOINT = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/whatbreed-dev"
 
@@ -251,7 +251,7 @@ def test_a_training_job_may_only_write_its_own_places(aws: None, command: Comman
             assert statement["Resource"] == [f"{base}/jobs/*", f"{base}/checkpoints/*"]
 
 
-@pytest.mark.parametrize("role", ["training", "serving", "ec2"])
+@pytest.mark.parametrize("role", ["training", "serving", "ec2", "codebuild"])
 def test_apply_creates_the_role(aws: None, command: Command, role: str) -> None:
     assert "created" in command("policy", "--role", role, "--apply").out
     assert "up to date" in command("policy", "--role", role, "--apply").out
@@ -259,7 +259,7 @@ def test_apply_creates_the_role(aws: None, command: Command, role: str) -> None:
     [found] = iam.list_roles()["Roles"]
     attached = iam.get_role_policy(RoleName=found["RoleName"], PolicyName="whatbreed")
     assert attached["PolicyDocument"] == command("policy", "--role", role).json
-    service = "ec2" if role == "ec2" else "sagemaker"
+    service = role if role in ("ec2", "codebuild") else "sagemaker"
     principal = found["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]
     assert principal == {"Service": f"{service}.amazonaws.com"}
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from training.cloud.permissions import UNSCOPED
+from training.cloud.statements import UNSCOPED
 
 
 @dataclass(frozen=True, slots=True)
