@@ -7,20 +7,12 @@ from concurrent import futures
 from typing import Any
 
 from chalicelib.deadline import Deadline
-from chalicelib.problems import InternalError, Problem
+from chalicelib.problems import BatchTimeout, InternalError, Problem
 
 Document = dict[str, Any]
 Classify = Callable[[str, Deadline], Document]
 
 log = logging.getLogger(__name__)
-
-
-class BatchTimeout(Problem):
-    """504: the request's time was over before this one of its pictures was done."""
-
-    status = 504
-    type = "batch-timeout"
-    title = "There was no time left for this picture"
 
 
 def answer_each(

@@ -12,7 +12,8 @@
     ├── InternalError         500  a defect in this code
     ├── EndpointFailed        502  the endpoint answered with an error or nonsense
     ├── EndpointUnavailable   503  the endpoint is not there, not in service, or not ours to ask
-    └── EndpointTimeout       504  the endpoint took too long
+    ├── EndpointTimeout       504  the endpoint took too long
+    └── BatchTimeout          504  a batch's time was over before this picture was done
 
 `detail` is for the client: it holds no traceback, no address, nothing that the container said.
 `cause` is for the log.
@@ -121,3 +122,9 @@ class EndpointTimeout(Problem):
     status = 504
     type = "endpoint-timeout"
     title = "The model took too long"
+
+
+class BatchTimeout(Problem):
+    status = 504
+    type = "batch-timeout"
+    title = "There was no time left for this picture"

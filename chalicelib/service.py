@@ -14,7 +14,8 @@ from chalicelib.problems import ImageTooLarge, InvalidRequest, Problem
 from chalicelib.settings import Settings
 
 DEFAULT_TOP_K = 5
-_ASK_AGAIN_S = 1.0
+ASK_AGAIN_S = 1.0
+"""How long the model may take to say that it knows more breeds now."""
 
 
 class Service:
@@ -97,7 +98,7 @@ class Service:
         if top_k is None or known is None or top_k <= known:
             return
         with suppress(TimeoutError, Problem):
-            known = len(Deadline(_ASK_AGAIN_S).call(self._describe).names)
+            known = len(Deadline(ASK_AGAIN_S).call(self._describe).names)
         if top_k > known:
             raise _too_many(known)
 

@@ -22,6 +22,8 @@ _UNITS = {
     "fetch_ms": "Milliseconds",
     "inference_ms": "Milliseconds",
     "image_bytes": "Bytes",
+    "batch_pictures": "Count",
+    "batch_failed": "Count",
     "dog_probability": "None",
     "top_probability": "None",
 }
@@ -58,6 +60,8 @@ def log_request(
         record |= {"problem": problem, "cause": cause, "problems": 1}
     if isinstance(answer, dict) and "predictions" in answer:
         record |= _of_prediction(answer)
+    elif isinstance(answer, dict) and "results" in answer:
+        record |= _of_batch(answer["results"])
     record["_aws"] = _metrics(record)
     sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
     sys.stdout.flush()
@@ -75,6 +79,16 @@ def _of_prediction(answer: dict[str, Any]) -> dict[str, Any]:
         "dog_probability": answer["dog_probability"],
         "top_breed": top["breed"],
         "top_probability": top["probability"],
+    }
+
+
+def _of_batch(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the log keeps of a batch: how many pictures, and which problems how often."""
+    kinds = [result["type"] for result in results if "type" in result]
+    return {
+        "batch_pictures": len(results),
+        "batch_failed": len(kinds),
+        "batch_problems": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
     }
 
 

@@ -12,10 +12,9 @@ from chalice.app import Chalice
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-import chalicelib.batch  # for the problem that it defines
 from chalicelib import service, urls
 from chalicelib.inputs import IMAGE_MEDIA_TYPES, JSON
-from chalicelib.problems import Problem
+from chalicelib.problems import BatchTimeout, Problem
 from chalicelib.settings import Settings
 from tests.conftest import ROOT
 from tests.servers import HOST, answer, api_server, free_port, model_server, web_server
@@ -99,7 +98,7 @@ def test_it_has_the_problems_of_the_api_and_no_other() -> None:
         example = response["content"]["application/problem+json"]["example"]
         described[example["type"]] = (example["title"], example["status"])
     raised = {kind.type: (kind.title, kind.status) for kind in Problem.__subclasses__()}
-    batch_only = chalicelib.batch.BatchTimeout.type
+    batch_only = BatchTimeout.type
     assert described == {name: kind for name, kind in raised.items() if name != batch_only}
     assert set(SCHEMAS["Problem"]["properties"]["type"]["enum"]) == set(raised)
     for kind in Problem.__subclasses__():

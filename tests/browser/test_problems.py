@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-import chalicelib.batch  # noqa: F401  for the problem that it defines
 from chalicelib.problems import Problem
 from tests.browser.conftest import Watch
 from tests.browser.test_page import ask, choose, file, sentences
@@ -16,6 +15,8 @@ pytestmark = [pytest.mark.server, pytest.mark.browser]
 
 Visit = Callable[..., Page]
 PROBLEMS = {kind.type: kind for kind in Problem.__subclasses__()}
+OF_THE_BROWSER = {"offline", "unreadable-file"}
+OF_API_GATEWAY = {"api-key-required", "too-many-requests", "quota-exceeded"}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,8 @@ def test_no_two_kinds_have_the_same_sentence(visit: Visit, api: str) -> None:
     table = re.search(r"const SENTENCES = \{(.*?)\n\};", script, re.DOTALL)
     assert table is not None
     found = dict(re.findall(r'^  "([a-z-]+)": "(.+)",$', table[1], re.MULTILINE))
-    assert set(found) == set(PROBLEMS) - {"method-not-allowed"} | {"offline", "unreadable-file"}
+    of_the_api = set(PROBLEMS) - {"method-not-allowed"}
+    assert set(found) == of_the_api | OF_THE_BROWSER | OF_API_GATEWAY
     assert len(set(found.values())) == len(found)
 
 
@@ -118,6 +120,30 @@ def test_what_answers_in_place_of_the_api(
     page.unroute_all()
     page.get_by_role("button", name="Try again").click()
     expect(page.locator("h2")).to_have_text("Very likely a Red setter.")
+
+
+def test_a_deployment_that_asks_for_a_key(
+    visit: Visit, api: str, pictures: str, watch: Watch
+) -> None:
+    """As prod's API Gateway does (.chalice/resources-prod.json)."""
+    page = visit(api)
+
+    def handle(route: Route) -> None:
+        if route.request.headers.get("x-api-key") == "the-key":
+            route.continue_()
+        else:
+            document = {"type": "api-key-required", "status": 403, "request_id": "id-1"}
+            route.fulfill(status=403, json=document)
+
+    page.route("**/predict", handle)
+    key = page.get_by_label("API key")
+    expect(key).to_be_hidden()
+    ask(page, f"{pictures}red")
+    assert sentences(page)[0].startswith("This service answers only those who have a key.")
+    key.fill("the-key")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("h2")).to_have_text("Very likely a Red setter.")
+    assert only_statuses(watch) == []
 
 
 def test_what_strangers_say_is_text(visit: Visit, api: str, watch: Watch) -> None:

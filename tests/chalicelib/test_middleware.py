@@ -70,6 +70,17 @@ def test_a_good_answer(log: Any) -> None:
     assert "problems" not in record
 
 
+def test_a_batch(log: Any) -> None:
+    answered = {"predictions": [], "is_dog": True}
+    failed = {"type": "not-an-image", "status": 422}
+    batch = {"results": [answered, dict(failed), dict(failed)]}
+    response = Middleware(None)(request(requestId="id"), lambda _: Response(batch))
+    assert [result["request_id"] for result in response.body["results"]] == ["id"] * 3
+    record = log()
+    assert (record["batch_pictures"], record["batch_failed"]) == (3, 2)
+    assert record["batch_problems"] == {"not-an-image": 2}
+
+
 def test_a_problem(log: Any) -> None:
     problem = EndpointBusy("Try again soon.", cause="ThrottlingException of 10.0.0.7")
     response = Middleware(None)(request(requestId="id"), raises(problem))
