@@ -19,7 +19,7 @@ from tests.servers import answer, api_server, model_server, web_server
 
 Encode = Callable[..., bytes]
 TIMEOUT_S = 20
-BATCH_TIMEOUT_S = 1.5
+BATCH_TIMEOUT_S = 4
 
 
 def answer_each(classify: batch.Classify, count: int, **limits: Any) -> list[batch.Document]:
@@ -211,7 +211,7 @@ def test_twenty_slow_pictures_side_by_side(api: str, pictures: str) -> None:
     """0.4 s each, 8 at a time: three turns, where one after the other would take 8 s."""
     start = time.monotonic()
     results = post(api, urls=[f"{pictures}/slow/red"] * 20).json()["results"]
-    assert time.monotonic() - start < BATCH_TIMEOUT_S + 0.5
+    assert time.monotonic() - start < BATCH_TIMEOUT_S + 2
     assert [result.get("is_dog") for result in results] == [True] * 20
 
 
@@ -220,7 +220,7 @@ def test_one_picture_that_never_comes_costs_the_others_nothing(api: str, picture
     urls = [f"{pictures}/{path}" for path in ("red", "never", "blue")]
     start = time.monotonic()
     first, late, last = post(api, urls=urls).json()["results"]
-    assert BATCH_TIMEOUT_S <= time.monotonic() - start < BATCH_TIMEOUT_S + 0.7
+    assert BATCH_TIMEOUT_S <= time.monotonic() - start < BATCH_TIMEOUT_S + 2
     assert first["predictions"][0]["breed"] == "Red setter"
     assert last["predictions"][0]["breed"] == "Blue terrier"
     assert (late["status"], late["type"]) == (504, "batch-timeout")
