@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import requests
+import urllib3
 from tqdm import tqdm
 
 from training.errors import DownloadError
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_S = (10.0, 60.0)  # to connect, and between two chunks
-_NETWORK_ERRORS = (requests.RequestException, OSError)
+_NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 def fetch(
@@ -87,8 +88,9 @@ def _continue(url: str, part: Path, max_bytes: int) -> bool:
 
 
 def _chunks(answer: requests.Response) -> Iterator[bytes]:
-    chunks: Iterator[bytes] = answer.iter_content(CHUNK_BYTES)
-    return chunks
+    """What has arrived, as it arrives: iter_content would lose its buffer when the line breaks."""
+    while chunk := answer.raw.read1(CHUNK_BYTES):
+        yield chunk
 
 
 def _bar(part: Path, have: int, total: int | None) -> "tqdm[None]":
@@ -141,7 +143,7 @@ def _reason(error: Exception) -> str:
     """The cause in a few words; requests wraps its own in a chain of addresses and objects."""
     if isinstance(error, requests.Timeout):
         return "the server is too slow"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, urllib3.exceptions.ProtocolError):
         return "the connection broke"
     if isinstance(error, requests.ConnectionError):
         return "there is no connection"

@@ -10,6 +10,7 @@ example:
 import argparse
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -123,7 +124,9 @@ def convert(trained: TrainedModel) -> ov.Model:
     """The fp32 graph: uint8 NHWC pixels in, breed logits and dog probability out."""
     backbone = backbones.create(trained.backbone, pretrained=False)
     shape = (1, 3, trained.size, trained.size)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # OpenVINO 2026.4 traces with torch.jit, which torch 2.13 calls deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
         graph = ov.convert_model(
             Served(trained.network()), example_input=torch.zeros(shape), input=shape
         )

@@ -194,6 +194,9 @@ def train(
                 if state.step % LOOK_INSIDE_EVERY == 0:
                     watch.seen.layer_gradients = layer_gradients(model)
                 norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
+                if watch.seen.first_logit_spread is None:
+                    spread = breed_logits.detach().float().std(dim=0).max()
+                    watch.seen.first_logit_spread = spread.item()
                 watch.step(loss.item(), norm.item(), data_s)
                 _tell(watch, world)
                 if not loss.isfinite():

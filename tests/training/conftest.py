@@ -21,6 +21,7 @@ TINY = {
     "epochs": 2,
     "batch_size": 4,
     "learning_rate": 0.001,
+    "layer_decay": 0.9,
     "checkpoint_steps": 2,
     "precision": "fp32",
     "threads": 1,
@@ -33,7 +34,9 @@ def picture(breed: int, number: int) -> Image.Image:
     draw = np.random.default_rng((breed, number))
     rows, columns = np.mgrid[0:72, 0:80]
     waves = np.sin((rows if breed % 2 else columns) * (0.3 + 0.3 * breed) + draw.random() * 6)
-    pixels = 90 + 60 * waves[..., np.newaxis] * np.eye(3)[breed % 3] + draw.normal(0, 9, (72, 80, 3))
+    pixels = (
+        90 + 60 * waves[..., np.newaxis] * np.eye(3)[breed % 3] + draw.normal(0, 9, (72, 80, 3))
+    )
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 

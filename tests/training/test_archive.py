@@ -1,0 +1,70 @@
+import io
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.training.conftest import picture
+from training import archive
+from training.errors import DataError
+
+
+def png() -> bytes:
+    stream = io.BytesIO()
+    picture(0, 0).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def zipped(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as opened:
+        for name, content in members.items():
+            opened.writestr(zipfile.ZipInfo(name), content)
+    return path
+
+
+def test_photos_are_unpacked_and_the_rest_is_left(tmp_path: Path) -> None:
+    members = {"dogs/train/a/1.png": png(), "dogs/README.txt": b"hi", "dogs/run.sh": b"rm"}
+    count = archive.unpack(zipped(tmp_path / "a.zip", members), tmp_path / "out")
+    assert count == 1
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert [file.name for file in files] == ["1.png"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.png", "/tmp/evil.png", "a/../../evil.png", "..\\evil.png", "C:\\evil.png"]
+)
+def test_no_path_escapes(tmp_path: Path, name: str) -> None:
+    source = zipped(tmp_path / "a.zip", {"good/1.png": png(), name: png()})
+    with pytest.raises(DataError, match="leads out of the archive; nothing unpacked"):
+        archive.unpack(source, tmp_path / "deep" / "out")
+    assert not (tmp_path / "deep" / "out").exists()
+    assert not list(tmp_path.rglob("evil*"))
+
+
+def test_links_are_refused_in_both_formats(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("link.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
+        opened.writestr(link, "/etc/passwd")
+    entry = tarfile.TarInfo("link.png")
+    entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as opened_tar:
+        opened_tar.addfile(entry)
+    for name in ("a.zip", "a.tar.gz"):
+        with pytest.raises(DataError, match="is a link or a device"):
+            archive.unpack(tmp_path / name, tmp_path / "out")
+
+
+def test_a_bomb_and_a_wreck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("a/bomb.png", bytes(5_000_000))
+    monkeypatch.setattr(archive, "MAX_PHOTO_BYTES", 1_000_000)
+    with pytest.raises(DataError, match="larger than a photo may be"):
+        archive.unpack(tmp_path / "bomb.zip", tmp_path / "out")
+    whole = zipped(tmp_path / "b.zip", {"a/1.png": png()}).read_bytes()
+    (tmp_path / "torn.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="is damaged"):
+        archive.unpack(tmp_path / "torn.zip", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
