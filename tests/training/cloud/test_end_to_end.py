@@ -72,7 +72,7 @@ def test_from_photos_to_nothing_left(
     sagemaker, s3 = boto3.client("sagemaker"), boto3.client("s3")
 
     # -- an empty account: roles, bucket, photos
-    for role in ("training", "serving"):
+    for role in ("training", "serving", "ec2"):
         done("policy", "--role", role, "--apply")
     done("upload", "--data", colour_photos, "--create-bucket")
     listed = s3.list_objects_v2(Bucket=BUCKET, Prefix="whatbreed/data/")
@@ -85,6 +85,9 @@ def test_from_photos_to_nothing_left(
     done("fit", "--instance-count", 2, "--epochs", 3)
     [job] = done("jobs", "--contains", "whatbreed-fit", "--json").json
     assert (job["status"], job["instances"]) == ("Completed", 2)
+    done("ec2", "--instance-type", "c5.xlarge", "--machine-image", "ami-12345678")
+    [reservation] = boto3.client("ec2").describe_instances()["Reservations"]
+    assert len(reservation["Instances"]) == 1
     packed = tmp_path / "model.tar.gz"
     artifacts.pack(tiny_model.write(tmp_path / "first"), packed)
     key = job["model"].removeprefix(f"s3://{BUCKET}/")
