@@ -1,4 +1,7 @@
+import io
 import struct
+import tracemalloc
+import zipfile
 import zlib
 from collections.abc import Callable
 
@@ -170,20 +173,60 @@ def test_corrupt_metadata_does_not_spoil_a_picture(encode: Encode) -> None:
     assert difference(pixels(payload), np.array((0, 0, 254))) < 3
 
 
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+
+def png(width: int, height: int, depth: int, rows: bytes, *more: bytes) -> bytes:
+    """An RGB PNG put together by hand, `more` chunks in front of its pixels."""
+    header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
+    body = (png_chunk(b"IHDR", header), *more, png_chunk(b"IDAT", zlib.compress(rows)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body) + png_chunk(b"IEND", b"")
+
+
 def bomb_png(width: int, height: int) -> bytes:
     """A PNG that claims a size and holds nothing."""
+    return png(width, height, 8, b"")
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        checksum = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
-    )
+def test_sixteen_bits_a_colour() -> None:
+    row = b"\0" + struct.pack(">HHH", 65535, 32896, 257) * 40
+    assert (pixels(png(40, 40, 16, row * 40)) == (255, 128, 1)).all()
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_a_huge_colour_profile_is_carried_along_and_ignored(encode: Encode, format: str) -> None:
+    # a PNG's is compressed, and Pillow unpacks 1 MiB of metadata at the most
+    size = 1_000_000 if format == "PNG" else 2_000_000
+    payload = encode("blue", format, icc_profile=bytes(size))
+    assert difference(pixels(payload), pixels(encode("blue", format))) == 0
+
+
+def test_text_that_unpacks_to_gigabytes_is_never_unpacked() -> None:
+    """A compressed comment of 100 MB in 100 KB; Pillow refuses, or reads past it."""
+    bomb = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(100_000_000), 9))
+    row = b"\0" + b"\0\0\xff" * 40
+    tracemalloc.start()
+    try:
+        found = pixels(png(40, 40, 8, row * 40, bomb))
+        assert (found == (0, 0, 255)).all()
+    except NotAnImage:
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_polyglots_are_the_picture_or_nothing(encode: Encode) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as stream:
+        stream.writestr("evil.html", "<script>alert(1)</script>")
+    picture = encode("red")
+    assert (pixels(picture + archive.getvalue()) == (255, 0, 0)).all()
+    for head in (b"<html>", b"%PDF-1.4\n", b"GIF89a", b"#!/bin/sh\n"):
+        with pytest.raises(NotAnImage):
+            Photo(head + picture)
 
 
 @pytest.mark.parametrize("side", [6_400, 9_500, 13_000, 60_000])
