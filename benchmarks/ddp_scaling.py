@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
 
@@ -81,15 +82,15 @@ def _measure(mode: str, arguments: argparse.Namespace) -> float:
         worker.join()
     if any(worker.exitcode for worker in workers):
         raise SystemExit(f"{mode}: a process failed")
-    slowest_s = max(results.get() for _ in workers)
-    return processes * arguments.steps * arguments.batch_size / slowest_s
+    slowest_s: float = max(results.get() for _ in workers)
+    return float(processes * arguments.steps * arguments.batch_size / slowest_s)
 
 
 def _work(
     rank: int,
     mode: str,
     arguments: argparse.Namespace,
-    barrier: "multiprocessing.Barrier",
+    barrier: Barrier,
     results: "multiprocessing.SimpleQueue[float]",
 ) -> None:
     """Train on noise, as `training.train` steps, and tell the seconds of the timed steps."""
@@ -119,7 +120,7 @@ def _work(
             logits, _ = network(images)
         loss = torch.nn.functional.cross_entropy(logits.float(), targets)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     results.put(time.perf_counter() - began)
     if dist.is_initialized():
