@@ -27,7 +27,7 @@ def test_a_job_trains_is_interrupted_goes_on_and_serves(
     started = command(
         "fit", "--detach", "--instance-type", "ml.m5.large", "--instance-count", 2,
         "--backbone", "tf_efficientnet_lite0", "--size", 64, "--train-size", 64,
-        "--cache-size", 80, "--epochs", 4, "--batch-size", 4, "--checkpoint-steps", 1,
+        "--cache-size", 80, "--epochs", 2, "--batch-size", 4, "--checkpoint-steps", 1,
     )  # fmt: skip
     assert started.code == 0, started.err
     sagemaker = boto3.client("sagemaker")
