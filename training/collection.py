@@ -30,14 +30,21 @@ class Collection:
 def gather(root: Path, options: TrainSettings, world: World) -> Collection:
     """Read the photos under `root`, hold out split valid, and agree with the other machines.
 
-    With `sharded`, each machine has other photos: the parts are put together, in order of rank, so
-    that all know the same breeds, class balance and held-out sources. Raises `DataError`.
+    With `sharded`, each machine has another part of split train, and all of the other splits: the
+    parts are put together, in order of rank, so that all know the same breeds and class balance.
+    Raises `DataError`.
     """
     local = photos.hashed(photos.read(root))
     everything = local
     if options.sharded:
+        if not any(photo.split == "valid" for photo in local):
+            raise DataError(
+                "with --sharded every machine must have split valid: a folder valid/BREED/, which "
+                "cannot be held out of train/ once that is spread over the machines"
+            )
         machines = world.gather(local if world.local_rank == 0 else [])
-        everything = [photo for machine in machines for photo in machine]
+        # by path, as the splits that all machines have come from each of them
+        everything = list({photo.path: photo for machine in machines for photo in machine}.values())
     everything = photos.hold_out(everything, options.valid_fraction, options.seed)
     used = photos.to_train_on(everything)
     breeds = photos.breeds(used)

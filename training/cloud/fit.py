@@ -24,7 +24,7 @@ from training.cloud.account import Account, told_in_one_line
 from training.cloud.following import follow
 from training.cloud.settings import Training
 from training.cloud.upload import DATA
-from training.errors import CloudError, SettingsError
+from training.errors import CloudError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,9 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     account = accounts.open_account(arguments)
     options = settings.read(settings.Training, vars(arguments))
-    if options.distribution == "ShardedByS3Key":
-        # The job would train, and then fail: `export` wants all photos on the leading instance.
-        raise SettingsError("training cannot export from shards yet: use FullyReplicated")
     values = hyperparameters(arguments, options)
     if arguments.from_tuning:
         from training.cloud.tuning import best_values

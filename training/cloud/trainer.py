@@ -156,13 +156,11 @@ def data_channels(account: Account, options: Training, data: str) -> list[Any]:
     """
     if options.distribution == "FullyReplicated":
         return [_channel(CHANNEL, data, options.distribution, options.input_mode)]
-    bucket, prefix = split_uri(data.rstrip("/") + "/")
-    answer = account.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/")
-    there = [one["Prefix"].removeprefix(prefix).rstrip("/") for one in answer["CommonPrefixes"]]
+    there = _splits(account, data)
     return [
         _channel(
             split,
-            f"s3://{bucket}/{prefix}{split}",
+            f"{data.rstrip('/')}/{split}",
             "ShardedByS3Key" if split == "train" else "FullyReplicated",
             options.input_mode,
         )
@@ -202,3 +200,16 @@ def check_photos(account: Account, options: Training, data: str) -> None:
             f"{data} has an index.csv, which would reach one instance only: to shard, upload "
             "folders train/BREED/ without an index, or use --distribution FullyReplicated"
         )
+    if options.distribution == "ShardedByS3Key" and "valid" not in _splits(account, data):
+        raise CloudError(
+            f"{data} has no valid/BREED/, which every instance must see whole: upload photos in "
+            "train/ and valid/, or use --distribution FullyReplicated"
+        )
+
+
+def _splits(account: Account, data: str) -> list[str]:
+    """The folders right below the S3 prefix `data`."""
+    bucket, prefix = split_uri(data.rstrip("/") + "/")
+    answer = account.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/")
+    found = answer.get("CommonPrefixes", [])
+    return [one["Prefix"].removeprefix(prefix).rstrip("/") for one in found]

@@ -64,8 +64,42 @@ def test_a_job_trains_is_interrupted_goes_on_and_serves(
     assert "valid_top1=" in log
     assert list((replay.ml("algo-2") / "model").iterdir()) == []  # one writer
 
-    # -- what it left: an artifact that the endpoint's code takes
-    model_dir = tmp_path / "model"
+    check_artifact(replay, tmp_path / "model", colour_photos)
+
+
+def test_each_host_trains_on_its_own_shard(
+    bucket: str, roles: None, command: Command, colour_photos: Path, tmp_path: Path
+) -> None:
+    assert command("upload", "--data", colour_photos).code == 0
+    started = command(
+        "fit", "--detach", "--instance-type", "ml.m5.large", "--instance-count", 2,
+        "--distribution", "ShardedByS3Key",
+        "--backbone", "tf_efficientnet_lite0", "--size", 64, "--train-size", 64,
+        "--cache-size", 80, "--epochs", 1, "--batch-size", 4,
+    )  # fmt: skip
+    assert started.code == 0, started.err
+    sagemaker = boto3.client("sagemaker")
+    [summary] = sagemaker.list_training_jobs()["TrainingJobSummaries"]
+    job = sagemaker.describe_training_job(TrainingJobName=summary["TrainingJobName"])
+    replay = Replay(tmp_path / "replay", job)
+    replay.lay_out()
+    shards = [
+        {path.name for path in (replay.ml(host) / "input/data/train").rglob("*.jpg")}
+        for host in ("algo-1", "algo-2")
+    ]
+    assert all(shards)
+    process = replay.start()
+    try:
+        code = process.wait(400)
+    finally:
+        process.kill()
+        process.wait()
+    assert code == 0, replay.log("algo-1") + replay.log("algo-2")
+    check_artifact(replay, tmp_path / "model", colour_photos)
+
+
+def check_artifact(replay: Replay, model_dir: Path, colour_photos: Path) -> None:
+    """What a job left is an artifact that the endpoint's code takes and that answers a photo."""
     with tarfile.open(replay.model_archive()) as archive:
         archive.extractall(model_dir, filter="data")
     model = inference.model_fn(model_dir)
