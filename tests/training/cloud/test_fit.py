@@ -109,9 +109,6 @@ def test_sharding(uploaded: str) -> None:
 
 
 def test_sharding_wants_a_split_that_every_instance_sees(uploaded: str, command: Command) -> None:
-    s3 = boto3.client("s3")
-    for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="whatbreed/data/valid/")["Contents"]:
-        s3.delete_object(Bucket=BUCKET, Key=item["Key"])
     outcome = command("fit", "--distribution", "ShardedByS3Key")
     assert outcome.code != 0
     assert "has no valid/BREED/" in outcome.err
