@@ -127,8 +127,9 @@ def _data(photos: Mapping[str, Sequence[Photo]], fingerprint: str) -> str:
     table = _table(("split", "photos", "sources"), rows)
     return (
         f"{table}\n\nNo source is in two splits. Split valid was held out of training: it "
-        f"fitted temperature and threshold. Split test chose the precision; what else was known of it "
-        f"while hyperparameters were chosen stands in docs/training.md. Fingerprint `{fingerprint}`. "
+        "fitted temperature and threshold. Split test chose the precision; what else was known of "
+        "it while hyperparameters were chosen stands in docs/training.md. "
+        f"Fingerprint `{fingerprint}`. "
         "The photos belong to their photographers and are not part of the project."
     )
 
