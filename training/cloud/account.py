@@ -1,6 +1,7 @@
 """The AWS account that a command works in: clients, names, and refusals told in one line."""
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 from functools import cached_property, wraps
@@ -24,6 +25,8 @@ from training.cloud import settings
 from training.cloud.settings import Cloud
 from training.errors import CloudError
 
+NO_REGION = "no region: set AWS_DEFAULT_REGION, name --region, or region in settings.toml"
+
 # Commands wait and poll for hours: a throttled call must not end them.
 _RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=10)
 
@@ -33,9 +36,10 @@ class Account:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
-        self.session = boto3.Session(region_name=cloud.region or None)
+        # The AWS CLI and Lambda go by AWS_REGION; boto3 alone only knows AWS_DEFAULT_REGION.
+        self.session = boto3.Session(region_name=cloud.region or os.environ.get("AWS_REGION"))
         if not self.session.region_name:
-            raise CloudError("no region: set AWS_REGION, name --region, or region in settings.toml")
+            raise CloudError(NO_REGION)
         self.region: str = self.session.region_name
         self._clients: dict[tuple[str, str], Any] = {}
 
@@ -113,7 +117,7 @@ def explain(error: Exception) -> str:
         case NoCredentialsError() | PartialCredentialsError():
             return "no AWS credentials: run `aws configure` or `aws sso login`, or set AWS_PROFILE"
         case NoRegionError():
-            return "no region: set AWS_REGION, name --region, or region in settings.toml"
+            return NO_REGION
         case ProfileNotFound():
             return f"{error}: see `aws configure list-profiles`"
         case EndpointConnectionError() | ConnectTimeoutError():

@@ -10,7 +10,8 @@ from botocore.exceptions import (
     SSOTokenLoadError,
 )
 
-from training.cloud.account import explain, is_missing
+from training.cloud.account import Account, explain, is_missing
+from training.cloud.settings import Cloud, read
 
 
 def refusal(code: str, message: str, operation: str = "CreateEndpoint") -> ClientError:
@@ -21,7 +22,7 @@ def refusal(code: str, message: str, operation: str = "CreateEndpoint") -> Clien
     ("error", "told"),
     [
         (NoCredentialsError(), "aws configure"),
-        (NoRegionError(), "AWS_REGION"),
+        (NoRegionError(), "AWS_DEFAULT_REGION"),
         (ProfileNotFound(profile="x"), "list-profiles"),
         (SSOTokenLoadError(error_msg="expired"), "aws sso login"),
         (EndpointConnectionError(endpoint_url="https://x"), "check the network"),
@@ -60,3 +61,14 @@ def test_what_boto3_wraps_is_unwrapped() -> None:
 )
 def test_what_does_not_exist(error: ClientError, missing: bool) -> None:
     assert is_missing(error) is missing
+
+
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_the_region_of_the_environment(
+    credentials: None, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv(variable, "eu-central-1")
+    assert Account(read(Cloud)).region == "eu-central-1"
