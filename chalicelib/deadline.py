@@ -23,6 +23,10 @@ class Deadline:
             raise TimeoutError
         return left
 
+    def sooner(self, other: "Deadline") -> "Deadline":
+        """This one or `other`, whichever comes first."""
+        return self if self._end <= other._end else other
+
     def call(self, function: Callable[[], T]) -> T:
         """What `function` returns or raises; `TimeoutError` where that takes too long.
 

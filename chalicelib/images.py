@@ -48,12 +48,15 @@ class Fetcher:
         self._settings = settings
         self._resolve = resolve
 
-    def fetch(self, url: str) -> bytes:
+    def fetch(self, url: str, before: Deadline | None = None) -> bytes:
         """The bytes behind `url`, redirects followed.
 
-        Raises `InvalidRequest`, `UrlNotAllowed`, `ImageUnreachable`, `ImageTooLarge`.
+        Raises `InvalidRequest`, `UrlNotAllowed`, `ImageUnreachable`, `ImageTooLarge`, and
+        `TimeoutError` where it is not done `before` a deadline of the caller's.
         """
         deadline = Deadline(self._settings.fetch_timeout_s)
+        if before is not None:
+            deadline = before.sooner(deadline)
         target = Target.parse(url)
         try:
             for _ in range(self._settings.fetch_max_redirects + 1):
@@ -62,6 +65,8 @@ class Fetcher:
                     return body
                 target = _follow(target, location)
         except TimeoutError:
+            if deadline is before:
+                raise
             seconds = self._settings.fetch_timeout_s
             raise ImageUnreachable(
                 f"The image did not arrive within {seconds:g} seconds."

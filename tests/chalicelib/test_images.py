@@ -336,3 +336,12 @@ def test_media_types_are_seen_in_the_bytes(encode: Callable[..., bytes]) -> None
 def test_what_is_no_url_is_the_callers_fault(settings: Settings) -> None:
     with pytest.raises(InvalidRequest):
         Fetcher(settings).fetch("dog.jpg")
+
+
+def test_a_deadline_of_the_caller_ends_a_fetch_sooner(settings: Settings) -> None:
+    with web_server(lambda request: time.sleep(0.6)) as address:
+        with pytest.raises(TimeoutError):
+            Fetcher(settings).fetch(address, before=Deadline(0.2))
+        patient = dataclasses.replace(settings, fetch_timeout_s=0.2)
+        with pytest.raises(ImageUnreachable):
+            Fetcher(patient).fetch(address, before=Deadline(5))
