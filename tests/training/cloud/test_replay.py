@@ -4,6 +4,7 @@ import json
 import tarfile
 import time
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -20,19 +21,27 @@ pytestmark = [
 ]
 
 
-def test_a_job_trains_is_interrupted_goes_on_and_serves(
-    bucket: str, roles: None, command: Command, colour_photos: Path, tmp_path: Path
-) -> None:
-    assert command("upload", "--data", colour_photos).code == 0
+def started_job(command: Command, *options: object) -> dict[str, Any]:
+    """The description of the job that `fit` starts on two instances, small enough for a test."""
     started = command(
         "fit", "--detach", "--instance-type", "ml.m5.large", "--instance-count", 2,
         "--backbone", "tf_efficientnet_lite0", "--size", 64, "--train-size", 64,
-        "--cache-size", 80, "--epochs", 2, "--batch-size", 4, "--checkpoint-steps", 1,
+        "--cache-size", 80, "--batch-size", 4, *options,
     )  # fmt: skip
     assert started.code == 0, started.err
     sagemaker = boto3.client("sagemaker")
     [summary] = sagemaker.list_training_jobs()["TrainingJobSummaries"]
-    job = sagemaker.describe_training_job(TrainingJobName=summary["TrainingJobName"])
+    job: dict[str, Any] = sagemaker.describe_training_job(
+        TrainingJobName=summary["TrainingJobName"]
+    )
+    return job
+
+
+def test_a_job_trains_is_interrupted_goes_on_and_serves(
+    bucket: str, roles: None, command: Command, colour_photos: Path, tmp_path: Path
+) -> None:
+    assert command("upload", "--data", colour_photos).code == 0
+    job = started_job(command, "--epochs", 2, "--checkpoint-steps", 1)
     replay = Replay(tmp_path / "replay", job)
 
     # -- the first time: until a checkpoint exists, then the machines are gone
@@ -71,23 +80,16 @@ def test_each_host_trains_on_its_own_shard(
     bucket: str, roles: None, command: Command, colour_photos: Path, tmp_path: Path
 ) -> None:
     assert command("upload", "--data", colour_photos).code == 0
-    started = command(
-        "fit", "--detach", "--instance-type", "ml.m5.large", "--instance-count", 2,
-        "--distribution", "ShardedByS3Key",
-        "--backbone", "tf_efficientnet_lite0", "--size", 64, "--train-size", 64,
-        "--cache-size", 80, "--epochs", 1, "--batch-size", 4,
-    )  # fmt: skip
-    assert started.code == 0, started.err
-    sagemaker = boto3.client("sagemaker")
-    [summary] = sagemaker.list_training_jobs()["TrainingJobSummaries"]
-    job = sagemaker.describe_training_job(TrainingJobName=summary["TrainingJobName"])
+    job = started_job(command, "--epochs", 1, "--distribution", "ShardedByS3Key")
     replay = Replay(tmp_path / "replay", job)
     replay.lay_out()
-    shards = [
-        {path.name for path in (replay.ml(host) / "input/data/train").rglob("*.jpg")}
-        for host in ("algo-1", "algo-2")
-    ]
-    assert all(shards)
+    one, other = (
+        {path.relative_to(channel) for path in channel.rglob("*.jpg")}
+        for channel in (replay.ml(host) / "input/data/train" for host in ("algo-1", "algo-2"))
+    )
+    assert one
+    assert other
+    assert one.isdisjoint(other)
     process = replay.start()
     try:
         code = process.wait(400)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,7 @@ from training.loadtest.target import NoAnswer
 PHOTOS = [Photo(b"x", "image/jpeg")]
 
 
-class Server:
+class Server(ABC):
     """A server within this process that does with the n-th request what `answer(n)` does."""
 
     name = "test"
@@ -25,8 +26,8 @@ class Server:
         self.asked = 0
         self._lock = threading.Lock()
 
-    def answer(self, number: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def answer(self, number: int) -> None: ...
 
     def invoke(self, photo: Photo) -> None:
         with self._lock:
