@@ -32,6 +32,7 @@ COMMANDS = {
     "teardown": ("training.cloud.teardown", "remove what a stage costs; list what stays"),
     "transform": ("training.cloud.transform", "the breeds of millions of photos in S3"),
     "upload": ("training.cloud.upload", "copy the photos to S3; create the bucket"),
+    "watch": ("training.watch.command", "the last hour of a stage: traffic, latency, cost"),
 }
 
 
