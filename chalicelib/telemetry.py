@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 """
 
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -56,6 +57,8 @@ def log_request(
         "duration_ms": round(duration_ms, 2),
     }
     _cold_start = False
+    if trace_id := _trace_id():
+        record["trace_id"] = trace_id
     if problem:
         record |= {"problem": problem, "cause": cause, "problems": 1}
     if isinstance(answer, dict) and "predictions" in answer:
@@ -65,6 +68,17 @@ def log_request(
     record["_aws"] = _metrics(record)
     sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def _trace_id() -> str:
+    """The X-Ray trace of this request, empty where there is none that X-Ray keeps.
+
+    Lambda sets the variable anew for each request, also where tracing is off; `Sampled` tells.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+    """
+    header = os.environ.get("_X_AMZN_TRACE_ID", "")
+    parts = dict(part.partition("=")[::2] for part in header.split(";"))
+    return parts.get("Root", "") if parts.get("Sampled") == "1" else ""
 
 
 def _of_prediction(answer: dict[str, Any]) -> dict[str, Any]:

@@ -134,6 +134,17 @@ def test_provisioned_concurrency_is_on_the_alias_and_fits(resources: dict[str, A
     assert "ProvisionedConcurrencyConfig" not in function
 
 
+def test_every_role_has_the_boundary(resources: dict[str, Any]) -> None:
+    roles = of_type(resources, "AWS::IAM::Role")
+    assert {one["RoleName"] for one in roles.values()} == {
+        "whatbreed-prod-api_handler",
+        "whatbreed-prod-release",
+    }
+    for role in roles.values():
+        assert "ManagedPolicyArns" not in role
+        assert role["PermissionsBoundary"]["Fn::Sub"].endswith(":policy/whatbreed-prod-boundary")
+
+
 def test_traffic_moves_gradually_and_back_on_an_alarm(resources: dict[str, Any]) -> None:
     update = resources[ALIAS]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
     group = resources[update["DeploymentGroupName"]["Ref"]]["Properties"]
@@ -242,7 +253,7 @@ def test_the_dashboard_is_what_cloudwatch_reads(resources: dict[str, Any]) -> No
     text = separator.join(part if isinstance(part, str) else part["Fn::Sub"] for part in parts)
     widgets = json.loads(text.replace("${AWS::Region}", REGION))["widgets"]
     places = {(one["x"], one["y"]) for one in widgets}
-    assert len(places) == len(widgets) == 6
+    assert len(places) == len(widgets) == 12
     for widget in widgets:
         assert widget["properties"]["region"] == REGION
         assert widget["properties"]["metrics"]
