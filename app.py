@@ -9,6 +9,11 @@ from chalicelib import inputs, pages, settings
 from chalicelib.middleware import Middleware
 from chalicelib.service import Service
 
+if "AWS_CHALICE_CLI_MODE" in os.environ:  # Chalice's command line, never Lambda
+    from chalicelib import preflight
+
+    preflight.check()
+
 ANY = ["*/*"]  # a GET has no body whose type could be wrong
 
 config = settings.load(os.environ)

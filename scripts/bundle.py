@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chalicelib.preflight import missing_policy
 from training.errors import CloudError, TrainingError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,11 +48,9 @@ def package(stage: str, region: str, folder: Path, project: Path = ROOT) -> Bund
     `.chalice/resources-STAGE.json` is merged where there is one. The zips that Chalice keeps for
     `chalice deploy` become reproducible with it. Raises `CloudError` with Chalice's last line.
     """
-    if _needs_policy(stage, project) and not policy_file(stage, project).is_file():
-        raise CloudError(
-            f"{policy_file(stage, project).relative_to(project)} is missing: make it with "
-            f"`python -m training policy --stage {stage}`"
-        )
+    missing = missing_policy(project, stage)
+    if missing:
+        raise CloudError(missing)
     resources = project / ".chalice" / f"resources-{stage}.json"
     merge = ["--merge-template", str(resources)] if resources.is_file() else []
     chalice(["package", "--stage", stage, *merge, str(folder)], region, project)
@@ -59,11 +58,6 @@ def package(stage: str, region: str, folder: Path, project: Path = ROOT) -> Bund
         _rewrite(kept)
     template: dict[str, Any] = json.loads((folder / "sam.json").read_text(encoding="utf-8"))
     return Bundle((folder / "deployment.zip").read_bytes(), template)
-
-
-def policy_file(stage: str, project: Path = ROOT) -> Path:
-    """Where the generated policy of the stage's function lies."""
-    return project / ".chalice" / f"policy-{stage}.json"
 
 
 def chalice(arguments: list[str], region: str, project: Path = ROOT) -> None:
@@ -108,13 +102,6 @@ def _rewrite(path: Path) -> None:
         beside = path.with_name(f"{path.name}.{os.getpid()}")
         beside.write_bytes(wanted)
         beside.replace(path)
-
-
-def _needs_policy(stage: str, project: Path) -> bool:
-    """Whether config.json leaves the policy to a file: Chalice would say so in a traceback."""
-    config = json.loads((project / ".chalice" / "config.json").read_text(encoding="utf-8"))
-    generated = config.get("autogen_policy", True)
-    return not config.get("stages", {}).get(stage, {}).get("autogen_policy", generated)
 
 
 def main(argv: list[str] | None = None) -> int:
