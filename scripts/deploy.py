@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise SettingsError("the stage local runs on this machine: `make run`")
     account = accounts.open_account(arguments)
     print(f"account {account.id}, {account.region}: stage {stage}", flush=True)
-    if has_stack(stage):
+    if stages.has_stack(stage):
         _to_stack(StackRelease(account, stage), account, stage, arguments)
     elif arguments.rollback:
         raise CloudError(
@@ -58,11 +58,6 @@ def run(arguments: argparse.Namespace) -> None:
         )
     else:
         _to_chalice(ChaliceRelease(account, stage), account, stage, arguments)
-
-
-def has_stack(stage: str) -> bool:
-    """Whether CloudFormation keeps the stage, and not Chalice."""
-    return (ROOT / ".chalice" / f"resources-{stage}.json").is_file()
 
 
 def build(account: Account, stage: str, folder: Path, digest: str | None = None) -> Bundle:

@@ -9,11 +9,14 @@ import hashlib
 import json
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from scripts.bundle import Bundle
 from scripts.routes import past_the_alias
 from scripts.shelf import Shelf
 from scripts.stack import Stack
-from training.cloud.account import Account
+from training.cloud import releaser, stages
+from training.cloud.account import Account, is_missing
 from training.errors import CloudError
 
 
@@ -29,7 +32,8 @@ class StackRelease:
     def deploy(self, built: Bundle, *, dry_run: bool = False) -> bool:
         """Release what was built, if it differs from what is there; returns whether it did.
 
-        Raises `CloudError` where a route goes past the alias: nothing is sent then.
+        Raises `CloudError` where a route goes past the alias, or where the boundary of the stack's
+        roles is missing: nothing is sent then.
         """
         missing = past_the_alias(built.template)
         if missing:
@@ -37,6 +41,7 @@ class StackRelease:
                 f"{', '.join(missing)} would go past the alias live: "
                 f"add it to .chalice/resources-{self._stage}.json"
             )
+        self._require_boundary()
         code = self._shelf.put(f"bundles/{built.digest}.zip", built.archive)
         return self._release(self._template(built, self._shelf.uri(code)), dry_run=dry_run)
 
@@ -68,6 +73,19 @@ class StackRelease:
         """Remove the stack and all its releases."""
         self.stack.delete()
         self._shelf.clear()
+
+    def _require_boundary(self) -> None:
+        """CloudFormation would say that a role's "Scope ARN" is not attachable."""
+        arn = releaser.boundary_arn(self._account, stages.read(self._stage))
+        try:
+            self._account.client("iam").get_policy(PolicyArn=arn)
+        except ClientError as error:
+            if not is_missing(error):
+                raise
+            raise CloudError(
+                f"policy {arn.rpartition('/')[2]} is missing: an administrator makes it with "
+                f"`python -m training policy --role boundary --stage {self._stage} --apply`"
+            ) from None
 
     def _template(self, built: Bundle, code_uri: str) -> str:
         """The key of the template that takes its code from `code_uri`."""

@@ -11,7 +11,6 @@ import argparse
 import sys
 
 from scripts.chalice_release import ChaliceRelease
-from scripts.deploy import has_stack
 from scripts.stack_release import StackRelease
 from training.cloud import account as accounts
 from training.cloud import stages
@@ -32,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     where = f"stage {stage} of account {account.id}, {account.region}"
     if not arguments.yes and not _agreed(where, stage):
         raise SettingsError(f"{where} stays: say --yes, or type its name when asked")
-    if has_stack(stage):
+    if stages.has_stack(stage):
         StackRelease(account, stage).delete()
     else:
         ChaliceRelease(account, stage).delete()

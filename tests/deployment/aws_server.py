@@ -6,6 +6,7 @@
   media types that are binary and the type of the endpoint are dropped; here they are kept.
 - A SAM template is accepted and nothing is created: it is translated first, by SAM's own code.
 - Types that moto's CloudFormation does not know: `stack_models`.
+- IAM compares resources and conditions: `enforcement`, once /moto-api/reset-auth turns it on.
 """
 
 import copy
@@ -48,7 +49,7 @@ def mend() -> None:
     from moto.apigateway.responses import APIGatewayResponse
     from moto.cloudformation import models as cloudformation
 
-    from tests.deployment import stack_models
+    from tests.deployment import enforcement, stack_models
 
     put_rest_api = APIGatewayBackend.put_rest_api
     import_rest_api = APIGatewayBackend.import_rest_api
@@ -81,6 +82,7 @@ def mend() -> None:
     APIGatewayResponse.create_rest_api = create  # type: ignore[method-assign]
     cloudformation.ChangeSet._parse_template = parse  # type: ignore[method-assign]
     stack_models.register()
+    enforcement.enforce()
 
 
 def _openapi(document: dict[str, Any]) -> dict[str, Any]:

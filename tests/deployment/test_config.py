@@ -7,8 +7,8 @@ import pytest
 from chalice.deploy.validate import validate_route_content_types
 
 from chalicelib.settings import load
-from scripts.deploy import has_stack
 from tests.servers import ROOT
+from training.cloud.stages import has_stack
 
 CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text())
 STAGES = CONFIG["stages"]

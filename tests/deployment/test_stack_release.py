@@ -3,6 +3,7 @@
 CloudFormation there is moto's, fed with what SAM's own code makes of the template.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,16 @@ def code(client: Client) -> str:
     """The hash of the code behind the alias."""
     found = client("lambda").get_function(FunctionName="whatbreed-prod")
     return str(found["Configuration"]["CodeSha256"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def boundary(client: Client) -> None:
+    """What `policy --role boundary --apply` makes, without which nothing is released to prod."""
+    statement = {"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": "*"}
+    client("iam").create_policy(
+        PolicyName="whatbreed-prod-boundary",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
 
 
 def change(project: Path, text: str) -> None:
@@ -128,3 +139,19 @@ def test_without_the_bucket_it_says_how_to_make_one(programs: Programs) -> None:
     assert ended.returncode == 1
     [line] = ended.stderr.strip().splitlines()
     assert "python -m training upload --create-bucket" in line
+
+
+def test_without_the_boundary_it_says_how_to_make_one(
+    programs: Programs, client: Client, bucket: str
+) -> None:
+    iam = client("iam")
+    arn = f"arn:aws:iam::{ACCOUNT}:policy/whatbreed-prod-boundary"
+    iam.delete_policy(PolicyArn=arn)
+    ended = programs.deploy("prod")
+    assert ended.returncode == 1
+    [line] = ended.stderr.strip().splitlines()
+    assert line == (
+        "deploy: policy whatbreed-prod-boundary is missing: an administrator makes it with "
+        "`python -m training policy --role boundary --stage prod --apply`"
+    )
+    assert client("lambda").list_functions()["Functions"] == []

@@ -2,23 +2,36 @@
 
 --stage writes .chalice/policy-STAGE.json, which `chalice deploy` and `chalice package` use: invoke
 exactly that stage's endpoint, write the function's own log, nothing else. --role prints the policy
-of a role; --apply creates the role, or brings it up to date. With --account and --region nothing is
-asked of AWS.
+of a role; --apply creates the role, or brings it up to date. --role pipeline prints, for each stage
+or the one of --stage, the trust policy for GitHub's OIDC, the policy to deploy with, and the
+boundary that no role of the API can go beyond; --role boundary is the last of these alone. With
+--account and --region nothing is asked of AWS.
 
 example:
   python -m training policy --stage dev
   python -m training policy --stage prod --account 123456789012 --region eu-central-1
   python -m training policy --role training --apply
+  python -m training policy --role pipeline --repository OWNER/NAME --stage dev --apply
 """
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from training.cloud import account as accounts
-from training.cloud import codebuild, deployer, iam, permissions, settings, stages, trainer
+from training.cloud import (
+    codebuild,
+    deployer,
+    iam,
+    permissions,
+    pipeline,
+    settings,
+    stages,
+    trainer,
+)
 from training.cloud.account import Account, told_in_one_line
 from training.cloud.settings import Ec2, Serving, Training
 from training.cloud.statements import Policy
@@ -35,9 +48,17 @@ class Role:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--stage", help="stage of .chalice/config.json: write its function's policy")
-    what.add_argument("--role", choices=ROLES, help="print the policy of this role")
+    parser.add_argument(
+        "--stage", help="stage of .chalice/config.json: write its function's policy"
+    )
+    parser.add_argument(
+        "--role", choices=[*ROLES, *OF_A_STAGE], help="print the policy of this role"
+    )
+    parser.add_argument(
+        "--repository",
+        default=os.environ.get("GITHUB_REPOSITORY", ""),
+        help="OWNER/NAME at GitHub, for --role pipeline (default: of GITHUB_REPOSITORY)",
+    )
     parser.add_argument("--account", help="12 digits (default: asked of AWS)")
     parser.add_argument("--output", type=Path, help="file to write (default of --role: stdout)")
     parser.add_argument("--apply", action="store_true", help="with --role: create the role")
@@ -52,6 +73,13 @@ def run(arguments: argparse.Namespace) -> None:
         if not (len(arguments.account) == 12 and arguments.account.isdigit()):
             raise SettingsError(f"--account {arguments.account!r} is not 12 digits")
         account.id = arguments.account  # and STS is not asked
+    if arguments.role in OF_A_STAGE:
+        _of_stages(account, arguments)
+        return
+    if bool(arguments.stage) == bool(arguments.role):
+        raise SettingsError(
+            f"name --stage or --role; both only with --role {' or '.join(OF_A_STAGE)}"
+        )
     if arguments.stage:
         stage = stages.read(arguments.stage)
         policy = permissions.lambda_(account, stage)
@@ -73,6 +101,40 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.role == "ec2":
         iam.ensure_instance_profile(account, name)
     print(f"role {name} {'created' if created else 'is up to date'}")
+
+
+def _of_stages(account: Account, arguments: argparse.Namespace) -> None:
+    """The roles and boundaries of the API, each of one stage."""
+    names = [arguments.stage] if arguments.stage else stages.names()
+    chosen = [stages.read(name) for name in names]
+    for_pipeline = arguments.role == "pipeline"
+    if for_pipeline and not arguments.repository:
+        raise SettingsError("--role pipeline needs --repository OWNER/NAME: who may take the role")
+    if not arguments.apply or arguments.dry_run:
+        documents = {
+            stage.name: {
+                **(
+                    {
+                        "role": pipeline.role(stage),
+                        "trust": pipeline.trust(account, stage, arguments.repository),
+                        "policy": pipeline.policy(account, stage),
+                    }
+                    if for_pipeline
+                    else {}
+                ),
+                "boundary": pipeline.boundary(account, stage),
+            }
+            for stage in chosen
+        }
+        _write(documents, None if arguments.dry_run else arguments.output)
+        return
+    for stage in chosen:
+        if for_pipeline:
+            print("\n".join(pipeline.ensure(account, stage, arguments.repository)))
+        else:
+            changed = pipeline.ensure_boundary(account, stage)
+            name = f"policy {stage.function}-boundary"
+            print(f"{name} {'written' if changed else 'is up to date'}")
 
 
 def _write(policy: Policy, output: Path | None) -> None:
@@ -113,4 +175,6 @@ ROLES = {
     "ec2": Role("ec2.amazonaws.com", lambda _: settings.read(Ec2).role, permissions.ec2),
     "codebuild": Role("codebuild.amazonaws.com", lambda _: codebuild.ROLE, _codebuild),
     "deploy": Role("", lambda _: "", _deploy),
+    "watch": Role("", lambda _: "", deployer.watching),
 }
+OF_A_STAGE = ("pipeline", "boundary")

@@ -50,6 +50,11 @@ def names() -> list[str]:
     return [name for name in _document().get("stages", {}) if name != "local"]
 
 
+def has_stack(name: str) -> bool:
+    """Whether CloudFormation keeps the stage `name`, and not Chalice."""
+    return CONFIG.with_name(f"resources-{name}.json").is_file()
+
+
 def _document() -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(CONFIG.read_text(encoding="utf-8"))
