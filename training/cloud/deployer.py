@@ -112,8 +112,36 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
             ]
             + [account.arn("logs", f"log-group:/aws/codebuild/{prefix}-image-*:*")],
         ),
+        _read_metrics(),
         *statements.use_keys(account),
     )  # fmt: skip
+
+
+def watching(account: Account) -> Policy:
+    """What who only watches may do: read metrics, and look at the endpoints and their scaling."""
+    endpoints = [stages.read(name).endpoint.lower() for name in stages.names()]
+    return statements.policy(
+        _read_metrics(),
+        statements.allow(
+            "LookAtTheEndpoints",
+            ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"],
+            [account.arn("sagemaker", f"endpoint/{name}") for name in endpoints]
+            + [account.arn("sagemaker", f"endpoint-config/{name}-*") for name in endpoints],
+        ),
+        statements.allow(
+            "LookAtScaling",
+            [
+                "application-autoscaling:DescribeScalableTargets",
+                "application-autoscaling:DescribeScalingPolicies",
+                "application-autoscaling:DescribeScheduledActions",
+            ],
+            "*",
+        ),
+    )
+
+
+def _read_metrics() -> Statement:
+    return statements.allow("ReadMetrics", "cloudwatch:GetMetricData", "*")
 
 
 def _scale(account: Account, endpoints: Sequence[str]) -> list[Statement]:

@@ -24,6 +24,7 @@ UNSCOPED = frozenset(
         "application-autoscaling:PutScalingPolicy",
         "application-autoscaling:PutScheduledAction",
         "application-autoscaling:RegisterScalableTarget",
+        "cloudwatch:GetMetricData",
         "cloudwatch:PutMetricData",
         "ec2:DescribeImages",
         "ec2:DescribeInstances",
