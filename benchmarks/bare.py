@@ -1,0 +1,171 @@
+"""The server at saturation against decoding and inference alone, and where the rest goes.
+
+    python -m benchmarks.bare [--quick]
+
+The bare loop has no HTTP and no JSON: the same photos, the same decoding, the same graph, on all
+cores, in the faster of two ways: OpenVINO's AsyncInferQueue fed by decoding threads (throughput
+hint), or threads that decode and infer in turn. It takes turns with the server, whose load, made
+on the same cores, costs what `load generator` says.
+
+The breakdown is in milliseconds of processor time for one photo: the stages one after another
+without HTTP, then what the server's processes took for an image of the load beyond them.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from typing import Any
+
+import openvino as ov
+from tqdm import tqdm
+
+from benchmarks import command, pictures, stacks, table
+from benchmarks.scale import Scale
+from benchmarks.table import Row
+from model_code import artifact, inference
+from model_code.images import Photo
+from model_code.inference import DEFAULT_MODEL_DIR
+
+PART = "bare"
+SATURATED_CLIENTS = 16
+
+
+class BareLoop:
+    """The artifact compiled for throughput, with nothing around it."""
+
+    def __init__(self) -> None:
+        described = artifact.load(DEFAULT_MODEL_DIR)
+        core = ov.Core()
+        options = {"PERFORMANCE_HINT": "THROUGHPUT"}
+        self._compiled = core.compile_model(core.read_model(described.graph), "CPU", options)
+        self._input = described.input
+        self._photos = pictures.payloads(stacks.PICTURES)
+
+    def in_threads(self, seconds: float) -> float:
+        """Images per second of one thread a core, each of which decodes and infers."""
+        counts: list[int] = []
+        barrier = threading.Barrier(stacks.cores())
+
+        def work(first: int) -> None:
+            request = self._compiled.create_infer_request()
+            barrier.wait()
+            done = 0
+            end = time.perf_counter() + seconds
+            while time.perf_counter() < end:
+                photo = self._photos[(first + done) % len(self._photos)]
+                request.infer({0: Photo(photo).pixels(self._input)[None]}, share_inputs=True)
+                done += 1
+            counts.append(done)
+
+        with ThreadPoolExecutor(stacks.cores()) as pool:
+            list(pool.map(work, range(0, 7 * stacks.cores(), 7)))
+        return sum(counts) / seconds
+
+    def in_queue(self, seconds: float) -> float:
+        """Images per second of an AsyncInferQueue that decoding threads feed."""
+        requests = ov.AsyncInferQueue(self._compiled)
+        done = 0
+
+        def count(_: object, __: object) -> None:
+            nonlocal done  # the queue makes one call at a time: it holds the interpreter's lock
+            done += 1
+
+        requests.set_callback(count)
+        decoded: queue.Queue[Any] = queue.Queue(maxsize=2 * stacks.cores())
+        stop = threading.Event()
+
+        def decode(first: int) -> None:
+            number = first
+            while not stop.is_set():
+                photo = self._photos[number % len(self._photos)]
+                decoded.put(Photo(photo).pixels(self._input)[None])
+                number += 1
+
+        threads = [threading.Thread(target=decode, args=(7 * n,)) for n in range(stacks.cores())]
+        for thread in threads:
+            thread.start()
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            requests.start_async({0: decoded.get()}, share_inputs=True)
+        found = done / seconds
+        stop.set()
+        while any(thread.is_alive() for thread in threads):  # they may wait for a free place
+            try:
+                decoded.get(timeout=0.01)
+            except queue.Empty:
+                continue
+        requests.wait_all()
+        return found
+
+
+def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
+    loop = BareLoop()
+    ways: dict[str, Callable[[float], float]] = {
+        "threads": loop.in_threads,
+        "AsyncInferQueue": loop.in_queue,
+    }
+    bare: dict[str, list[float]] = {name: [] for name in ways}
+    served: list[float] = []
+    server_ms: list[float] = []
+    generator_ms: list[float] = []
+    for _ in tqdm(range(scale.rounds), desc="bare", unit="round", disable=None):
+        for name, way in ways.items():
+            way(scale.warm_up_s)
+            bare[name].append(way(scale.load_s))
+        with stacks.started(stacks.ours()) as server:
+            server.drive(SATURATED_CLIENTS, scale.load_s / 2, scale.warm_up_s)
+            before_s = server.processes.cpu_s()
+            found = server.drive(SATURATED_CLIENTS, scale.load_s, warm_up_s=0)
+            spent_s = server.processes.cpu_s() - before_s
+        served.append(found.images_per_s)
+        # What was under way at the end was computed too, after the measured time.
+        images = found.statuses[200] + SATURATED_CLIENTS
+        server_ms.append(spent_s / images * 1000)
+        generator_ms.append(found.generator_cpu_s / found.statuses[200] * 1000)
+    rates = {name: median(values) for name, values in bare.items()}
+    fastest = max(rates, key=lambda name: rates[name])
+    stages = stage_costs_ms(pictures.payloads(stacks.PICTURES), scale.calls)
+    stages["HTTP, event loop, threads"] = median(server_ms) - sum(stages.values())
+    stages["load generator (not the server)"] = median(generator_ms)
+    row = table.at_least(
+        PART,
+        f"server at {SATURATED_CLIENTS} clients against a bare loop ({fastest})",
+        "images/s",
+        median(served),
+        rates[fastest],
+        0.85,
+    )
+    return [row], {
+        "bare_images_per_s": {name: round(rate, 2) for name, rate in rates.items()},
+        "server_images_per_s": round(median(served), 2),
+        "cpu_ms_per_image": {name: round(cost, 3) for name, cost in stages.items()},
+    }
+
+
+def stage_costs_ms(photos: Sequence[bytes], calls: int) -> dict[str, float]:
+    """Processor milliseconds of each stage of a prediction, the median of `calls`, one thread."""
+    model = inference.model_fn(DEFAULT_MODEL_DIR)
+    spec = model.artifact.input
+    spent: dict[str, list[float]] = {}
+
+    def clock(stage: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        began = time.process_time()  # all threads: OpenVINO infers in its own
+        result = work(*arguments)
+        spent.setdefault(stage, []).append((time.process_time() - began) * 1000)
+        return result
+
+    for number in range(calls):
+        body = photos[number % len(photos)]
+        photo = clock("read the header", Photo, body)
+        pixels = clock("decode and resize", photo.pixels, spec)
+        logits, dog = clock("inference", model.infer, pixels)
+        found = inference.Prediction(model.artifact, photo, logits, dog)
+        clock("JSON", inference.output_fn, found)
+    return {stage: median(values) for stage, values in spent.items()}
+
+
+if __name__ == "__main__":
+    command.main("bare", measure, __doc__)

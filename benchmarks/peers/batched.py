@@ -1,0 +1,40 @@
+"""Our artifact for servers that batch: the same graph, with as many pictures at once as come."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from model_code import artifact
+from model_code.images import Photo
+from model_code.inference import DEFAULT_MODEL_DIR, DOG_PROBABILITY, LOGITS, Prediction
+
+
+class Batched:
+    """The compiled graph with a dynamic batch. Not for several threads at once.
+
+    LATENCY: all `threads` work on one batch, which is what a server that makes batches is for.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.artifact = artifact.load(DEFAULT_MODEL_DIR)
+        core = ov.Core()
+        graph = core.read_model(self.artifact.graph)
+        shape = graph.input(0).partial_shape
+        shape[0] = -1
+        graph.reshape(shape)
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+        self._request = core.compile_model(graph, "CPU", options).create_infer_request()
+
+    def predict(
+        self, photos: Sequence[Photo], pixels: Sequence[NDArray[np.uint8]]
+    ) -> list[Prediction]:
+        """A prediction for each photo, of which `pixels` are uint8 [size, size, 3]."""
+        self._request.infer({0: np.stack(pixels)})
+        logits = self._request.get_tensor(LOGITS).data.copy()
+        dogs = self._request.get_tensor(DOG_PROBABILITY).data.reshape(-1).tolist()
+        return [
+            Prediction(self.artifact, photo, scores, dog)
+            for photo, scores, dog in zip(photos, logits, dogs, strict=True)
+        ]

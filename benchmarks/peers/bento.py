@@ -1,0 +1,46 @@
+"""BentoML in front of our own artifact, with adaptive batching.
+
+    .venv-bench/bin/bentoml serve benchmarks.peers.bento:WhatBreed --port PORT
+
+As its documentation has it: a `batchable` API whose batch window and size are bounded, a
+`concurrency` no smaller than the batch
+(https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html), and a worker for each core
+where that is faster (https://docs.bentoml.com/en/latest/build-with-bentoml/parallelize-requests.html).
+"""
+
+import json
+import os
+from typing import Any
+
+import bentoml  # type: ignore[import-not-found]
+import PIL.Image
+
+from benchmarks.peers.batched import Batched
+from model_code.images import Photo
+from model_code.inference import output_fn
+
+MAX_BATCH_SIZE = int(os.environ.get("BENCH_BATCH", "16"))
+MAX_LATENCY_MS = int(os.environ.get("BENCH_MAX_LATENCY_MS", "10000"))
+WORKERS = int(os.environ.get("BENCH_WORKERS", "2"))
+
+
+@bentoml.service(
+    workers=WORKERS,
+    traffic={"concurrency": 64, "timeout": 60},
+    logging={"access": {"enabled": False}},
+)
+class WhatBreed:
+    def __init__(self) -> None:
+        self.model = Batched(threads=max(1, len(os.sched_getaffinity(0)) // WORKERS))
+
+    @bentoml.api(  # type: ignore[untyped-decorator]
+        batchable=True, max_batch_size=MAX_BATCH_SIZE, max_latency_ms=MAX_LATENCY_MS
+    )
+    def predict(self, images: list[PIL.Image.Image]) -> list[Any]:
+        photos = []
+        for image in images:
+            file: Any = image.fp  # type: ignore[attr-defined]  # nobody has loaded the pixels yet
+            file.seek(0)
+            photos.append(Photo(file.read()))
+        pixels = [photo.pixels(self.model.artifact.input) for photo in photos]
+        return [json.loads(output_fn(found)) for found in self.model.predict(photos, pixels)]
