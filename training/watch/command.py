@@ -23,9 +23,8 @@ from training.cloud.account import Account, told_in_one_line
 from training.errors import SettingsError
 from training.watch import advice, picture, screen
 from training.watch.drawing import BLOCKS
+from training.watch.readings import LONGEST_MIN
 
-LONGEST_MIN = 1440
-"""A day: the longest time that GetMetricData makes one figure of."""
 SHORTEST_INTERVAL_S = 10
 _CLEAR = "\x1b[H\x1b[2J"
 

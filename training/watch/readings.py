@@ -10,6 +10,8 @@ from training.cloud.account import Account
 from training.watch.series import Series
 
 DAY = timedelta(days=1)
+LONGEST_MIN = 1440
+"""A day: the longest time that GetMetricData makes one figure of."""
 AT_ONCE = 500
 """Most queries that one GetMetricData takes."""
 DRIFT = ("dog_mean", "top_mean")
@@ -28,9 +30,12 @@ class Window:
 
     @classmethod
     def until(cls, now: datetime, minutes: int, columns: int) -> "Window":
-        """The last `minutes` whole minutes, rounded up to fill at most `columns` columns."""
+        """The last `minutes` whole minutes, rounded up to fill at most `columns` columns.
+
+        Never longer than `LONGEST_MIN`.
+        """
         each = math.ceil(minutes / columns)
-        count = math.ceil(minutes / each)
+        count = min(math.ceil(minutes / each), LONGEST_MIN // each)
         end = now.astimezone(UTC).replace(second=0, microsecond=0)
         return cls(end - timedelta(minutes=each * count), each * 60, count)
 

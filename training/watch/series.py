@@ -31,9 +31,9 @@ PROBLEMS = (
     "endpoint-failed",
     "endpoint-unavailable",
     "endpoint-timeout",
-    "batch-timeout",
 )
-"""The types of the API's problems (docs: README); a batch counts its own in its log line."""
+"""What a whole request can end with. The problems of pictures within a batch are in `batch_failed`,
+and by type in the log line: a metric has one value of a dimension a line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,14 +41,14 @@ def catalogue() -> dict[str, Series]:
 
 
 def types() -> set[str]:
-    """The types of all problems that the API has."""
+    """The types of the problems that a whole request can end with."""
 
     def below(kind: type[problems.Problem]) -> Iterator[type[problems.Problem]]:
         for one in kind.__subclasses__():
             yield one
             yield from below(one)
 
-    return {kind.type for kind in below(problems.Problem)}
+    return {kind.type for kind in below(problems.Problem)} - {problems.BatchTimeout.type}
 
 
 def written() -> dict[tuple[Any, ...], str]:
