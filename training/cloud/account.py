@@ -153,7 +153,8 @@ def _explain_client_error(error: ClientError) -> str:
     if re.search(r"AccessDenied|Unauthorized|^403$|NotAuthorized", code):
         return (
             f"{operation} is not allowed: {message}; "
-            "`python -m training policy --role deploy` shows what your user needs"
+            "`python -m training policy --role deploy` shows what your user needs, "
+            "and --role pipeline what `make deploy` does"
         )
     if re.search(r"Expired|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNot", code):
         return f"the credentials are not valid (any more): {message}; log in again"

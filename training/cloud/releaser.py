@@ -101,6 +101,7 @@ def stack(account: Account, stage: Stage) -> Policy:
                 "cloudformation:DeleteChangeSet", "cloudformation:DeleteStack",
                 "cloudformation:DescribeChangeSet", "cloudformation:DescribeStackEvents",
                 "cloudformation:DescribeStacks", "cloudformation:ExecuteChangeSet",
+                "cloudformation:TagResource",
             ],
             ours,
         ),
@@ -269,7 +270,8 @@ def _watch(account: Account, stage: Stage) -> list[Statement]:
         statements.allow(
             "KeepTheTopic",
             [
-                "sns:CreateTopic", "sns:DeleteTopic", "sns:GetTopicAttributes",
+                "sns:CreateTopic", "sns:DeleteTopic", "sns:GetDataProtectionPolicy",
+                "sns:GetTopicAttributes",
                 "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource",
                 "sns:SetTopicAttributes", "sns:TagResource", "sns:UntagResource",
             ],
@@ -279,6 +281,7 @@ def _watch(account: Account, stage: Stage) -> list[Statement]:
             "KeepTheLog",
             [
                 "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DeleteRetentionPolicy",
+                "logs:DescribeIndexPolicies", "logs:GetDataProtectionPolicy",
                 "logs:ListTagsForResource", "logs:PutRetentionPolicy", "logs:TagResource",
                 "logs:UntagResource",
             ],
