@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ def clean(
     assert command("upload", "--create-bucket").code == 0
     for name in ("training", "serving", "ec2"):
         assert command("policy", "--role", name, "--apply").code == 0
+    pipeline = command("policy", "--role", "pipeline", "--repository", "owner/name", "--apply")
+    assert pipeline.code == 0
     stage = stages.read("dev")
     document = permissions.lambda_(Account(read(Cloud)), stage)
     function(stage.function, role("whatbreed-dev-api", document))
@@ -211,6 +214,71 @@ def test_a_public_bucket(clean: None, command: Command) -> None:
     assert command("upload", "--create-bucket", "--bucket", "public").code == 0
     remaining = dict(findings(command))
     assert remaining.get("bucket public") in (None, "is public")
+
+
+BLOCKED = dict.fromkeys(
+    ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+)
+
+
+@pytest.fixture
+def plain(clean: None) -> Any:
+    """A private bucket that lacks nothing; its S3 client."""
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="plain")
+    s3.put_public_access_block(Bucket="plain", PublicAccessBlockConfiguration=BLOCKED)
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    s3.put_bucket_encryption(Bucket="plain", ServerSideEncryptionConfiguration={"Rules": [rule]})
+    refuse_plain_text(s3)
+    return s3
+
+
+def refuse_plain_text(s3: Any, secure: str = "false") -> None:
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": ["arn:aws:s3:::plain", "arn:aws:s3:::plain/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": secure}},
+    }
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    s3.put_bucket_policy(Bucket="plain", Policy=json.dumps(document))
+
+
+def test_a_bucket_that_lacks_nothing(plain: Any, command: Command) -> None:
+    assert findings(command) == []
+
+
+def test_a_bucket_that_lacks_only_encryption(plain: Any, command: Command) -> None:
+    plain.delete_bucket_encryption(Bucket="plain")
+    assert findings(command) == [("bucket plain", "does not encrypt by default")]
+
+
+def test_a_bucket_that_lacks_only_tls(plain: Any, command: Command) -> None:
+    plain.delete_bucket_policy(Bucket="plain")
+    assert findings(command) == [("bucket plain", "answers calls without TLS")]
+    refuse_plain_text(plain, secure="true")  # the wrong way round
+    assert findings(command) == [("bucket plain", "answers calls without TLS")]
+
+
+def test_a_bucket_that_lacks_only_the_block(plain: Any, command: Command) -> None:
+    plain.put_public_access_block(
+        Bucket="plain",
+        PublicAccessBlockConfiguration={**BLOCKED, "RestrictPublicBuckets": False},
+    )
+    assert findings(command) == [("bucket plain", "could be made public: nothing blocks it")]
+
+
+def test_a_stage_without_reserved_concurrency(
+    clean: None, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = stages.read
+    monkeypatch.setattr(
+        stages, "read", lambda name: replace(original(name), reserved_concurrency=None)
+    )
+    assert findings(command) == [
+        ("stage dev", "no reserved concurrency: the API can use up the account's")
+    ]
 
 
 def test_more_functions_than_the_endpoint_holds(clean: None, command: Command) -> None:
