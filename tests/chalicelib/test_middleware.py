@@ -71,14 +71,37 @@ def test_a_good_answer(log: Any) -> None:
 
 
 def test_a_batch(log: Any) -> None:
-    answered = {"predictions": [], "is_dog": True}
+    answered = [
+        {
+            "predictions": [{"breed": "Akita", "probability": probability, "logit": 2.0}],
+            "dog_probability": 0.9,
+            "model": {"name": "m", "version": "1"},
+            "image": {"format": "PNG", "width": 1, "height": 1, "bytes": 9},
+            "timing_ms": {"fetch": 1.0, "inference": 2.0, "total": 3.0},
+        }
+        for probability in (0.8, 0.6)
+    ]
     failed = {"type": "not-an-image", "status": 422}
-    batch = {"results": [answered, dict(failed), dict(failed)]}
+    batch = {"results": [*answered, dict(failed), dict(failed)]}
     response = Middleware(None)(request(requestId="id"), lambda _: Response(batch))
-    assert [result["request_id"] for result in response.body["results"]] == ["id"] * 3
+    assert [result["request_id"] for result in response.body["results"]] == ["id"] * 4
     record = log()
-    assert (record["batch_pictures"], record["batch_failed"]) == (3, 2)
+    assert (record["batch_pictures"], record["batch_failed"]) == (4, 2)
     assert record["batch_problems"] == {"not-an-image": 2}
+    # CloudWatch takes each value of a list: drift is seen in batches too.
+    assert record["top_probability"] == [0.8, 0.6]
+    assert (record["fetch_ms"], record["top_breed"]) == ([1.0, 1.0], ["Akita", "Akita"])
+    assert record["model_version"] == "1"
+    [directive] = record["_aws"]["CloudWatchMetrics"]
+    assert "top_probability" in {metric["Name"] for metric in directive["Metrics"]}
+
+
+def test_a_batch_of_which_nothing_came(log: Any) -> None:
+    batch = {"results": [{"type": "not-an-image", "status": 422}]}
+    Middleware(None)(request(requestId="id"), lambda _: Response(batch))
+    record = log()
+    assert (record["batch_pictures"], record["batch_failed"]) == (1, 1)
+    assert "top_probability" not in record
 
 
 def test_a_problem(log: Any) -> None:

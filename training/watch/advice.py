@@ -38,9 +38,7 @@ def _traffic(picture: Picture) -> list[str]:
     group = f"/aws/lambda/{picture.place.function}"
     if total("requests"):
         if picture.readings.whole["dog_mean"] is None and total("model_calls"):
-            return [
-                "No single picture was answered: pictures of batches are not measured one by one."
-            ]
+            return ["The model was called, but no picture was answered: see the problems above."]
         if not total("model_calls"):
             return [
                 "No request reached the model: only pages and health checks came, or all failed "

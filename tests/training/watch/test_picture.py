@@ -130,7 +130,7 @@ def test_where_all_is_well_there_is_nothing_to_say() -> None:
             "API Gateway refused every request",
         ),
         (IN_SERVICE, {"model_calls": [None] * 4}, "No request reached the model"),
-        (IN_SERVICE, {"dog_mean": [None] * 4}, "No single picture was answered"),
+        (IN_SERVICE, {"dog_mean": [None] * 4}, "no picture was answered"),
         (IN_SERVICE, {"function_throttles": [0, 3, 0, 0]}, "3 requests found no function free"),
         (IN_SERVICE, {"problem endpoint-busy": [9, 0, 0, 9]}, ""),
         (

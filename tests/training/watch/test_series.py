@@ -55,7 +55,7 @@ def written() -> dict[tuple[Any, ...], str]:
     """Every metric that the API's own code writes: (namespace, name, dimensions): unit."""
     answers: list[dict[str, Any]] = [
         {"answer": cloudwatch.prediction(84.1, 9.7, 0.99, 0.93)},
-        {"answer": {"results": [{"predictions": []}, {"type": "not-an-image"}]}},
+        {"answer": {"results": [{"type": "not-an-image"}]}},
         *({"problem": kind, "cause": "", "status": 500} for kind in types()),
     ]
     found = {}
