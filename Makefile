@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check-python nightly audit deploy rollback undeploy need-stage clean
+.PHONY: help run test lint check-python nightly walkthrough bench audit deploy rollback undeploy need-stage clean
 
 # The first Python on the path that is new enough; PYTHON=/path/to/python make run chooses another.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
@@ -22,6 +22,12 @@ lint: .venv-dev/ready ## style and types
 nightly: .venv-dev/ready ## the long tests, ten times as long
 	@NIGHTLY=1 .venv-dev/bin/python -m pytest tests/test_fuzz.py tests/test_soak.py
 
+bench: .venv-dev/ready .venv-bench/ready ## measure all against its peers; needs Java, an idle machine and a quarter of an hour
+	@.venv-dev/bin/python -m benchmarks $(ARGS)
+
+walkthrough: .venv-dev/ready ## run docs/walkthrough.ipynb from top to bottom, in place
+	@.venv-dev/bin/python -m tests.walkthrough
+
 audit: .venv-audit/ready ## known vulnerabilities of what is pinned (asks PyPI)
 	@for file in requirements-local.txt training/requirements.txt; do \
 		.venv-audit/bin/pip-audit --requirement $$file || exit 1; done
@@ -36,7 +42,7 @@ undeploy: need-stage .venv-deploy/ready ## remove the API from AWS: make undeplo
 	@.venv-deploy/bin/python -m scripts.undeploy --stage $(STAGE) $(ARGS)
 
 clean: ## remove what make made
-	rm -rf .venv .venv-dev .venv-audit .venv-deploy build tests/npm/node_modules .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-dev .venv-bench .venv-audit .venv-deploy build tests/npm/node_modules .pytest_cache .mypy_cache .ruff_cache
 
 # Light: the API, the model server, no torch.
 .venv/ready: requirements.txt requirements-local.txt model_code/requirements.txt | check-python
@@ -58,6 +64,13 @@ clean: ## remove what make made
 	@echo "Setting up .venv-dev (torch and more: some gigabytes, once) …"
 	@$(PYTHON) -m venv .venv-dev
 	@.venv-dev/bin/python -m pip install --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+# What the benchmarks compare with: kept from everything of ours.
+.venv-bench/ready: benchmarks/requirements.txt | check-python
+	@echo "Setting up .venv-bench (torch, TorchServe and more: some gigabytes, once) …"
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@
 
 .venv-audit/ready: | check-python

@@ -1,0 +1,208 @@
+"""The Lambda function: how long it takes to start, what it adds to a call, what it weighs.
+
+    python -m benchmarks.function [--quick]
+
+The unpacked bundle runs in processes of its own, in the environment of the stage local. Each start
+compiles the bundle's sources anew (`-B`): /var/task is read-only in Lambda, so it is the same
+there. The write-ups' function is the import of boto3 and its client. Starts of both take turns.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks import command, pictures, stacks, table
+from benchmarks.load import quantile
+from benchmarks.processes import HOST, ServerFailed, without_venv
+from benchmarks.scale import Scale
+from benchmarks.stacks import Stack
+from benchmarks.table import Row
+from model_code.local import ENDPOINT_NAME, REGION
+from scripts.bundle import package
+
+PART = "lambda"
+MAX_ADDED_MS = 4
+MAX_MEMORY_MB = 64
+MAX_BUNDLE_KB = 300
+
+_CLOCKED = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+began, spent = time.perf_counter(), time.process_time()
+{start}
+took = time.perf_counter() - began, time.process_time() - spent
+import json
+print(json.dumps({{"ms": took[0] * 1000, "cpu_ms": took[1] * 1000}}), file=sys.stderr)
+"""
+OURS = _CLOCKED.format(start="import app")  # which makes the client: it knows that it is in Lambda
+WRITE_UPS = _CLOCKED.format(start="import boto3\nboto3.client('sagemaker-runtime')")
+
+HANDLE = """
+import json, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import app
+photo, event = Path(sys.argv[2]).read_bytes(), json.loads(Path(sys.argv[3]).read_text())
+calls, compared = int(sys.argv[4]), sys.argv[5] == "compared"
+
+def api():
+    answer = app.app(event, None)
+    assert answer["statusCode"] == 200, answer
+
+if compared:
+    import botocore.session
+    client = botocore.session.get_session().create_client("sagemaker-runtime")
+
+def direct():
+    client.invoke_endpoint(
+        EndpointName=app.config.endpoint_name, Body=photo, ContentType="image/jpeg",
+        Accept="application/json",
+    )["Body"].read()
+
+def clock(work):
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) * 1000
+
+api()
+pairs = []
+for number in range(calls):
+    if not compared:
+        api()
+    elif number % 2:
+        pairs.append((clock(api), clock(direct)))
+    else:
+        pairs.append((clock(direct), clock(api))[::-1])
+status = Path("/proc/self/status").read_text()
+peak_kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+print(json.dumps({"pairs": pairs, "peak_kb": peak_kb}), file=sys.stderr)
+"""
+"""VmHWM and not ru_maxrss, which starts at what the parent weighed when it forked."""
+
+
+def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bundle_bytes = len(package("local", REGION, folder / "package").archive)
+        unpacked = folder / "task"
+        zipfile.ZipFile(folder / "package" / "deployment.zip").extractall(unpacked)
+        starts = _starts(unpacked, scale.starts)
+        calls = _calls(unpacked, folder, scale.calls)
+    added_ms = [api - direct for api, direct in calls["pairs"]]
+    peak_mb = calls["peak_kb"] * 1024 / 1e6
+    ours_ms, theirs_ms = (median(starts[name]) for name in ("ours", "write-ups"))
+    rows = [
+        table.at_most(
+            PART, "import app to ready, write-ups' function", "ms", ours_ms, theirs_ms, 1
+        ),
+        table.at_most(
+            PART, "the API on top of invoke_endpoint", "ms", median(added_ms), None, MAX_ADDED_MS
+        ),
+        table.at_most(PART, "peak memory of the function", "MB", peak_mb, None, MAX_MEMORY_MB),
+        table.at_most(PART, "bundle", "KB", bundle_bytes / 1000, None, MAX_BUNDLE_KB),
+    ]
+    return rows, {
+        "start_ms": {name: round(median(values), 1) for name, values in starts.items()},
+        "api_ms": round(median(api for api, _ in calls["pairs"]), 2),
+        "direct_ms": round(median(direct for _, direct in calls["pairs"]), 2),
+        "added_ms": {
+            "p50": round(median(added_ms), 2),
+            "p90": round(quantile(added_ms, 0.9), 2),
+        },
+        "peak_mb": round(peak_mb, 1),
+        "bundle_bytes": bundle_bytes,
+    }
+
+
+def _starts(unpacked: Path, times: int) -> dict[str, list[float]]:
+    """Milliseconds from the import to a client that is ready, `times` each, in turn."""
+    found: dict[str, list[float]] = {}
+    programs = {"ours": OURS, "write-ups": WRITE_UPS}
+    # The second time shows what the compilation costs: it leaves the bytecode, and reads it.
+    for kind, bytecode in (("", False), (", compiled beforehand", True)):
+        if bytecode:
+            _run(OURS, str(unpacked), bytecode=True)
+        for _ in tqdm(range(times), desc=f"lambda{kind}", unit="start", disable=None):
+            for name, program in programs.items():
+                took = _run(program, str(unpacked), bytecode=bytecode)
+                found.setdefault(f"{name}{kind}", []).append(took["ms"])
+                found.setdefault(f"{name}{kind}, processor", []).append(took["cpu_ms"])
+    return found
+
+
+def _calls(unpacked: Path, folder: Path, times: int) -> dict[str, Any]:
+    """Pairs of milliseconds (API, direct) and the peak in KiB of a process that only answers."""
+    photo = pictures.payloads(stacks.PICTURES)[0]
+    (folder / "photo.jpg").write_bytes(photo)
+    (folder / "event.json").write_text(json.dumps(event(photo)))
+    arguments = [str(unpacked), str(folder / "photo.jpg"), str(folder / "event.json"), str(times)]
+    runtime = Stack(
+        "local endpoint",
+        [sys.executable, "-m", "model_code.local", "--host", HOST, "--port"],
+        path=f"/endpoints/{ENDPOINT_NAME}/invocations",
+    )
+    with stacks.started(runtime) as server:
+        address = f"http://{HOST}:{server.port}"
+        compared = _run(HANDLE, *arguments, "compared", runtime=address)
+        alone = _run(HANDLE, *arguments, "alone", runtime=address)
+    return {"pairs": compared["pairs"], "peak_kb": alone["peak_kb"]}
+
+
+def event(photo: bytes) -> dict[str, Any]:
+    """What API Gateway's REST API sends for POST /predict with a JPEG (proxy integration)."""
+    return {
+        "resource": "/predict",
+        "path": "/predict",
+        "httpMethod": "POST",
+        "headers": {"Accept": "*/*", "Content-Type": "image/jpeg"},
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": "/predict",
+            "httpMethod": "POST",
+            "requestId": "benchmark",
+        },
+        "body": base64.b64encode(photo).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+def _run(
+    program: str, *arguments: str, runtime: str = f"http://{HOST}:9", bytecode: bool = False
+) -> Any:
+    """What `program` wrote to stderr as JSON. Its stdout is the function's log."""
+    environment = {
+        "ENDPOINT_NAME": ENDPOINT_NAME,
+        "AWS_LAMBDA_FUNCTION_NAME": "whatbreed-benchmark",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": runtime,
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    ended = subprocess.run(
+        [sys.executable, "-I", *([] if bytecode else ["-B"]), "-c", program, *arguments],
+        env=without_venv(kept) | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if ended.returncode:
+        raise ServerFailed(f"the function failed: {ended.stderr[-2000:]}")
+    return json.loads(ended.stderr)
+
+
+if __name__ == "__main__":
+    command.main("function", measure, __doc__)
