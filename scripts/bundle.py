@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.preflight import missing_policy
-from training.errors import CloudError, TrainingError
+from scripts import program
+from training.errors import CloudError
 
 ROOT = Path(__file__).resolve().parent.parent
 _BEGINNING = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can name
@@ -104,26 +105,22 @@ def _rewrite(path: Path) -> None:
         beside.replace(path)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.bundle",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     stages = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))["stages"]
     # The stage local needs nothing of any account, and Chalice wants some region.
     parser.add_argument("--stage", choices=stages, default="local", help="default: local")
     parser.add_argument("--region", default=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
     parser.add_argument("--output", type=Path, help="folder for bundle and template")
-    arguments = parser.parse_args(argv)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            output = arguments.output or Path(folder)
-            print(package(arguments.stage, arguments.region, output.resolve()).digest)
-    except TrainingError as error:
-        print(f"bundle: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+
+
+def run(arguments: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        output = arguments.output or Path(folder)
+        print(package(arguments.stage, arguments.region, output.resolve()).digest)
+
+
+def main(argv: list[str] | None = None) -> int:
+    return program.main("bundle", __doc__, add_arguments, run, argv)
 
 
 if __name__ == "__main__":

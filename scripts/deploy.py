@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts import bundle, smoke
+from scripts import bundle, program, smoke
 from scripts.bundle import ROOT, Bundle
 from scripts.chalice_release import ChaliceRelease
 from scripts.stack_release import StackRelease
@@ -128,22 +128,14 @@ def _say(changed: bool, arguments: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.deploy",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    return program.main(
+        "deploy",
+        __doc__,
+        add_arguments,
+        run,
+        argv,
+        interrupted="interrupted; AWS goes on with what it has begun",
     )
-    add_arguments(parser)
-    arguments = parser.parse_args(argv)
-    try:
-        run(arguments)
-    except TrainingError as error:
-        print(f"deploy: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("deploy: interrupted; AWS goes on with what it has begun", file=sys.stderr)
-        return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from training.errors import CloudError, TrainingError
+from scripts import program
+from training.errors import CloudError
 
 SAMPLE = Path(__file__).resolve().parent.parent / "docs" / "samples" / "dalmatian.png"
 POLL_S = 2.0
@@ -66,21 +67,17 @@ def _ask(request: urllib.request.Request, end: float) -> dict[str, Any]:
         time.sleep(POLL_S)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.smoke",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", help="address of the API; its key is taken from API_KEY")
     parser.add_argument("--patience", type=float, default=60.0, metavar="S", help="seconds")
-    arguments = parser.parse_args()
-    try:
-        print(check(arguments.url, os.environ.get("API_KEY", ""), arguments.patience))
-    except TrainingError as error:
-        print(f"smoke: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+
+def run(arguments: argparse.Namespace) -> None:
+    print(check(arguments.url, os.environ.get("API_KEY", ""), arguments.patience))
+
+
+def main() -> int:
+    return program.main("smoke", __doc__, add_arguments, run)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ example:
 import argparse
 import sys
 
+from scripts import program
 from scripts.chalice_release import ChaliceRelease
 from scripts.stack_release import StackRelease
 from training.cloud import account as accounts
 from training.cloud import stages
 from training.cloud.account import told_in_one_line
-from training.errors import SettingsError, TrainingError
+from training.errors import SettingsError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,22 +46,7 @@ def _agreed(where: str, stage: str) -> bool:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.undeploy",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_arguments(parser)
-    arguments = parser.parse_args(argv)
-    try:
-        run(arguments)
-    except TrainingError as error:
-        print(f"undeploy: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("undeploy: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return program.main("undeploy", __doc__, add_arguments, run, argv)
 
 
 if __name__ == "__main__":
