@@ -1,5 +1,6 @@
 """The pipeline: what it may do, in which order, and that nobody can change it from outside."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -38,6 +39,21 @@ def test_each_stage_has_its_environment_and_deploys_what_was_packaged() -> None:
         last = job["steps"][-1]
         assert last["run"] == f'make deploy STAGE={stage} ARGS="--digest $DIGEST"'
         assert last["env"]["DIGEST"] == "${{ needs.package.outputs.digest }}"
+
+
+def test_the_generated_roles_let_in_the_environments_of_the_jobs() -> None:
+    command = [sys.executable, "-m", "training", "policy", "--role", "pipeline"]
+    command += ["--repository", "owner/name", "--account", "123456789012", "--region", "eu-west-1"]
+    ended = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300
+    )
+    let_in = {
+        next(value for key, value in keys.items() if key.endswith(":sub"))
+        for one in json.loads(ended.stdout).values()
+        for keys in [one["trust"]["Statement"][0]["Condition"]["StringEquals"]]
+    }
+    environments = {job["environment"] for job in JOBS.values() if "environment" in job}
+    assert let_in == {f"repo:owner/name:environment:{one}" for one in environments}
 
 
 def test_credentials_come_through_oidc_and_there_is_no_key() -> None:
