@@ -11,6 +11,7 @@ The breakdown is in milliseconds of processor time for one photo: the stages one
 without HTTP, then what the server's processes took for an image of the load beyond them.
 """
 
+import contextlib
 import queue
 import threading
 import time
@@ -88,17 +89,16 @@ class BareLoop:
         for thread in threads:
             thread.start()
         end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            requests.start_async({0: decoded.get()}, share_inputs=True)
-        found = done / seconds
-        stop.set()
-        while any(thread.is_alive() for thread in threads):  # they may wait for a free place
-            try:
-                decoded.get(timeout=0.01)
-            except queue.Empty:
-                continue
-        requests.wait_all()
-        return found
+        try:
+            while time.perf_counter() < end:
+                requests.start_async({0: decoded.get()}, share_inputs=True)
+            return done / seconds
+        finally:
+            stop.set()
+            while any(thread.is_alive() for thread in threads):  # they may wait for a free place
+                with contextlib.suppress(queue.Empty):
+                    decoded.get(timeout=0.01)
+            requests.wait_all()
 
 
 def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
