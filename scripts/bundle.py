@@ -62,7 +62,7 @@ def package(stage: str, region: str, folder: Path, project: Path = ROOT) -> Bund
 
 
 def chalice(arguments: list[str], region: str, project: Path = ROOT) -> None:
-    """Run Chalice's command line. Raises `CloudError` with its last line if it fails."""
+    """Run Chalice's command line. Raises `CloudError` with its reason, in one line, if it fails."""
     command = [str(Path(sys.executable).with_name("chalice")), *arguments]
     ended = subprocess.run(
         command,
@@ -73,8 +73,16 @@ def chalice(arguments: list[str], region: str, project: Path = ROOT) -> None:
         check=False,
     )
     if ended.returncode:
-        said = (ended.stderr.strip() or ended.stdout.strip() or "it says nothing").splitlines()
-        raise CloudError(f"`chalice {' '.join(arguments)}` failed: {said[-1].strip()}")
+        said = ended.stderr.strip() or ended.stdout.strip() or "it says nothing"
+        raise CloudError(f"`chalice {' '.join(arguments)}` failed: {_reason(said)}")
+
+
+def _reason(said: str) -> str:
+    """What Chalice says AWS answered, which it wraps over several lines; else its last line."""
+    _, found, answer = said.partition("received the following error:")
+    if found:
+        return " ".join(answer.strip().partition("\n\n")[0].split())
+    return said.splitlines()[-1].strip()
 
 
 def normalise(archive: bytes) -> bytes:

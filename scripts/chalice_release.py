@@ -19,6 +19,7 @@ from scripts import bundle
 from scripts.bundle import ROOT, Bundle
 from scripts.shelf import Shelf
 from training.cloud.account import Account, is_missing
+from training.errors import CloudError
 
 HANDLER = "api_handler"
 """What Chalice calls the function behind the routes."""
@@ -35,7 +36,10 @@ class ChaliceRelease:
         self._file = project / ".chalice" / "deployed" / f"{stage}.json"
 
     def deploy(self, built: Bundle, *, force: bool = False, dry_run: bool = False) -> bool:
-        """Deploy what was built, if it differs from what is there; returns whether it did."""
+        """Deploy what was built, if it differs from what is there; returns whether it did.
+
+        Raises `CloudError` with what AWS answered; a pipeline may not create the function's role.
+        """
         fingerprint = self._fingerprint(built)
         same = self._shelf.state().get("fingerprint") == fingerprint
         if same and not force and self._function_arn() and self._api():
@@ -45,7 +49,15 @@ class ChaliceRelease:
         self._shelf.note({"fingerprint": ""})  # until it is done
         self._remind_chalice()
         self._keep_log()
-        bundle.chalice(["deploy", "--stage", self._stage], self._account.region, self._project)
+        try:
+            bundle.chalice(["deploy", "--stage", self._stage], self._account.region, self._project)
+        except CloudError as error:
+            if "CreateRole" not in str(error):
+                raise
+            raise CloudError(
+                f"{error}; an administrator makes {self._role} with `python -m training policy "
+                f"--role pipeline --stage {self._stage} --repository OWNER/NAME --apply`"
+            ) from error
         self._shelf.note({"fingerprint": fingerprint})
         return True
 

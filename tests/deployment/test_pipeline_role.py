@@ -316,3 +316,27 @@ def test_a_template_from_elsewhere_is_denied(administrator: Client) -> None:
     assert enforcement.permits([policy], asked)
     for context in ({}, {"cloudformation:TemplateUrl": url.replace("prod/templates", "x")}):
         assert not enforcement.permits([policy], replace(asked, context=context))
+
+
+def test_without_the_functions_role_it_says_who_makes_it(
+    pipeline: Callable[[str], Programs], account: dict[str, dict[str, str]]
+) -> None:
+    """As after `make undeploy STAGE=dev`, which removes the role that the pipeline may not make."""
+    programs = pipeline("dev")
+    keys = account["administrator"]
+    administrator = {
+        **programs.environment,
+        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+    }
+    del administrator["AWS_SESSION_TOKEN"]
+    removed = replace(programs, environment=administrator).undeploy("dev", "--yes")
+    assert removed.returncode == 0, removed.stderr
+    ended = programs.deploy("dev")
+    assert ended.returncode == 1
+    [line] = ended.stderr.strip().splitlines()
+    assert "when calling the CreateRole operation" in line
+    assert line.endswith(
+        "; an administrator makes whatbreed-dev-api_handler with "
+        "`python -m training policy --role pipeline --stage dev --repository OWNER/NAME --apply`"
+    )
