@@ -10,6 +10,7 @@ where one did not, 2 where a part could not be measured.
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,8 @@ PARTS: dict[str, command.Measure] = {
     "ready": ready.measure,
     "lambda": function.measure,
 }
+MAX_LOAD = 0.5
+"""Processes that want to run, in the mean of the last minute, before anything is measured."""
 RESULTS = Path(__file__).parent / "results.json"
 PEER_PACKAGES = (
     "torch",
@@ -55,6 +58,8 @@ def main() -> int:
     if scale.peers and "peers" in options.only and (missing := _missing()):
         print(f"{missing}; `make bench` sets the peers up", file=sys.stderr)
         return 2
+    if (busy := os.getloadavg()[0]) > MAX_LOAD:
+        print(f"this machine is busy (load {busy:.1f}): the figures mean little", file=sys.stderr)
     rows: list[Row] = []
     details: dict[str, Any] = {}
     failed = []
