@@ -50,8 +50,8 @@ def write(
         "Precisions, from fp32 down; the smallest that keeps top-1 is the one that is served:",
         f"```\n{comparison}\n```",
         "## Calibration",
-        f"Logits are divided by a temperature of {description['temperature']}, fitted on held-out "
-        f"photos of split train. Confidence and accuracy on split {split}:",
+        _calibration(description["temperature"], figures),
+        f"Confidence and accuracy on split {split}:",
         _reliability(scores, description["temperature"]),
         "## Breeds it takes for another",
         _confusions(scores, description["labels"]),
@@ -75,6 +75,7 @@ def _figures(figures: Mapping[str, Any]) -> str:
         ("top-1 accuracy", f"{figures['top1']:.4f}"),
         ("top-5 accuracy", f"{figures['top5']:.4f}"),
         ("expected calibration error, 15 bins", f"{figures['ece']:.4f}"),
+        ("the same of perfect probabilities, by chance", f"{figures['ece_by_chance']:.4f}"),
         ("negative log likelihood", f"{figures['nll']:.4f}"),
         ("dogs that the gate refuses", f"{figures['dogs_refused']:.4f}"),
     ]
@@ -84,6 +85,16 @@ def _figures(figures: Mapping[str, Any]) -> str:
             ("other pictures that the gate admits", f"{figures['others_admitted']:.4f}"),
         ]
     return _table(("figure", "value"), rows)
+
+
+def _calibration(temperature: float, figures: Mapping[str, Any]) -> str:
+    held_out = figures["held_out"]
+    return (
+        f"Logits are divided by a temperature of {temperature}, fitted on {held_out['photos']} "
+        "photos of split train that the weights judging them had not seen. There the expected "
+        f"calibration error is {held_out['ece']:.4f} (perfect probabilities: "
+        f"{held_out['ece_by_chance']:.4f} by chance), the top-1 accuracy {held_out['top1']:.4f}."
+    )
 
 
 def _reliability(scores: Scores, temperature: float) -> str:
@@ -126,11 +137,20 @@ def _data(photos: Mapping[str, Sequence[Photo]], fingerprint: str) -> str:
     ]
     table = _table(("split", "photos", "sources"), rows)
     return (
-        f"{table}\n\nNo source is in two splits. Split valid was held out of training: it "
-        "fitted temperature and threshold. Split test chose the precision; what else was known of "
-        "it while hyperparameters were chosen stands in docs/training.md. "
+        f"{table}\n\nNo source is in two splits. {_held_out(photos)} Split test chose the "
+        "precision; what else was known of it while hyperparameters were chosen stands in "
+        "docs/training.md. "
         f"Fingerprint `{fingerprint}`. "
         "The photos belong to their photographers and are not part of the project."
+    )
+
+
+def _held_out(photos: Mapping[str, Sequence[Photo]]) -> str:
+    if photos.get("valid"):
+        return "Split valid was held out of training: it fitted temperature and threshold."
+    return (
+        "Temperature and threshold come from split train by cross-validation: each photo was "
+        "judged by a head that was fitted without its source."
     )
 
 

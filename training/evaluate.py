@@ -107,16 +107,10 @@ def figures(model: Model, dogs: Scores, others: Scores | None = None) -> dict[st
     temperature; `dogs_refused` and `others_admitted` at its dog threshold.
     """
     artifact = model.artifact
-    probabilities = metrics.softmax(dogs.logits, artifact.temperature)
+    refused = float((dogs.dog_probabilities < artifact.dog_threshold).mean())
     found: dict[str, Any] = {
-        "photos": len(dogs.photos),
-        "top1": round(metrics.top_k(dogs.logits, dogs.targets, 1), 4),
-        "top5": round(metrics.top_k(dogs.logits, dogs.targets, 5), 4),
-        "ece": round(metrics.expected_calibration_error(probabilities, dogs.targets), 4),
-        "nll": round(
-            metrics.negative_log_likelihood(dogs.logits, dogs.targets, artifact.temperature), 4
-        ),
-        "dogs_refused": round(float((dogs.dog_probabilities < artifact.dog_threshold).mean()), 4),
+        **breed_figures(dogs.logits, dogs.targets, artifact.temperature),
+        "dogs_refused": round(refused, 4),
     }
     if others is not None:
         gate = others.dog_probabilities
@@ -124,3 +118,22 @@ def figures(model: Model, dogs: Scores, others: Scores | None = None) -> dict[st
         found["dog_gate_auroc"] = round(metrics.auroc(dogs.dog_probabilities, gate), 4)
         found["others_admitted"] = round(float((gate >= artifact.dog_threshold).mean()), 4)
     return found
+
+
+def breed_figures(
+    logits: metrics.Floats, targets: metrics.Ints, temperature: float
+) -> dict[str, Any]:
+    """The figures of merit of breed logits [N, breeds] at `temperature`.
+
+    `ece_by_chance` is what perfectly calibrated probabilities would show on as many photos: an
+    `ece` near it can get better by more photos only.
+    """
+    probabilities = metrics.softmax(logits, temperature)
+    return {
+        "photos": len(targets),
+        "top1": round(metrics.top_k(logits, targets, 1), 4),
+        "top5": round(metrics.top_k(logits, targets, 5), 4),
+        "ece": round(metrics.expected_calibration_error(probabilities, targets), 4),
+        "ece_by_chance": round(metrics.calibration_error_by_chance(probabilities), 4),
+        "nll": round(metrics.negative_log_likelihood(logits, targets, temperature), 4),
+    }

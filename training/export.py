@@ -31,7 +31,7 @@ from training.breed_names import display_name
 from training.calibration import fit_temperature, fit_threshold
 from training.errors import DataError
 from training.evaluate import Scores
-from training.metrics import top_k
+from training.metrics import Floats, Ints, top_k
 from training.model import Served
 from training.photos import Photo
 from training.run_folder import TrainedModel
@@ -197,25 +197,30 @@ def _quantised(
     """`graph` in int8, its ranges taken from photos spread evenly over split train."""
     step = max(1, len(train) // calibration_photos)
     inputs = list(pixels.batches_as_served(train[::step], spec, 1, "calibrate"))
+    # The linear heads cost little time, and no later layer evens out what they are wrong by.
+    heads = [node.get_friendly_name() for node in graph.get_ops() if _is_linear(node)]
     return nncf.quantize(
         graph,
         nncf.Dataset(inputs),
         preset=nncf.QuantizationPreset.MIXED,  # symmetric weights, asymmetric activations
         subset_size=len(inputs),
         fast_bias_correction=False,
+        ignored_scope=nncf.IgnoredScope(names=heads),
     )
+
+
+def _is_linear(node: ov.Node) -> bool:
+    return bool(node.get_type_name() == "MatMul")
 
 
 def _calibrated(
     best: Candidate, trained: TrainedModel, options: dict[str, Any], judge: str
 ) -> dict[str, Any]:
     """The description of `best` with temperature and threshold fitted, and its measured figures."""
-    held_out = best.scores.get("valid") or best.scores[judge]
+    logits, targets, dog_probabilities = _held_out(best, trained)
     description: dict[str, Any] = json.loads((best.folder / artifact.DESCRIPTION_FILE).read_text())
-    description["temperature"] = fit_temperature(held_out.logits, held_out.targets)
-    description["dog_threshold"] = fit_threshold(
-        held_out.dog_probabilities, options["max_dogs_refused"]
-    )
+    temperature = description["temperature"] = fit_temperature(logits, targets)
+    description["dog_threshold"] = fit_threshold(dog_probabilities, options["max_dogs_refused"])
     description["trained_with"] = {
         "backbone": trained.backbone,
         "data": trained.data,
@@ -228,8 +233,24 @@ def _calibrated(
     _describe(best.folder, description)
     model = evaluate.load(best.folder)
     measured = evaluate.figures(model, best.scores[judge], best.scores.get("other"))
-    description["metrics"] = {"split": judge, **measured}
+    description["metrics"] = {
+        "split": judge,
+        **measured,
+        "held_out": evaluate.breed_figures(logits, targets, temperature),
+    }
     return description
+
+
+def _held_out(best: Candidate, trained: TrainedModel) -> tuple[Floats, Ints, Floats]:
+    """Logits [N, breeds], targets [N] and dog probabilities [N] of photos that shaped no weight:
+    those of split valid, or those of split train in the cross-validation of the head."""
+    if "valid" in best.scores:
+        scores = best.scores["valid"]
+        return scores.logits, scores.targets, scores.dog_probabilities
+    if trained.held_out is None:
+        raise DataError("there is neither a split valid nor a cross-validation to calibrate on")
+    held_out = {name: tensor.numpy() for name, tensor in trained.held_out.items()}
+    return held_out["logits"], held_out["targets"], held_out["dog_probabilities"]
 
 
 def _describe(folder: Path, description: dict[str, Any]) -> None:

@@ -35,8 +35,32 @@ def reliability(
     probabilities: Floats, targets: Ints, bins: int = ECE_BINS
 ) -> list[tuple[float, float, int]]:
     """(mean confidence, accuracy, photos) of each bin of equal width over 0..1 that has photos."""
+    return _binned(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets, bins)
+
+
+def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = ECE_BINS) -> float:
+    """Mean distance of confidence and accuracy over the bins (Guo et al. 2017, equation 3)."""
+    return _mean_distance(reliability(probabilities, targets, bins))
+
+
+def calibration_error_by_chance(
+    probabilities: Floats, bins: int = ECE_BINS, draws: int = 200
+) -> float:
+    """The mean expected calibration error of as many photos if `probabilities` were exactly right.
+
+    Whether a photo is named right is drawn with its confidence, `draws` times. In a bin of few
+    photos the accuracy strays from the confidence by chance alone.
+    """
     confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == targets
+    chances = np.random.default_rng(0).random((draws, len(confidence)))
+    return float(
+        np.mean([_mean_distance(_binned(confidence, row < confidence, bins)) for row in chances])
+    )
+
+
+def _binned(
+    confidence: Floats, correct: NDArray[np.bool_], bins: int
+) -> list[tuple[float, float, int]]:
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
         (float(confidence[inside].mean()), float(correct[inside].mean()), int(inside.sum()))
@@ -45,11 +69,10 @@ def reliability(
     ]
 
 
-def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = ECE_BINS) -> float:
-    """Mean distance of confidence and accuracy over the bins (Guo et al. 2017, equation 3)."""
+def _mean_distance(binned: list[tuple[float, float, int]]) -> float:
+    photos = sum(count for _, _, count in binned)
     return sum(
-        abs(confidence - accuracy) * photos / len(targets)
-        for confidence, accuracy, photos in reliability(probabilities, targets, bins)
+        abs(confidence - accuracy) * count / photos for confidence, accuracy, count in binned
     )
 
 

@@ -29,7 +29,9 @@ RUN_FILE = "run.json"
 class TrainedModel:
     """The product of `train`: weights, the classes they tell apart and the input they want.
 
-    `settings` are those of the run; `data` is the fingerprint of its photos.
+    `settings` are those of the run; `data` is the fingerprint of its photos. A head that was
+    trained without a split valid was cross-validated: `held_out` then has the `logits`
+    float32 [N, breeds], `targets` int64 [N] and `dog_probabilities` float32 [N] of its photos.
     """
 
     backbone: str
@@ -40,6 +42,7 @@ class TrainedModel:
     settings: dict[str, Any]
     data: str
     command: str
+    held_out: Mapping[str, Tensor] | None = None
 
     def network(self) -> BreedClassifier:
         """The classifier with these weights, ready for inference."""

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model_code.artifact import InputSpec
-from training import pixels, probe
+from training import backbones, cross_validation, pixels, probe
 from training.arithmetic import autocast
 from training.backbones import Backbone
 from training.collection import Collection
@@ -25,11 +25,16 @@ FILE = "start.pt"
 @dataclass(frozen=True, slots=True)
 class Start:
     """The head's weight [breeds, features] and bias [breeds], and ImageNet's probabilities of the
-    photos that are trained on, float16 [photos, 1000]."""
+    photos that are trained on, float16 [photos, 1000].
+
+    Without a split valid, `held_out` has the logits float32 [photos, breeds] of these photos by
+    heads that saw none of their source.
+    """
 
     weight: Tensor
     bias: Tensor
     imagenet: Tensor
+    held_out: Tensor | None = None
 
 
 def prepare(
@@ -60,19 +65,37 @@ def prepare(
     together[order] = torch.cat([part for _, part in parts])
 
     heads = deepcopy(model).cpu()
-    first = probe.in_terms_of_imagenet(heads, together, collection.targets)
-    head = probe.fit(
-        first,
-        together,
-        collection.targets,
-        penalty=options.probe_penalty,
-        balance=options.balance,
-        label_smoothing=options.label_smoothing,
-    )
+
+    def fit(features: Tensor, targets: Tensor) -> nn.Linear:
+        return probe.fit(
+            probe.in_terms_of_imagenet(heads, features, targets),
+            features,
+            targets,
+            penalty=options.probe_penalty,
+            balance=options.balance,
+            label_smoothing=options.label_smoothing,
+        )
+
+    if not world.leads:
+        return cast(Start, world.from_leader(None))
+    head = fit(together, collection.targets)
+    held_out = None
+    if not collection.valid:
+        sources = [photo.source for photo in collection.train]
+        held_out = cross_validation.logits(fit, together, collection.targets, sources, options.seed)
     with torch.no_grad():
         imagenet = torch.softmax(heads.imagenet(together), dim=1).half()
-    fitted = Start(head.weight.detach(), head.bias.detach(), imagenet)
+    fitted = Start(head.weight.detach(), head.bias.detach(), imagenet, held_out)
     return cast(Start, world.from_leader(fitted))
+
+
+def held_out(start: Start, targets: Tensor) -> dict[str, Tensor] | None:
+    """What the cross-validation said of the photos: see `TrainedModel`. ImageNet's head, which is
+    the dog gate, was fitted on none of them."""
+    if start.held_out is None:
+        return None
+    dogs = start.imagenet[:, backbones.IMAGENET_DOGS].float().sum(dim=1)
+    return {"logits": start.held_out, "targets": targets, "dog_probabilities": dogs}
 
 
 def apply(start: Start, model: BreedClassifier) -> None:
@@ -82,10 +105,8 @@ def apply(start: Start, model: BreedClassifier) -> None:
 
 def save(folder: Path, start: Start, data: str) -> None:
     """Keep the start beside the checkpoint: to go on needs no second pass over the photos."""
-    save_atomically(
-        folder / FILE,
-        {"weight": start.weight, "bias": start.bias, "imagenet": start.imagenet, "data": data},
-    )
+    document = {field: getattr(start, field) for field in Start.__slots__}
+    save_atomically(folder / FILE, {**document, "data": data})
 
 
 def load(folder: Path, data: str) -> Start | None:

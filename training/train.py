@@ -52,7 +52,7 @@ from training.collection import Collection
 from training.diagnostics import Watch
 from training.distributed import World
 from training.ema import Average
-from training.errors import Interrupted, TrainingError
+from training.errors import DataError, Interrupted, TrainingError
 from training.loss import Objective
 from training.model import BreedClassifier
 from training.monitor import Stopwatch, dead_channels, layer_gradients
@@ -60,7 +60,7 @@ from training.profiling import phase_table, traced
 from training.run_folder import TrainedModel
 from training.sampler import ShardedBatches
 from training.settings import TrainSettings
-from training.validation import Validation
+from training.validation import Validation, accuracy_of
 
 LOOK_INSIDE_EVERY = 25  # steps between two looks at the gradients of every layer
 
@@ -119,6 +119,11 @@ def train(
 
     # The model, with a head fitted on what ImageNet's backbone sees in the photos.
     found = collection.gather(data, options, world)
+    if options.epochs > 0 and not found.valid:
+        raise DataError(
+            "fine-tuning needs a split valid, to calibrate on: set valid_fraction above 0, or "
+            "epochs to 0 for the linear head alone, which is cross-validated"
+        )
     backbone = backbones.create(options.backbone, pretrained=options.pretrained)
     spec = InputSpec(options.size, options.crop, backbone.mean, backbone.std)
     model = BreedClassifier(backbone, len(found.breeds)).to(device).eval()
@@ -159,9 +164,12 @@ def train(
             print(f"going on in epoch {state.epoch + 1} after step {state.step}")
 
     if not state.history:
-        accuracy = validation.accuracy(model)
+        judged, accuracy = "linear head", validation.accuracy(model)
+        if begin.held_out is not None:
+            judged = "linear head, cross-validated"
+            accuracy = accuracy_of(begin.held_out, found.targets)
         if world.leads:
-            print(f"linear head: valid_top1={accuracy.top1:.4f}; valid_top5={accuracy.top5:.4f};")
+            print(f"{judged}: valid_top1={accuracy.top1:.4f}; valid_top5={accuracy.top5:.4f};")
     network: nn.Module = model
     if world.size > 1 and options.epochs > 0:
         network = DistributedDataParallel(model, gradient_as_bucket_view=True)
@@ -253,6 +261,7 @@ def train(
         settings=asdict(options),
         data=found.fingerprint,
         command=shlex.join(["python", "-m", "training", *sys.argv[1:]]),
+        held_out=start.held_out(begin, found.targets),
     )
     if world.leads:
         run_folder.save_model(output, trained)

@@ -71,11 +71,25 @@ class Validation:
             images = pixels.normalised(batch, self._backbone).to(device)
             with autocast(self._precision, device):
                 logits, _ = model(images)
-            logits = logits.float().cpu()
-            best = logits.topk(min(5, logits.shape[1])).indices == targets[:, None]
-            loss = functional.cross_entropy(logits, targets, reduction="sum")
-            sums += torch.stack([loss, best[:, 0].sum(), best.sum(), torch.tensor(len(targets))])
-        loss, top1, top5, photos = self._world.sum(sums).tolist()
-        if photos == 0:
-            return Accuracy(float("nan"), float("nan"), float("nan"))
-        return Accuracy(loss / photos, top1 / photos, top5 / photos)
+            sums += _sums(logits.float().cpu(), targets)
+        return _mean(self._world.sum(sums))
+
+
+def accuracy_of(logits: Tensor, targets: Tensor) -> Accuracy:
+    """The accuracy of logits float32 [N, classes] that are there already; targets int64 [N]."""
+    return _mean(_sums(logits, targets))
+
+
+def _sums(logits: Tensor, targets: Tensor) -> Tensor:
+    """Loss, photos right at the first and within five guesses, and photos, all float64."""
+    best = logits.topk(min(5, logits.shape[1])).indices == targets[:, None]
+    loss = functional.cross_entropy(logits, targets, reduction="sum")
+    counts = (best[:, 0].sum(), best.sum(), torch.tensor(len(targets)))
+    return torch.stack([loss, *counts]).double()
+
+
+def _mean(sums: Tensor) -> Accuracy:
+    loss, top1, top5, photos = sums.tolist()
+    if photos == 0:
+        return Accuracy(float("nan"), float("nan"), float("nan"))
+    return Accuracy(loss / photos, top1 / photos, top5 / photos)

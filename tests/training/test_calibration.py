@@ -14,6 +14,10 @@ def test_the_temperature_that_made_the_labels_is_found(temperature: float) -> No
     assert fit_temperature(logits, targets) == pytest.approx(temperature, rel=0.05)
 
 
+def test_a_few_photos_named_right_make_no_model_certain() -> None:
+    assert fit_temperature(np.array([[2.0, 1.0], [1.0, 2.0]]), np.array([0, 1])) == 0.25
+
+
 def test_a_threshold_refuses_no_more_than_it_may() -> None:
     dogs = np.random.default_rng(1).beta(4, 1, 5000)
     threshold = fit_threshold(dogs, 0.01)

@@ -1,6 +1,7 @@
 """From a trained model to an artifact that `model_code` serves, with its figures and its card."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +90,50 @@ def test_the_card_holds_what_was_measured(exported: Path) -> None:
     assert card.count(" of 3 | 8 |") == len(BREEDS)
 
 
+@pytest.fixture(scope="module")
+def head(collection_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the head alone, with no photo held out."""
+    from tests.training.conftest import TINY
+    from training import settings
+
+    folder, photographs = tmp_path_factory.mktemp("head"), tmp_path_factory.mktemp("no-valid")
+    shutil.copytree(collection_folder, photographs, dirs_exist_ok=True)
+    shutil.rmtree(photographs / "valid")
+    options = {**TINY, "epochs": 0, "valid_fraction": 0.0, "probe_penalty": 0.0001}
+    train(settings.train_settings(options), photographs, folder, World())
+    (folder / "photos").symlink_to(photographs)
+    return folder
+
+
+def test_without_a_split_valid_the_cross_validation_of_the_head_calibrates(head: Path) -> None:
+    output = head / "artifact"
+    options = ["--run", str(head), "--data", str(head / "photos"), "--output", str(output)]
+    assert main(["export", *options]) == 0
+    held_out = artifact.load(output).metrics["held_out"]
+    assert held_out["photos"] == 24
+    assert 1 / 3 < held_out["top1"] <= 1
+    card = (output / "MODEL_CARD.md").read_text()
+    assert f"fitted on {held_out['photos']} photos" in card
+    assert "cross-validation" in card
+    assert "Split valid" not in card
+
+
+def test_a_model_with_nothing_to_calibrate_on_is_not_calibrated_on_the_test(head: Path) -> None:
+    from training import run_folder
+
+    trained = replace(run_folder.load_model(head), held_out=None)
+    with pytest.raises(DataError, match="to calibrate on"):
+        export.export(trained, photos.read(head / "photos"), head / "elsewhere")
+    assert not (head / "elsewhere").exists()
+
+
+def test_fine_tuning_without_photos_held_out_is_refused(
+    head: Path, tiny_settings: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="set valid_fraction above 0"):
+        train(tiny_settings(valid_fraction=0.0), head / "photos", tmp_path, World())
+
+
 def candidate(precision: str, right: int) -> Candidate:
     logits = np.eye(2)[[0] * right + [1] * (1000 - right)].astype(np.float32)
     scores = Scores([], logits, np.ones(1000, np.float32), np.zeros(1000, np.int64))
@@ -125,7 +170,7 @@ def test_evaluate_and_report_judge_through_the_serving_code(
     assert main(["evaluate", *options, "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     stored = json.loads((exported / "model.json").read_text())["metrics"]
-    assert figures == stored
+    assert {**figures, "held_out": stored["held_out"]} == stored
     assert main(["report", *options, "--run", str(run)]) == 0
     page = (run / "report.html").read_text()
     assert page.startswith("<!doctype html>")

@@ -34,6 +34,18 @@ def test_calibration_error_of_a_model_that_is_always_sure_and_right_half_the_tim
     assert metrics.reliability(probabilities, targets) == [(1.0, 0.5, 10)]
 
 
+def test_perfect_probabilities_err_by_chance_and_by_less_the_more_photos_there_are() -> None:
+    draw = np.random.default_rng(0)
+    probabilities = metrics.softmax(draw.normal(0, 3, (4000, 5)))
+    targets = (draw.random((4000, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    few = metrics.calibration_error_by_chance(probabilities[:200])
+    many = metrics.calibration_error_by_chance(probabilities)
+    assert 0 < 3 * many < few
+    found = metrics.expected_calibration_error(probabilities, targets)
+    assert found == pytest.approx(many, rel=0.6)
+    assert metrics.expected_calibration_error(probabilities**0.3, targets) > 5 * many
+
+
 def test_confusion_has_truth_downwards() -> None:
     table = metrics.confusion(LOGITS.argmax(axis=1), TARGETS, 3)
     assert table.tolist() == [[1, 0, 0], [0, 1, 1], [1, 0, 0]]
