@@ -2,9 +2,9 @@
 
     python -m benchmarks.function [--quick]
 
-The unpacked bundle runs in processes of its own, in the environment of the stage local. Each start
-compiles the bundle's sources anew (`-B`): /var/task is read-only in Lambda, so it is the same
-there. The write-ups' function is the import of boto3 and its client. Starts of both take turns.
+The unpacked bundle runs in processes of its own, in the environment of the stage local. No start
+leaves bytecode for the next (`-B`): /var/task is read-only in Lambda. The write-ups' function is
+the import of boto3 and its client. Starts of both take turns.
 """
 
 import base64
@@ -126,16 +126,11 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
 def _starts(unpacked: Path, times: int) -> dict[str, list[float]]:
     """Milliseconds from the import to a client that is ready, `times` each, in turn."""
     found: dict[str, list[float]] = {}
-    programs = {"ours": OURS, "write-ups": WRITE_UPS}
-    # The second time shows what the compilation costs: it leaves the bytecode, and reads it.
-    for kind, bytecode in (("", False), (", compiled beforehand", True)):
-        if bytecode:
-            _run(OURS, str(unpacked), bytecode=True)
-        for _ in tqdm(range(times), desc=f"lambda{kind}", unit="start", disable=None):
-            for name, program in programs.items():
-                took = _run(program, str(unpacked), bytecode=bytecode)
-                found.setdefault(f"{name}{kind}", []).append(took["ms"])
-                found.setdefault(f"{name}{kind}, processor", []).append(took["cpu_ms"])
+    for _ in tqdm(range(times), desc="lambda", unit="start", disable=None):
+        for name, program in (("ours", OURS), ("write-ups", WRITE_UPS)):
+            took = _run(program, str(unpacked))
+            found.setdefault(name, []).append(took["ms"])
+            found.setdefault(f"{name}, processor", []).append(took["cpu_ms"])
     return found
 
 
@@ -177,9 +172,7 @@ def event(photo: bytes) -> dict[str, Any]:
     }
 
 
-def _run(
-    program: str, *arguments: str, runtime: str = f"http://{HOST}:9", bytecode: bool = False
-) -> Any:
+def _run(program: str, *arguments: str, runtime: str = f"http://{HOST}:9") -> Any:
     """What `program` wrote to stderr as JSON. Its stdout is the function's log."""
     environment = {
         "ENDPOINT_NAME": ENDPOINT_NAME,
@@ -192,7 +185,7 @@ def _run(
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     ended = subprocess.run(
-        [sys.executable, "-I", *([] if bytecode else ["-B"]), "-c", program, *arguments],
+        [sys.executable, "-I", "-B", "-c", program, *arguments],
         env=without_venv(kept) | environment,
         capture_output=True,
         text=True,

@@ -23,8 +23,8 @@ def main() -> None:
     command.end_on_signals()
     workers = sorted({1, stacks.cores()})
     grid = [
-        *itertools.product(["LitServe"], workers, [2, 4, 8, 16], [0.001, 0.005, 0.01]),
-        *itertools.product(["BentoML"], workers, [4, 8, 16, 32], [0.0]),
+        *itertools.product(["LitServe"], workers, [2, 8, 16], [0.001, 0.005]),
+        *itertools.product(["BentoML"], workers, [4, 16, 32], [0.0]),
     ]
     lines = []
     with tempfile.TemporaryDirectory() as folder:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.preflight import missing_policy
-from scripts import program
+from scripts import bytecode, program
 from training.errors import CloudError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,20 +86,23 @@ def _reason(said: str) -> str:
 
 
 def normalise(archive: bytes) -> bytes:
-    """The zip with the same files: sorted by name, without times, readable by all."""
+    """The zip with the same files and their bytecode: sorted by name, without times, readable by
+    all. Raises `CloudError` where a source does not compile."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as source:
+        files = {
+            name: source.read(name)
+            for name in source.namelist()
+            if not name.endswith("/") and "__pycache__" not in name
+        }
+    files |= bytecode.compiled(files)
     stream = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(archive)) as source,
-        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target,
-    ):
-        for name in sorted(source.namelist()):
-            if name.endswith("/") or "__pycache__" in name:
-                continue
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
+        for name, content in sorted(files.items()):
             entry = zipfile.ZipInfo(name, _BEGINNING)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3  # Unix, whatever this machine is: Lambda reads its permissions
             entry.external_attr = 0o100644 << 16
-            target.writestr(entry, source.read(name))
+            target.writestr(entry, content)
     return stream.getvalue()
 
 

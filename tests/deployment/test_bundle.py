@@ -52,14 +52,46 @@ def test_two_checkouts_give_the_same_bytes(project: Path, tmp_path: Path) -> Non
 def test_lambda_can_read_every_file() -> None:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as made:
-        for name in ("b.py", "a/__pycache__/a.pyc", "a/a.py"):
+        for name in ("b.txt", "a/__pycache__/old.pyc", "a/a.py"):
             entry = zipfile.ZipInfo(name)
             entry.external_attr = 0o100600 << 16
             made.writestr(entry, b"x")
     with zipfile.ZipFile(io.BytesIO(normalise(stream.getvalue()))) as found:
-        assert found.namelist() == ["a/a.py", "b.py"]
+        bytecode = f"a/__pycache__/a.{sys.implementation.cache_tag}.pyc"
+        assert found.namelist() == ["a/__pycache__/" + Path(bytecode).name, "a/a.py", "b.txt"]
         for one in found.infolist():
             assert stat.S_IMODE(one.external_attr >> 16) == 0o644
+
+
+def test_the_function_compiles_nothing_at_its_start(project: Path, tmp_path: Path) -> None:
+    built = package("local", REGION, tmp_path / "package", project)
+    task = tmp_path / "task"
+    with zipfile.ZipFile(io.BytesIO(built.archive)) as archive:
+        archive.extractall(task)
+    for source in task.rglob("*.py"):  # what is read is the bytecode: the sources are gone
+        source.write_text("raise ImportError('this was compiled anew')")
+    ended = subprocess.run(
+        [sys.executable, "-B", "-c", "import app; print(app.app.__module__, app.__file__)"],
+        cwd=task,
+        env={**os.environ, "PYTHONPATH": str(task), "ENDPOINT_NAME": "whatbreed-test"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert str(task) in ended.stdout
+    with zipfile.ZipFile(io.BytesIO(built.archive)) as archive:
+        bytecode = archive.read(f"__pycache__/app.{sys.implementation.cache_tag}.pyc")
+    assert b"/var/task/app.py" in bytecode  # what a traceback in the log shows
+    assert str(tmp_path).encode() not in bytecode
+
+
+def test_a_source_that_does_not_compile_never_reaches_lambda(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as made:
+        made.writestr("app.py", b"def broken(:")
+    with pytest.raises(CloudError, match="does not compile"):
+        normalise(stream.getvalue())
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
