@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,17 @@ class Artifact:
     dog_threshold: float
     metrics: Mapping[str, Any]
     trained_with: Mapping[str, Any]
+    answer_start: str = field(init=False, repr=False)
+    """The members of a prediction's JSON object that are the same in every one, written once."""
+
+    def __post_init__(self) -> None:
+        same = {
+            "labels": self.labels,
+            "display_names": self.display_names,
+            "model": self.identity(),
+        }
+        text = json.dumps(same, allow_nan=False, separators=(",", ":"))
+        object.__setattr__(self, "answer_start", text.removesuffix("}"))
 
     @property
     def graph(self) -> Path:

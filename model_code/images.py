@@ -27,6 +27,8 @@ warnings.simplefilter("error", Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\..*")
 
 _ORIENTATION_TAG = 0x0112
+_METADATA = frozenset({"exif", "xmp"})
+"""Where a JPEG may say how it is turned (Pillow's names): most on the web have neither."""
 # What makes a picture upright for each EXIF orientation but 1 (Exif 2.32, section 4.6.4 A).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -83,6 +85,8 @@ class Photo:
         self.height = self._width if sideways else self._height
 
     def _read_orientation(self) -> int:
+        if self.format == "JPEG" and not _METADATA & self._image.info.keys():
+            return 1
         try:
             return int(self._image.getexif().get(_ORIENTATION_TAG, 1))
         except _DECODER_ERRORS:  # broken metadata does not make a broken picture
@@ -119,7 +123,7 @@ def _square(image: Image.Image, spec: InputSpec) -> Image.Image:
     left, top = (width - side) / 2, (height - side) / 2
     size = (spec.size_px, spec.size_px)
     box = (left, top, left + side, top + side)
-    return _rgb(image).resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+    return _rgb(image).resize(size, Image.Resampling.HAMMING, box=box, reducing_gap=3.0)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/adapt-inference-container.html
 """
 
 import json
+import math
 import os
 import threading
 from dataclasses import dataclass
@@ -119,21 +120,23 @@ def predict_fn(data: Photo | Describe, model: Model) -> Prediction | Artifact:
 
 def output_fn(prediction: Prediction | Artifact, accept: str = JSON) -> bytes:
     """The answer as JSON, which is the only type there is, whatever `accept` says."""
-    return json.dumps(_document(prediction), allow_nan=False, separators=(",", ":")).encode()
-
-
-def _document(prediction: Prediction | Artifact) -> dict[str, Any]:
     if isinstance(prediction, Artifact):
-        return prediction.describe()
+        return _json(prediction.describe()).encode()
     photo = prediction.photo
-    return {
-        "labels": prediction.artifact.labels,
-        "display_names": prediction.artifact.display_names,
-        "logits": [round(logit, 5) for logit in prediction.logits.tolist()],
+    scores = [prediction.dog_probability, *prediction.logits.tolist()]
+    if not all(map(math.isfinite, scores)):
+        raise ValueError("the model answered with numbers that are not finite")
+    logits = ",".join([f"{logit:.5f}" for logit in scores[1:]])  # json.dumps takes thrice as long
+    own = {
         "dog_probability": round(prediction.dog_probability, 6),
-        "model": prediction.artifact.identity(),
         "image": {"format": photo.format, "width": photo.width, "height": photo.height},
     }
+    start = prediction.artifact.answer_start
+    return f'{start},"logits":[{logits}],{_json(own)[1:]}'.encode()
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, allow_nan=False, separators=(",", ":"))
 
 
 def _check_shapes(description: Artifact, compiled: ov.CompiledModel) -> None:

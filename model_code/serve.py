@@ -31,17 +31,21 @@ PORT = 8080
 SAGEMAKER_MODEL_DIR = Path("/opt/ml/model")
 MAX_WAITING = 64
 """Invocations that wait for a core. More would wait longer than a client does."""
+WORKERS_PER_INFERENCE = 2
+"""While one waits for its inference, the other decodes or writes JSON (docs/performance.md)."""
 
 log = logging.getLogger("model_code")
 
 
 class Predictor:
-    """The four handlers behind a bounded queue, one worker thread for each parallel inference."""
+    """The four handlers behind a bounded queue, with `WORKERS_PER_INFERENCE` threads for each
+    inference that runs in parallel."""
 
     def __init__(self, model: inference.Model, max_waiting: int = MAX_WAITING) -> None:
         self.model = model
-        self._threads = ThreadPoolExecutor(model.parallel_requests, thread_name_prefix="predict")
-        self._max_pending = model.parallel_requests + max_waiting
+        self._workers = WORKERS_PER_INFERENCE * model.parallel_requests
+        self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="predict")
+        self._max_pending = self._workers + max_waiting
         self._pending = 0
 
     def warm_up(self) -> None:
@@ -51,7 +55,7 @@ class Predictor:
         Image.new("RGB", (size, size)).save(picture, "JPEG")
         for done in [
             self._threads.submit(self._answer, picture.getvalue(), "image/jpeg")
-            for _ in range(self.model.parallel_requests)
+            for _ in range(self._workers)
         ]:
             done.result()
 
