@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from model_code import inference
+from model_code import artifact, inference, memory
 from model_code.errors import BrokenArtifact, ImageTooLarge, InvocationError, Overloaded
 from model_code.images import MAX_PAYLOAD_BYTES
 
@@ -139,8 +139,10 @@ def _fail(request: Request, error: Exception) -> Response:
 
 def load_predictor(model_dir: Path) -> Predictor:
     """A warm predictor for the model in `model_dir`. Raises `BrokenArtifact`."""
+    memory.share_one_arena()
     predictor = Predictor(inference.model_fn(model_dir))
     predictor.warm_up()
+    memory.give_back(model_dir / artifact.WEIGHTS_FILE)
     return predictor
 
 

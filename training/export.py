@@ -197,20 +197,21 @@ def _quantised(
     """`graph` in int8, its ranges taken from photos spread evenly over split train."""
     step = max(1, len(train) // calibration_photos)
     inputs = list(pixels.batches_as_served(train[::step], spec, 1, "calibrate"))
-    # The linear heads cost little time, and no later layer evens out what they are wrong by.
-    heads = [node.get_friendly_name() for node in graph.get_ops() if _is_linear(node)]
+    # No later layer evens out what the breeds' head is wrong by; the gate has room to spare.
+    head = [node.get_friendly_name() for node in graph.get_ops() if _is_breeds(node)]
     return nncf.quantize(
         graph,
         nncf.Dataset(inputs),
         preset=nncf.QuantizationPreset.MIXED,  # symmetric weights, asymmetric activations
         subset_size=len(inputs),
         fast_bias_correction=False,
-        ignored_scope=nncf.IgnoredScope(names=heads),
+        ignored_scope=nncf.IgnoredScope(names=head),
     )
 
 
-def _is_linear(node: ov.Node) -> bool:
-    return bool(node.get_type_name() == "MatMul")
+def _is_breeds(node: ov.Node) -> bool:
+    """Whether `node` is the linear head of the breeds (`BreedClassifier.breeds`)."""
+    return bool(node.get_type_name() == "MatMul" and ".breeds" in node.get_friendly_name())
 
 
 def _calibrated(
