@@ -73,6 +73,7 @@ def main() -> int:
                 failed.append(part)
             else:
                 rows += found
+                print(table.text(found), flush=True)  # whatever becomes of the parts to come
         content = table.document(rows, details, _peer_versions() if scale.peers else {})
     except KeyboardInterrupt:
         print("interrupted: nothing is written", file=sys.stderr)

@@ -39,6 +39,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SPARE = 1.5
+"""How much larger than the model's square a photo is decoded at least."""
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
 # A decoder that is fed garbage raises nearly anything.
@@ -113,10 +115,11 @@ def _square(image: Image.Image, spec: InputSpec) -> Image.Image:
     """
     wanted_px = spec.size_px / spec.crop
     scale = min(image.size) / wanted_px
-    if scale >= 2:
-        # A JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the cost. Twice the wanted size
+    if scale >= 2 * _SPARE:
+        # A JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the cost. More than the wanted size
         # stays, so that the antialiased resize below still decides how the pixels look.
-        image.draft("RGB", (int(2 * image.width / scale), int(2 * image.height / scale)))
+        times = _SPARE / scale
+        image.draft("RGB", (int(times * image.width), int(times * image.height)))
     image.load()
     width, height = image.size
     side = min(width, height) * spec.crop

@@ -21,7 +21,7 @@ from model_code.inference import output_fn
 
 MAX_BATCH_SIZE = int(os.environ.get("BENCH_BATCH", "16"))
 MAX_LATENCY_MS = int(os.environ.get("BENCH_MAX_LATENCY_MS", "10000"))
-WORKERS = int(os.environ.get("BENCH_WORKERS", "2"))
+WORKERS = int(os.environ.get("BENCH_WORKERS", "1"))
 
 
 @bentoml.service(

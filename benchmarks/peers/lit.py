@@ -22,7 +22,7 @@ from model_code.inference import JSON, Prediction, input_fn, output_fn
 
 MAX_BATCH_SIZE = int(os.environ.get("BENCH_BATCH", "8"))
 BATCH_TIMEOUT_S = float(os.environ.get("BENCH_BATCH_TIMEOUT_S", "0.005"))
-WORKERS = int(os.environ.get("BENCH_WORKERS", "2"))
+WORKERS = int(os.environ.get("BENCH_WORKERS", "1"))
 
 
 class WhatBreed(ls.LitAPI):  # type: ignore[misc]

@@ -2,8 +2,10 @@ import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from model_code import inference
@@ -72,6 +74,25 @@ def test_threads_do_not_mix_up_their_pictures(model: Model, encode: Encode) -> N
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(first_logit, colours))
     assert found == pytest.approx([red / 25.5 for red, _, _ in colours], abs=1e-3)
+
+
+def test_a_lone_photo_and_one_of_many_get_the_same_scores() -> None:
+    model = inference.model_fn(inference.DEFAULT_MODEL_DIR)
+    size_px = model.artifact.input.size_px
+    pixels = np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3)).astype(np.uint8)
+    alone, dog_probability = model.infer(pixels)
+    with ThreadPoolExecutor(8) as threads:  # most find the graph for a lone photo taken
+        for logits, dog in threads.map(lambda _: model.infer(pixels), range(32)):
+            np.testing.assert_allclose(logits, alone, atol=1e-3)
+            assert dog == pytest.approx(dog_probability, abs=1e-5)
+
+
+def test_scores_that_are_no_numbers_are_no_answer(model: Model, encode: Encode) -> None:
+    photo = inference.input_fn(encode("red"), "image/png")
+    found = inference.predict_fn(photo, model)
+    assert isinstance(found, inference.Prediction)
+    with pytest.raises(ValueError, match="not finite"):
+        inference.output_fn(replace(found, logits=np.full(3, np.nan, np.float32)))
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
             + [account.arn("logs", f"log-group:/aws/codebuild/{prefix}-image-*:*")],
         ),
         _read_metrics(),
+        statements.allow("ReadPrices", "pricing:GetProducts", "*"),
         *statements.use_keys(account),
     )  # fmt: skip
 
@@ -150,19 +151,15 @@ def _scale(account: Account, endpoints: Sequence[str]) -> list[Statement]:
     linked = account.role_arn(
         f"aws-service-role/{service}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
     )
+    scaling = sorted(name for name in statements.UNSCOPED if name.startswith("application-auto"))
+    looks = [action for action in scaling if ":Describe" in action]
+    changes = [action for action in scaling if action not in looks]
     alarms = [f"{name}-*" for name in endpoints]
     alarms += [f"TargetTracking-endpoint/{name}/*" for name in endpoints]
     return [
-        statements.allow(
-            "ScaleEndpoints",
-            sorted(
-                action
-                for action in statements.UNSCOPED
-                if action.startswith("application-autoscaling:")
-            ),
-            "*",
-            only_sagemaker,
-        ),
+        statements.allow("ScaleEndpoints", changes, "*", only_sagemaker),
+        # The condition is documented for the changes; to look at other targets does no harm.
+        statements.allow("LookAtScaling", looks, "*"),
         statements.allow(
             "LetAutoscalingWork",
             "iam:CreateServiceLinkedRole",

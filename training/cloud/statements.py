@@ -36,6 +36,7 @@ UNSCOPED = frozenset(
         "ec2:DescribeVpcs",
         "ec2:DescribeDhcpOptions",
         "ecr:GetAuthorizationToken",
+        "pricing:GetProducts",
         "sagemaker:ListEndpointConfigs",
         "sagemaker:ListEndpoints",
         "sagemaker:ListHyperParameterTuningJobs",
