@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from PIL import Image
 
 from chalicelib.settings import Settings
 from tests import tiny_model
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what runs behind it so
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # and children would inherit it
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = ROOT.parent / "shared" / "photos"
