@@ -1,6 +1,7 @@
 """The state of a run, and the one file that holds all of it so that the run can go on.
 
 model, average, optimiser, rates   their states
+best                               the weights that split valid judged best so far
 epoch, step                        where the sampler continues; augmentation follows from it
 rng                                one state a rank
 history, tally                     the finished epochs, and the sums of the unfinished one
@@ -17,6 +18,7 @@ import torch
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from training.best import Best
 from training.distributed import World
 from training.ema import Average
 from training.errors import CheckpointError
@@ -38,6 +40,7 @@ class State:
     average: Average
     optimiser: AdamW
     rates: LambdaLR
+    best: Best = field(default_factory=Best)
     epoch: int = 0
     step: int = 0
     tally: torch.Tensor = field(default_factory=lambda: torch.zeros(2, dtype=torch.float64))
@@ -53,6 +56,7 @@ class State:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "rates": self.rates.state_dict(),
+            "best": self.best.state_dict(),
             "epoch": self.epoch,
             "step": self.step,
             "tally": tally,
@@ -69,6 +73,7 @@ class State:
         self.average.load_state_dict(document["average"])
         self.optimiser.load_state_dict(document["optimiser"])
         self.rates.load_state_dict(document["rates"])
+        self.best.load_state_dict(document["best"])
         self.epoch, self.step = document["epoch"], document["step"]
         self.history = document["history"]
         self.tally = document["tally"] if world.leads else torch.zeros_like(document["tally"])

@@ -227,6 +227,7 @@ def _calibrated(
         "data": trained.data,
         "command": trained.command,
         "settings": trained.settings,
+        "epoch": trained.epoch,
         "precision": best.precision,
         "torch": torch.__version__,
         "openvino": ov.__version__,

@@ -3,7 +3,6 @@
 checkpoint.pt   everything that is needed to go on (checkpoint.py)
 model.pt        the weights to serve and what they mean: see `TrainedModel`
 history.jsonl   one line an epoch: losses, accuracies, learning rate, seconds of each phase
-run.json        settings, data, command and versions
 """
 
 import json
@@ -22,13 +21,14 @@ from training.model import BreedClassifier
 
 MODEL_FILE = "model.pt"
 HISTORY_FILE = "history.jsonl"
-RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
     """The product of `train`: weights, the classes they tell apart and the input they want.
 
+    The weights are those of the end of `epoch`, the best one (0: the head alone, best.py), and
+    `valid_top1` is their accuracy on photos held out.
     `settings` are those of the run; `data` is the fingerprint of its photos. A head that was
     trained without a split valid was cross-validated: `held_out` then has the `logits`
     float32 [N, breeds], `targets` int64 [N] and `dog_probabilities` float32 [N] of its photos.
@@ -39,6 +39,8 @@ class TrainedModel:
     size: int
     crop: float
     state: Mapping[str, Tensor]
+    epoch: int
+    valid_top1: float
     settings: dict[str, Any]
     data: str
     command: str

@@ -162,14 +162,15 @@ def train(
         watch.epochs(state.history)
         if world.leads:
             print(f"going on in epoch {state.epoch + 1} after step {state.step}")
-
-    if not state.history:
+    else:
         judged, accuracy = "linear head", validation.accuracy(model)
         if begin.held_out is not None:
             judged = "linear head, cross-validated"
             accuracy = accuracy_of(begin.held_out, found.targets)
+        state.best.offer(0, accuracy, model)
         if world.leads:
             print(f"{judged}: valid_top1={accuracy.top1:.4f}; valid_top5={accuracy.top5:.4f};")
+
     network: nn.Module = model
     if world.size > 1 and options.epochs > 0:
         network = DistributedDataParallel(model, gradient_as_bucket_view=True)
@@ -227,6 +228,7 @@ def train(
             watch.seen.busy = clock.busy(torch.get_num_threads())
             watch.seen.dead_channels = dead_channels(model.eval(), images[:16])
             accuracy = validation.accuracy(state.average.model)
+            state.best.offer(epoch + 1, accuracy, state.average.model)
             clock.lap("validate")
             fresh = (state.step - first) * options.batch_size * world.size
             loss_sum, seen = world.sum(state.tally).tolist()
@@ -257,7 +259,9 @@ def train(
         breeds=found.breeds,
         size=options.size,
         crop=options.crop,
-        state=state.average.model.state_dict(),
+        state=state.best.weights,
+        epoch=state.best.epoch,
+        valid_top1=state.best.top1,
         settings=asdict(options),
         data=found.fingerprint,
         command=shlex.join(["python", "-m", "training", *sys.argv[1:]]),
@@ -265,6 +269,8 @@ def train(
     )
     if world.leads:
         run_folder.save_model(output, trained)
+        if options.epochs > 0:
+            print(state.best.line())
         if profile:
             print(phase_table(clock.seconds))
     return trained

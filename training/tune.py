@@ -23,7 +23,7 @@ from tqdm import tqdm
 from training import settings
 from training.distributed import World
 from training.errors import SettingsError, TrainingError
-from training.run_folder import read_history, write_text
+from training.run_folder import write_text
 from training.settings import TrainSettings
 from training.train import train
 
@@ -109,7 +109,7 @@ def search(
 ) -> optuna.Study:
     """The study in `output`, grown until it has `trials` trials that ended, or were ended early.
 
-    The objective is the top-1 accuracy on split valid after the last epoch.
+    The objective is the top-1 accuracy on split valid of the weights that the run keeps.
     """
     output.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -134,8 +134,7 @@ def search(
                 raise optuna.TrialPruned
 
         folder = output / f"trial-{trial.number}"
-        train(replace(options, **chosen), data, folder, World(), after_epoch=report)
-        return float(read_history(folder)[-1]["valid_top1"])
+        return train(replace(options, **chosen), data, folder, World(), False, report).valid_top1
 
     # A trial that the end of an earlier call cut short is run again, with the same values.
     for trial in study.get_trials(states=(TrialState.RUNNING,)):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.servers import free_port
 from training import run_folder
 from training.distributed import World
 from training.errors import CheckpointError, DataError
@@ -24,7 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return dict(run_folder.load_model(folder).state)
+    """The averaged weights after the last step, be they the best or not."""
+    average = run_folder.load_tensors(folder / "checkpoint.pt")["average"]
+    return {name: value for name, value in average.items() if name != "updates"}
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -75,6 +78,27 @@ def test_the_same_seed_trains_the_same_weights_and_learns(
     assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     assert first.breeds == ["Basenji", "Borzoi", "Briard"]
+
+
+@pytest.mark.parametrize(("rate", "best"), [(0.01, 3), (0.1, 0)])
+def test_a_run_ends_with_the_weights_that_split_valid_judged_best(
+    rate: float,
+    best: int,
+    collection_folder: Path,
+    tmp_path: Path,
+    tiny_settings: Settings,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A rate that learns, and one that ruins the head that it starts from."""
+    kept = train(tiny_settings(epochs=3, learning_rate=rate), collection_folder, tmp_path, World())
+    losses = [row["valid_loss"] for row in run_folder.read_history(tmp_path)]
+    assert losses[-1] < losses[0]
+    assert kept.epoch == best
+    head = run_folder.load_tensors(tmp_path / "start.pt")["weight"]
+    assert torch.equal(kept.state["breeds.weight"], head) == (best == 0)
+    last_line = capsys.readouterr().out.splitlines()[-1]
+    assert last_line.startswith(f"kept: epoch {best}, " if best else "kept: the linear head, ")
+    assert f"valid_top1={kept.valid_top1:.5f}"[:15] in last_line
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_weights(
@@ -166,6 +190,7 @@ def test_a_sagemaker_job_of_two_hosts_without_torchrun_trains_together(
     hyperparameters = dict(zip(tiny_options[::2], tiny_options[1::2], strict=True))
     hps = {name.removeprefix("--"): value for name, value in hyperparameters.items()}
     hosts = []
+    port = str(free_port())
     for host in ("localhost", "localhost2"):
         job = tmp_path / host
         (job / "checkpoints").mkdir(parents=True)
@@ -178,10 +203,15 @@ def test_a_sagemaker_job_of_two_hosts_without_torchrun_trains_together(
                 SM_CHANNEL_TRAINING=str(collection_folder),
                 SM_MODEL_DIR=str(job / "model"),
                 SM_HPS=json.dumps({**hps, "sagemaker_job_name": "x", "_tuning_objective": "y"}),
-                MASTER_PORT="29611",
+                MASTER_PORT=port,
             )
         )
-    outputs = [finish(host) for host in hosts]
+    try:
+        outputs = [finish(host) for host in hosts]
+    finally:
+        for host in hosts:
+            host.kill()
+            host.communicate()
     assert "epoch 1/1: train_loss=" in outputs[0]
     assert "epoch" not in outputs[1]
     assert (tmp_path / "localhost" / "model" / "model.json").is_file()
