@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from model_code import artifact
 from model_code.artifact import Artifact
 from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaType
 from model_code.images import Photo
+from model_code.runtime import ov
 
 DEFAULT_MODEL_DIR = Path(__file__).parent / "default"
 JSON = "application/json"

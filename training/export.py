@@ -22,6 +22,7 @@ import nncf
 import openvino as ov
 import torch
 from openvino.preprocess import PrePostProcessor
+from openvino.tools.ovc import convert_model
 
 from model_code import artifact
 from model_code.artifact import InputSpec
@@ -129,7 +130,7 @@ def convert(trained: TrainedModel) -> ov.Model:
     with torch.no_grad(), warnings.catch_warnings():
         # OpenVINO 2026.4 traces with torch.jit, which torch 2.13 calls deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
-        graph = ov.convert_model(
+        graph = convert_model(
             Served(trained.network()), example_input=torch.zeros(shape), input=shape
         )
     steps = PrePostProcessor(graph)
