@@ -157,6 +157,7 @@ def run(app: Callable[..., object], host: str, port: int) -> None:
         app,
         host=host,
         port=port,
+        ws="none",
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=20,
