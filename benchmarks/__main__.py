@@ -4,7 +4,8 @@
     python -m benchmarks --only ready large
     python -m benchmarks --quick            # a smoke of a minute, without peers
 
-A full run writes benchmarks/results.json when it is through. Exit code 0 where every row held, 1
+A full run writes benchmarks/results.json when it is through, and the tables of README.md and
+docs/performance.md with it. Exit code 0 where every row held, 1
 where one did not, 2 where a part could not be measured.
 """
 
@@ -17,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import against_peers, bare, command, function, large, ready, table
+from benchmarks import against_peers, bare, command, document, function, large, ready, table
 from benchmarks.processes import ServerFailed
 from benchmarks.scale import FULL, QUICK
 from benchmarks.stacks import PEERS_PYTHON
@@ -32,7 +33,6 @@ PARTS: dict[str, command.Measure] = {
 }
 MAX_LOAD = 0.5
 """Processes that want to run, in the mean of the last minute, before anything is measured."""
-RESULTS = Path(__file__).parent / "results.json"
 PEER_PACKAGES = (
     "torch",
     "torchserve",
@@ -84,9 +84,11 @@ def main() -> int:
     )
     print(table.text(rows))
     whole = not options.quick and set(options.only) == set(PARTS) and not failed
-    if output := options.output or (RESULTS if whole else None):
+    if output := options.output or (document.RESULTS if whole else None):
         table.write(output, content)
         print(f"\nwritten: {output}")
+        if output == document.RESULTS:
+            document.write(content)
     if failed:
         print(f"not measured: {', '.join(failed)}", file=sys.stderr)
         return 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import load, table
+from benchmarks import document, load, table
 from benchmarks import processes as processes_module
 from benchmarks.processes import session
 from tests.servers import HOST, answer, web_server
@@ -89,3 +89,19 @@ def test_rows_say_whether_they_held() -> None:
     assert [row.held for row in rows] == [True, False, True, False]
     cells = [cell.strip() for cell in table.text(rows).splitlines()[2].split("|")[1:-1]]
     assert cells == ["speed", "300 images/s", "20 images/s", "15 x", ">= 15 x", "yes"]
+
+
+@pytest.mark.parametrize("page", document.TABLES, ids=lambda page: page.name)
+def test_the_pages_show_what_the_last_full_run_found(page: Path) -> None:
+    content = json.loads(document.RESULTS.read_text(encoding="utf-8"))
+    assert document.filled(page, content) == page.read_text(encoding="utf-8")
+
+
+def test_a_page_without_a_place_for_a_table_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("nothing here")
+    monkeypatch.setattr(document, "TABLES", {page: {"rows": lambda content: ""}})
+    with pytest.raises(ValueError, match=r"page\.md has no place for the table rows"):
+        document.filled(page, {})
