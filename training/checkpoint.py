@@ -29,6 +29,22 @@ from training.settings import TrainSettings
 FILE = "checkpoint.pt"
 # These change how fast a run goes, not what it computes from where it stands.
 _MAY_DIFFER = frozenset({"workers", "checkpoint_steps", "threads"})
+_KEYS = frozenset(  # of the document in the file
+    [
+        "model",
+        "average",
+        "optimiser",
+        "rates",
+        "best",
+        "epoch",
+        "step",
+        "tally",
+        "history",
+        "rng",
+        "settings",
+        "data",
+    ]
+)
 
 
 @dataclass(slots=True)
@@ -89,6 +105,10 @@ def load(folder: Path, settings: TrainSettings, data: str) -> dict[str, Any] | N
     if not path.exists():
         return None
     document = load_tensors(path)
+    if document.keys() != _KEYS:
+        raise CheckpointError(
+            f"{path} is of another version of this program: start over with --fresh"
+        )
     for key, ours in asdict(settings).items():
         theirs = document["settings"].get(key)
         if theirs != ours and key not in _MAY_DIFFER:

@@ -66,7 +66,10 @@ def load_model(folder: Path) -> TrainedModel:
     path = folder / MODEL_FILE
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist; run python -m training train first")
-    return TrainedModel(**load_tensors(path))
+    try:
+        return TrainedModel(**load_tensors(path))
+    except TypeError:
+        raise CheckpointError(f"{path} is of another version of this program: train anew") from None
 
 
 def load_tensors(path: Path) -> dict[str, Any]:
