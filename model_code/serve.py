@@ -160,6 +160,7 @@ def run(app: Callable[..., object], host: str, port: int) -> None:
         ws="none",
         access_log=False,
         log_level="warning",
+        timeout_keep_alive=75,  # longer than proxies keep theirs: they meet no closed connection
         timeout_graceful_shutdown=20,
     )
 

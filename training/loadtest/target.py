@@ -6,6 +6,7 @@ asked through InvokeEndpoint, which only its own account may call.
 
 import http.client
 import ipaddress
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -72,6 +73,7 @@ class _Http:
         self._path = path
 
     def invoke(self, photo: Photo) -> None:
+        self._forget_if_closed()
         try:
             headers = {"Content-Type": photo.media_type}
             self._connection.request("POST", self._path, photo.body, headers)
@@ -82,6 +84,17 @@ class _Http:
             raise NoAnswer(type(error).__name__) from None
         if response.status != 200:
             raise NoAnswer(f"HTTP {response.status}")
+
+    def _forget_if_closed(self) -> None:
+        """A server may close a connection that was idle: that is no failure, and the next request
+        opens it anew. Nothing is due to be read before a request but the end."""
+        sock = self._connection.sock
+        if sock is None:
+            return
+        idle = select.poll()
+        idle.register(sock, select.POLLIN)
+        if idle.poll(0):
+            self._connection.close()
 
 
 class Endpoint:
