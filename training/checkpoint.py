@@ -29,22 +29,8 @@ from training.settings import TrainSettings
 FILE = "checkpoint.pt"
 # These change how fast a run goes, not what it computes from where it stands.
 _MAY_DIFFER = frozenset({"workers", "checkpoint_steps", "threads"})
-_KEYS = frozenset(  # of the document in the file
-    [
-        "model",
-        "average",
-        "optimiser",
-        "rates",
-        "best",
-        "epoch",
-        "step",
-        "tally",
-        "history",
-        "rng",
-        "settings",
-        "data",
-    ]
-)
+FORMAT = 2
+"""Of the document in the file: another one is refused."""
 
 
 @dataclass(slots=True)
@@ -68,6 +54,7 @@ class State:
         if not world.leads:
             return
         document = {
+            "format": FORMAT,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -105,7 +92,7 @@ def load(folder: Path, settings: TrainSettings, data: str) -> dict[str, Any] | N
     if not path.exists():
         return None
     document = load_tensors(path)
-    if document.keys() != _KEYS:
+    if document.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is of another version of this program: start over with --fresh"
         )

@@ -134,7 +134,8 @@ def search(
                 raise optuna.TrialPruned
 
         folder = output / f"trial-{trial.number}"
-        return train(replace(options, **chosen), data, folder, World(), False, report).valid_top1
+        trained = train(replace(options, **chosen), data, folder, World(), after_epoch=report)
+        return trained.valid_top1
 
     # A trial that the end of an earlier call cut short is run again, with the same values.
     for trial in study.get_trials(states=(TrialState.RUNNING,)):

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import openvino as ov
 import pytest
 
 from model_code import artifact, inference
@@ -67,3 +68,21 @@ def test_accuracy_and_dog_gate(model: Model, photos: PhotoCollection) -> None:
         for other in others
     ]
     assert sum(pairs) / len(pairs) >= 0.97  # the area under the ROC curve
+
+
+def test_int8_spares_small_depthwise_convolutions_and_the_gates_sum() -> None:
+    """They are slower in it, or too coarse (training/export.py)."""
+    graph = ov.Core().read_model(inference.DEFAULT_MODEL_DIR / artifact.GRAPH_FILE)
+    before = {
+        node.get_friendly_name(): [port.get_node().get_type_name() for port in node.input_values()]
+        for node in graph.get_ops()
+    }
+    depthwise = {
+        node.input(0).get_shape()[2]: before[node.get_friendly_name()][1] == "Constant"
+        for node in graph.get_ops()
+        if node.get_type_name() == "GroupConvolution"
+    }
+    spared = {size_px for size_px, is_spared in depthwise.items() if is_spared}
+    assert spared == {size_px for size_px in depthwise if size_px <= 28}
+    [total] = [node for node in graph.get_ops() if node.get_type_name() == "ReduceSum"]
+    assert "FakeQuantize" not in before[total.get_friendly_name()]

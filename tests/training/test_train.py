@@ -161,6 +161,10 @@ def test_another_run_s_checkpoint_is_refused_by_name(
     train(tiny_settings(), collection_folder, tmp_path, World())
     with pytest.raises(CheckpointError, match=r"with learning_rate 0\.001, not 0\.1"):
         train(tiny_settings(learning_rate=0.1), collection_folder, tmp_path, World())
+    saved = run_folder.load_tensors(tmp_path / "checkpoint.pt")
+    run_folder.save_atomically(tmp_path / "checkpoint.pt", {**saved, "format": 1})
+    with pytest.raises(CheckpointError, match="of another version of this program: start over"):
+        train(tiny_settings(), collection_folder, tmp_path, World())
     (tmp_path / "checkpoint.pt").write_bytes(b"torn")
     with pytest.raises(CheckpointError, match="is damaged"):
         train(tiny_settings(), collection_folder, tmp_path, World())
