@@ -64,7 +64,7 @@ def table(name: str) -> dict[str, Any]:
 
 def add_train_options(parser: argparse.ArgumentParser) -> None:
     """One option for each key of [train], absent unless given, so that defaults can lie below."""
-    help_texts = _comments("train")
+    help_texts = comments("train")
     parser.add_argument(
         "--settings", type=Path, help="a TOML file of such keys (what tune wrote), below options"
     )
@@ -137,7 +137,7 @@ def _toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: {error}") from None
 
 
-def _comments(name: str) -> dict[str, str]:
+def comments(name: str) -> dict[str, str]:
     """The comment above each key of a table, joined to one line."""
     texts: dict[str, str] = {}
     current, pending = "", list[str]()

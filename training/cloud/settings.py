@@ -182,7 +182,7 @@ def add_options(parser: argparse.ArgumentParser, table: type[Table]) -> None:
 
     An option is absent from the namespace unless it is given, so that settings.toml decides.
     """
-    help_texts = settings._comments(table.TABLE)
+    help_texts = settings.comments(table.TABLE)
     for key, default in _values(table).items():
         if isinstance(default, dict) or key == "schedules":
             continue

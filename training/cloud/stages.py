@@ -24,7 +24,7 @@ class Stage:
 
 def read(name: str) -> Stage:
     """The stage `name`. Raises `SettingsError` where it, or its endpoint's name, is missing."""
-    document = _document()
+    document = config()
     stages = document.get("stages", {})
     if name not in stages:
         raise SettingsError(f"{CONFIG.name} has no stage {name!r}; there are {', '.join(stages)}")
@@ -47,17 +47,33 @@ def read(name: str) -> Stage:
 
 def names() -> list[str]:
     """Every stage but the local one, which has no endpoint in AWS."""
-    return [name for name in _document().get("stages", {}) if name != "local"]
+    return [name for name in config().get("stages", {}) if name != "local"]
 
 
 def has_stack(name: str) -> bool:
     """Whether CloudFormation keeps the stage `name`, and not Chalice."""
-    return CONFIG.with_name(f"resources-{name}.json").is_file()
+    return _resources_file(name).is_file()
 
 
-def _document() -> dict[str, Any]:
+def properties(stage: str, resource: str) -> dict[str, Any]:
+    """What the stack of `stage` adds to Chalice's `resource`; nothing where there is no stack."""
+    document = _json(_resources_file(stage)) if has_stack(stage) else {}
+    resources = document.get("Resources", {})
+    return dict(resources.get(resource, {}).get("Properties", {}))
+
+
+def config() -> dict[str, Any]:
+    """The document of all stages. Raises `SettingsError` where it cannot be read."""
+    return _json(CONFIG)
+
+
+def _resources_file(stage: str) -> Path:
+    return CONFIG.with_name(f"resources-{stage}.json")
+
+
+def _json(path: Path) -> dict[str, Any]:
     try:
-        document: dict[str, Any] = json.loads(CONFIG.read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{CONFIG}: {error}") from None
+        raise SettingsError(f"{path}: {error}") from None
     return document

@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prices", type=Path, default=prices.PATH, metavar="FILE", help="the table of prices"
     )
     accounts.add_options(parser)
-    comments = settings._comments(TABLE)
+    comments = settings.comments(TABLE)
     for key, default in _defaults().items():
         listed = isinstance(default, list)
         parser.add_argument(

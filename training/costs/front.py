@@ -3,18 +3,14 @@
 Read from where they are set: .chalice/config.json and resources-STAGE.json.
 """
 
-import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from training.cloud import stages
 from training.costs.queueing import lost
 from training.costs.traffic import Traffic
-from training.errors import SettingsError
 
 ACCOUNT_CONCURRENCY = 1000
 """Lambda's default for all functions of a region; new accounts have less until they ask.
@@ -92,15 +88,13 @@ def _poisson_p99(mean: float) -> int:
 def read(stage: str) -> Front:
     """The front of `stage`. Raises `SettingsError` where it is not set up, or not JSON."""
     known = stages.read(stage)
-    document = _json(stages.CONFIG)
+    document = stages.config()
     memory = document["stages"][stage].get("lambda_memory_size") or document.get(
         "lambda_memory_size", 128
     )
-    extra = stages.CONFIG.with_name(f"resources-{stage}.json")
-    resources = _json(extra).get("Resources", {}) if extra.is_file() else {}
-    function = resources.get("APIHandler", {}).get("Properties", {})
+    function = stages.properties(stage, "APIHandler")
     held = function.get("ProvisionedConcurrencyConfig", {}).get("ProvisionedConcurrentExecutions")
-    methods = resources.get("RestAPI", {}).get("Properties", {}).get("MethodSettings", [])
+    methods = stages.properties(stage, "RestAPI").get("MethodSettings", [])
     return Front(
         stage=stage,
         memory_mb=int(memory),
@@ -110,11 +104,3 @@ def read(stage: str) -> Front:
             (float(m["ThrottlingRateLimit"]) for m in methods if "ThrottlingRateLimit" in m), None
         ),
     )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: {error}") from None
-    return document

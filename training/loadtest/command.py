@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chart", type=Path, metavar="PNG", help="draw latency against rate")
     parser.add_argument("--json", action="store_true", help="print the result as JSON at the end")
     accounts.add_options(parser)
-    comments = settings._comments(TABLE)
+    comments = settings.comments(TABLE)
     for key, default in settings.table(TABLE).items():
         parser.add_argument(
             f"--{key.replace('_', '-')}",

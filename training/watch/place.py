@@ -1,12 +1,8 @@
 """Under which names CloudWatch knows the parts of a stage."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from training.cloud import stages
-from training.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +21,9 @@ class Place:
 def read(name: str) -> Place:
     """The place of stage `name`. Raises `SettingsError` where there is no such stage."""
     stage = stages.read(name)
-    config = _json(stages.CONFIG)
-    extra = stages.CONFIG.with_name(f"resources-{name}.json")
-    resources = _json(extra).get("Resources", {}) if extra.is_file() else {}
-    api = resources.get("RestAPI", {}).get("Properties", {})
-    function = resources.get("APIHandler", {}).get("Properties", {})
+    config = stages.config()
+    api = stages.properties(name, "RestAPI")
+    function = stages.properties(name, "APIHandler")
     provisioned = "ProvisionedConcurrencyConfig" in function
     return Place(
         stage=config["stages"][name].get("api_gateway_stage", "api"),
@@ -39,11 +33,3 @@ def read(name: str) -> Place:
         alias=f"{stage.function}:{function['AutoPublishAlias']}" if provisioned else "",
         endpoint=stage.endpoint,
     )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: {error}") from None
-    return document

@@ -137,9 +137,9 @@ def test_no_endpoint(aws: None, command: Command) -> None:
 
 
 def test_the_comments_say_per_minute_and_per_second() -> None:
-    from training.settings import _comments
+    from training.settings import comments
 
-    text = _comments("cloud.scaling")["target_per_minute"]
+    text = comments("cloud.scaling")["target_per_minute"]
     assert "PER MINUTE AND INSTANCE" in text
     assert "requests a second" in text
     assert settings.read(settings.Scaling).scale_in_cooldown_s > 60
