@@ -96,7 +96,7 @@ def filled(page: Path, content: Content) -> str:
 def write(content: Content) -> None:
     """Put the tables of `content` into the pages."""
     for page in TABLES:
-        page.write_text(filled(page, content), encoding="utf-8")
+        table.write_text(page, filled(page, content))
 
 
 if __name__ == "__main__":

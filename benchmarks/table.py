@@ -91,9 +91,14 @@ def document(rows: Iterable[Row], details: dict[str, Any], peers: dict[str, str]
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write beside `path` and rename: a run that is cut off leaves the old results whole."""
+    """Write `content` as JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside `path` and rename: a run that is cut off leaves the old file whole."""
     beside = path.with_name(f"{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    beside.write_text(text, encoding="utf-8")
     beside.replace(path)
 
 
