@@ -27,7 +27,7 @@ from benchmarks.scale import Scale
 from benchmarks.stacks import Stack
 from benchmarks.table import Row
 from model_code.local import ENDPOINT_NAME, REGION
-from scripts.bundle import package
+from ops.api.bundle import package
 
 PART = "lambda"
 MAX_ADDED_MS = 4

@@ -27,7 +27,7 @@ from openvino.tools.ovc import convert_model
 from model_code import artifact
 from model_code.artifact import InputSpec
 from model_code.inference import DOG_PROBABILITY, INPUT, LOGITS
-from training import backbones, card, evaluate, photos, pixels, run_folder, settings
+from training import backbones, evaluate, model_card, photos, pixels, run_folder, settings
 from training.breed_names import display_name
 from training.calibration import fit_temperature, fit_threshold
 from training.errors import DataError
@@ -93,8 +93,8 @@ def export(
         best = choose(candidates, judge, options["max_drop"])
         description = _calibrated(best, trained, options, judge)
         _publish(best.folder, description, output)
-    text = card.write(description, best.scores[judge], splits, comparison)
-    run_folder.write_text(output / card.FILE, text)
+    text = model_card.write(description, best.scores[judge], splits, comparison)
+    run_folder.write_text(output / model_card.FILE, text)
     print(f"{output}: {best.precision}, {json.dumps(description['metrics'])}")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from model_code.inference import DEFAULT_MODEL_DIR, Model
-from training import evaluate, figures, metrics, photos, run_folder
+from training import evaluate, metrics, photos, plots, run_folder
 from training.errors import DataError
 from training.evaluate import Scores
 
@@ -75,21 +75,21 @@ def page(
     sections = [
         ("Figures", _rows(evaluate.figures(model, dogs, others).items())),
         ("Worst mistakes", _mistakes(dogs, probabilities, names, mistakes)),
-        ("Confusion between breeds", _image(figures.confusion_map(table, names))),
+        ("Confusion between breeds", _image(plots.confusion_map(table, names))),
         (
             "Reliability",
-            _image(figures.reliability_diagram(metrics.reliability(probabilities, dogs.targets))),
+            _image(plots.reliability_diagram(metrics.reliability(probabilities, dogs.targets))),
         ),
     ]
     if others is not None:
-        histogram = figures.gate_histogram(
+        histogram = plots.gate_histogram(
             dogs.dog_probabilities, others.dog_probabilities, artifact.dog_threshold
         )
         sections.append(("Dog gate", _image(histogram)))
     if history:
         sections += [
-            ("Learning curves", _image(figures.learning_curves(history))),
-            ("Throughput and time per phase", _image(figures.throughput(history))),
+            ("Learning curves", _image(plots.learning_curves(history))),
+            ("Throughput and time per phase", _image(plots.throughput(history))),
             ("Epochs", _epochs(history)),
         ]
     sections.append(("How it was trained", _rows(artifact.trained_with.items())))
@@ -115,7 +115,7 @@ def _mistakes(
             f"<b>{escape(names[guess])}</b> {probabilities[number, guess]:.0%}<br>"
             f"is {escape(names[true])} {probabilities[number, true]:.0%}"
         )
-        photo = figures.thumbnail(dogs.photos[number].path)
+        photo = plots.thumbnail(dogs.photos[number].path)
         shown.append(f"<figure>{_image(photo)}<figcaption>{caption}</figcaption></figure>")
     return f'<p>{len(wrong)} of {len(dogs.photos)}</p><div class="mistakes">{"".join(shown)}</div>'
 

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from model_code.artifact import InputSpec
 from training import backbones, cross_validation, pixels, probe
-from training.arithmetic import autocast
 from training.backbones import Backbone
 from training.collection import Collection
 from training.distributed import World
 from training.errors import CheckpointError
 from training.model import BreedClassifier
+from training.precision import autocast
 from training.run_folder import load_tensors, save_atomically
 from training.settings import TrainSettings
 

@@ -35,17 +35,16 @@ from training import (
     backbones,
     checkpoint,
     collection,
+    default_paths,
     distributed,
     photos,
     pixels,
-    places,
     probe,
     run_folder,
     schedule,
     start,
 )
 from training import settings as configuration
-from training.arithmetic import autocast
 from training.augment import Augmentation, AugmentedPhotos, collate, decode
 from training.checkpoint import State
 from training.collection import Collection
@@ -56,6 +55,7 @@ from training.errors import DataError, Interrupted, TrainingError
 from training.loss import Objective
 from training.model import BreedClassifier
 from training.monitor import Stopwatch, dead_channels, layer_gradients
+from training.precision import autocast
 from training.profiling import phase_table, traced
 from training.run_folder import TrainedModel
 from training.sampler import ShardedBatches
@@ -66,7 +66,7 @@ LOOK_INSIDE_EVERY = 25  # steps between two looks at the gradients of every laye
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    channel = places.data_channel()
+    channel = default_paths.data_channel()
     parser.add_argument(
         "--data",
         type=Path,
@@ -75,7 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="photos: a folder or an index (in a SageMaker job: the channel training)",
     )
     parser.add_argument(
-        "--output", type=Path, default=places.run_folder(), help="the run's folder (%(default)s)"
+        "--output",
+        type=Path,
+        default=default_paths.run_folder(),
+        help="the run's folder (%(default)s)",
     )
     parser.add_argument("--fresh", action="store_true", help="start over, whatever is there")
     parser.add_argument("--profile", action="store_true", help="trace a few steps of the run")
@@ -88,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.fresh and world.leads:
             shutil.rmtree(arguments.output, ignore_errors=True)
         trained = train(options, arguments.data, arguments.output, world, arguments.profile)
-        served = places.model_folder()
+        served = default_paths.model_folder()
         if served is not None and world.leads:
             from training import export  # what it imports takes seconds
 

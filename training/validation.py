@@ -11,11 +11,11 @@ from torch.nn import functional
 
 from model_code.artifact import InputSpec
 from training import pixels
-from training.arithmetic import autocast
 from training.backbones import Backbone
 from training.distributed import World
 from training.model import BreedClassifier
 from training.photos import Photo
+from training.precision import autocast
 
 _BATCH = 32
 

@@ -8,9 +8,9 @@ import pytest
 
 from training import settings
 from training.__main__ import COMMANDS
+from training.default_paths import data_channel, model_folder, run_folder
 from training.distributed import complete_environment
 from training.errors import SettingsError
-from training.places import data_channel, model_folder, run_folder
 
 
 def test_every_key_is_an_option_with_its_comment_as_help() -> None:

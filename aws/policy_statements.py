@@ -1,0 +1,181 @@
+"""The parts that IAM policies are made of: statements that name what they allow.
+
+`*` stands only where IAM knows no resource for an action (see `UNSCOPED`), with a condition where
+there is one. Source: https://docs.aws.amazon.com/service-authorization/latest/reference/
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aws.account import Account
+
+Policy = dict[str, Any]
+Statement = dict[str, Any]
+
+UNSCOPED = frozenset(
+    {
+        "application-autoscaling:DeleteScheduledAction",
+        "application-autoscaling:DeleteScalingPolicy",
+        "application-autoscaling:DeregisterScalableTarget",
+        "application-autoscaling:DescribeScalableTargets",
+        "application-autoscaling:DescribeScalingActivities",
+        "application-autoscaling:DescribeScalingPolicies",
+        "application-autoscaling:DescribeScheduledActions",
+        "application-autoscaling:PutScalingPolicy",
+        "application-autoscaling:PutScheduledAction",
+        "application-autoscaling:RegisterScalableTarget",
+        "cloudwatch:GetMetricData",
+        "cloudwatch:PutMetricData",
+        "ec2:DescribeImages",
+        "ec2:DescribeInstances",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeRouteTables",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcEndpoints",
+        "ec2:DescribeVpcs",
+        "ec2:DescribeDhcpOptions",
+        "ecr:GetAuthorizationToken",
+        "pricing:GetProducts",
+        "sagemaker:ListEndpointConfigs",
+        "sagemaker:ListEndpoints",
+        "sagemaker:ListHyperParameterTuningJobs",
+        "sagemaker:ListModels",
+        "sagemaker:ListTrainingJobs",
+        "sagemaker:ListTransformJobs",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    }
+)
+"""Actions for which IAM has no resource: `*` is the only thing that can be written."""
+
+PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+WRITE_LOG = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
+
+
+def policy(*statements: Statement) -> Policy:
+    """The policy document of `statements`."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def allow(
+    sid: str,
+    actions: str | Sequence[str],
+    resources: str | Sequence[str],
+    condition: dict[str, Any] | None = None,
+) -> Statement:
+    """One statement that allows; `condition` is in IAM's own form."""
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": actions if isinstance(actions, str) else list(actions),
+        "Resource": resources if isinstance(resources, str) else list(resources),
+        **({"Condition": condition} if condition else {}),
+    }
+
+
+def below(account: Account, *parts: str) -> list[str]:
+    """The ARNs of all objects below `parts` of our prefix."""
+    start = f"arn:{account.partition}:s3:::{account.bucket}/{account.cloud.prefix}"
+    return [f"{start}/{part}/*" for part in parts]
+
+
+def list_below(account: Account) -> Statement:
+    """List what lies below our prefix, and nothing beside it."""
+    return allow(
+        "ListOurPrefix",
+        "s3:ListBucket",
+        f"arn:{account.partition}:s3:::{account.bucket}",
+        {"StringLike": {"s3:prefix": [account.cloud.prefix, f"{account.cloud.prefix}/*"]}},
+    )
+
+
+def read(account: Account, *parts: str) -> Statement:
+    """Read the objects below `parts` of our prefix."""
+    return allow("Read", "s3:GetObject", below(account, *parts))
+
+
+def write(account: Account, *parts: str) -> Statement:
+    """Write objects below `parts` of our prefix."""
+    actions = ["s3:AbortMultipartUpload", "s3:PutObject"]
+    return allow("Write", actions, below(account, *parts))
+
+
+def write_log(account: Account, groups: Sequence[str]) -> Statement:
+    """Write to the log groups of these names."""
+    arns = [account.arn("logs", f"log-group:{group}:*") for group in groups]
+    return allow("WriteLogs", WRITE_LOG, arns)
+
+
+def log_and_measure(account: Account, groups: Sequence[str]) -> list[Statement]:
+    """Write to log groups, and metrics to SageMaker's namespaces."""
+    namespaces = ["/aws/sagemaker/TrainingJobs", "/aws/sagemaker/Endpoints", "AWS/SageMaker"]
+    return [
+        write_log(account, groups),
+        allow(
+            "Measure",
+            "cloudwatch:PutMetricData",
+            "*",
+            {"StringEquals": {"cloudwatch:namespace": namespaces}},
+        ),
+    ]
+
+
+def pull(account: Account, image: str) -> list[Statement]:
+    """Pulling `ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY:TAG`; nothing for public images."""
+    registry, _, name = image.partition("/")
+    owner, _, rest = registry.partition(".dkr.ecr.")
+    if not rest:
+        return []
+    region = rest.partition(".")[0]
+    repository = name.partition("@")[0].partition(":")[0]
+    arn = f"arn:{account.partition}:ecr:{region}:{owner}:repository/{repository}"
+    return [
+        allow("PullTheImage", PULL, arn),
+        allow("LogInToEcr", "ecr:GetAuthorizationToken", "*"),
+    ]
+
+
+def in_vpc(account: Account) -> list[Statement]:
+    """What a job inside a VPC needs for its network interfaces; nothing outside of one.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+    """
+    if not account.cloud.subnets:
+        return []
+    subnets = [account.arn("ec2", f"subnet/{name}") for name in account.cloud.subnets]
+    groups = [
+        account.arn("ec2", f"security-group/{name}") for name in account.cloud.security_groups
+    ]
+    interfaces = account.arn("ec2", "network-interface/*")
+    return [
+        allow(
+            "AttachToTheVpc",
+            [
+                "ec2:CreateNetworkInterface",
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DeleteNetworkInterfacePermission",
+            ],
+            [*subnets, *groups, interfaces],
+        ),
+        allow(
+            "LookAtTheVpc",
+            [
+                "ec2:DescribeDhcpOptions",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcs",
+            ],
+            "*",
+        ),
+    ]
+
+
+def use_keys(account: Account) -> list[Statement]:
+    """Use the KMS key of the settings; nothing where there is none."""
+    if not account.cloud.kms_key:
+        return []
+    actions = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
+    return [allow("UseTheKey", actions, account.cloud.kms_key)]

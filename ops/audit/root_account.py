@@ -1,0 +1,25 @@
+"""The root user: it needs a second factor and no keys."""
+
+from collections.abc import Iterator
+
+from aws.account import Account
+from ops.audit.finding import Finding, Severity
+
+
+def check(account: Account) -> Iterator[Finding]:
+    """Findings about the root user, from IAM's account summary."""
+    summary = account.client("iam").get_account_summary()["SummaryMap"]
+    if not summary.get("AccountMFAEnabled"):
+        yield Finding(
+            Severity.HIGH,
+            "root user",
+            "has no MFA",
+            "as root: IAM console, Security credentials, Assign MFA device",
+        )
+    if summary.get("AccountAccessKeysPresent"):
+        yield Finding(
+            Severity.HIGH,
+            "root user",
+            "has access keys, which can do everything",
+            "as root: IAM console, Security credentials, delete the keys",
+        )

@@ -1,0 +1,155 @@
+"""An AWS account in moto, mended where moto is wrong, and the commands run against it."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import numpy as np
+import pytest
+from botocore.loaders import JSONFileLoader
+from moto import mock_aws
+from PIL import Image
+
+from ops.endpoint import codebuild
+from tests.emulator import corrected_moto
+from training import __main__ as training
+from training import settings
+from training.jobs import transform
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+BUCKET = f"whatbreed-{ACCOUNT}-{REGION}"
+COLOURS = {"Red_setter": (200, 40, 40), "Green_hound": (40, 180, 60), "Blue_terrier": (40, 60, 200)}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Outcome]
+Change = Callable[..., None]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cached_service_models() -> Iterator[None]:
+    """boto3 parses megabytes of JSON for every new session; once is enough for all tests."""
+    load = cache(JSONFileLoader().load_file)
+    with patch.object(JSONFileLoader, "load_file", lambda _, path: load(path)):
+        yield
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of somebody who is logged in, and of nobody real."""
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def aws(credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty account."""
+    for module in (codebuild, versions, job_logs, transform, tuning_job):
+        monkeypatch.setattr(module, "POLL_S", 0)
+    with corrected_moto.mended(), mock_aws():
+        yield
+
+
+@pytest.fixture
+def mended(aws: None) -> corrected_moto.State:
+    """What goes wrong in the account."""
+    return corrected_moto.STATE
+
+
+@pytest.fixture
+def image(aws: None) -> str:
+    """A serving image for x86 in ECR; its digest."""
+    ecr = boto3.client("ecr")
+    ecr.create_repository(repositoryName="whatbreed-serving")
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}
+    pushed = ecr.put_image(
+        repositoryName="whatbreed-serving",
+        imageManifest=json.dumps(manifest),
+        imageTag="amd64-0123456789ab",
+    )
+    return str(pushed["image"]["imageId"]["imageDigest"])
+
+
+@pytest.fixture
+def roles(aws: None) -> None:
+    """The two roles of settings.toml."""
+    iam = boto3.client("iam")
+    trust = {"Version": "2012-10-17", "Statement": []}
+    for name in ("whatbreed-training", "whatbreed-serving"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+
+
+@pytest.fixture
+def bucket(aws: None) -> str:
+    """The bucket that settings.toml implies."""
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    return BUCKET
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run `python -m training …` in this process."""
+
+    def command(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        code = training.main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return Outcome(code, out, err)
+
+    return command
+
+
+@pytest.fixture
+def change_settings(monkeypatch: pytest.MonkeyPatch) -> Change:
+    """Change keys of a table of settings.toml: `change_settings("cloud.serving", image="x")`."""
+    document = copy.deepcopy(settings._document())
+    monkeypatch.setattr(settings, "_document", lambda: document)
+
+    def change_settings(table: str, **values: Any) -> None:
+        found = document
+        for name in table.split("."):
+            found = found[name]
+        assert set(values) <= set(found)
+        found.update(values)
+
+    return change_settings
+
+
+@pytest.fixture
+def colour_photos(tmp_path: Path) -> Path:
+    """A folder of photos of three breeds that are told apart by their colour."""
+    draw = np.random.default_rng(0)
+    for breed, colour in COLOURS.items():
+        for split, count in (("train", 8), ("valid", 2), ("test", 2)):
+            for number in range(count):
+                noise = draw.normal(colour, 20, (80, 96, 3)).clip(0, 255).astype(np.uint8)
+                path = tmp_path / "photos" / split / breed / f"{split}{number}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(noise).save(path)
+    return tmp_path / "photos"

@@ -1,0 +1,269 @@
+"""The endpoint's life: created, updated, rolled back, and left alone where something fails."""
+
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from ops.endpoint import deploy
+from ops.endpoint.serving_image import architecture
+from tests import tiny_model
+from tests.emulator.corrected_moto import State
+from tests.emulator.fixtures import BUCKET, Change, Command
+
+NAME = "whatbreed-dev"
+
+
+def describe() -> dict[str, Any]:
+    return dict(boto3.client("sagemaker").describe_endpoint(EndpointName=NAME))
+
+
+def everything() -> list[list[str]]:
+    """The names of all models, configs and endpoints."""
+    sagemaker = boto3.client("sagemaker")
+    return [
+        [one["ModelName"] for one in sagemaker.list_models()["Models"]],
+        [one["EndpointConfigName"] for one in sagemaker.list_endpoint_configs()["EndpointConfigs"]],
+        [one["EndpointName"] for one in sagemaker.list_endpoints()["Endpoints"]],
+    ]
+
+
+@pytest.fixture
+def release(command: Command, bucket: str, image: str, tiny_model_dir: Path) -> Any:
+    """Deploy the tiny model to dev: `release("--rollout", "rolling")`."""
+
+    def release(*options: object) -> Any:
+        return command("deploy", "--stage", "dev", "--model", tiny_model_dir, *options)
+
+    return release
+
+
+@pytest.fixture
+def other_model(tmp_path: Path) -> Path:
+    return tiny_model.write(tmp_path / "other", version="2")
+
+
+def test_first_time_creates(release: Any) -> None:
+    outcome = release()
+    assert outcome.code == 0, outcome.err
+    found = describe()
+    assert found["EndpointStatus"] == "InService"
+    sagemaker = boto3.client("sagemaker")
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+    [variant] = config["ProductionVariants"]
+    assert variant["InstanceType"] == "ml.c6i.large"
+    model = sagemaker.describe_model(ModelName=variant["ModelName"])
+    assert model["EnableNetworkIsolation"] is True
+    assert model["ExecutionRoleArn"].endswith(":role/whatbreed-serving")
+    container = model["PrimaryContainer"]
+    assert "/whatbreed-serving@sha256:" in container["Image"]
+    assert container["ModelDataUrl"].startswith(f"s3://{BUCKET}/whatbreed/models/")
+    tags = sagemaker.list_tags(ResourceArn=found["EndpointArn"])["Tags"]
+    assert {"Key": "project", "Value": "whatbreed"} in tags
+    alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert {alarm["AlarmName"] for alarm in alarms} == {f"{NAME}-latency", f"{NAME}-errors"}
+    latency = next(alarm for alarm in alarms if alarm["MetricName"] == "ModelLatency")
+    assert latency["Threshold"] == 500_000  # microseconds
+
+
+def test_the_same_again_changes_nothing(release: Any) -> None:
+    release()
+    before = everything()
+    outcome = release()
+    assert outcome.code == 0
+    assert "serves this already" in outcome.out
+    assert everything() == before
+
+
+def test_update_and_rollback(release: Any, command: Command, other_model: Path) -> None:
+    release("--instance-count", 4)
+    first = describe()["EndpointConfigName"]
+    outcome = command("deploy", "--stage", "dev", "--model", other_model)
+    assert outcome.code == 0, outcome.err
+    found = describe()
+    second = found["EndpointConfigName"]
+    assert second != first
+    [variant] = found["ProductionVariants"]
+    assert variant["CurrentInstanceCount"] == 4  # scaling's count outlives the update
+    rollout = found["LastDeploymentConfig"]
+    routing = rollout["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert routing["Type"] == "CANARY"
+    assert routing["CanarySize"] == {"Type": "CAPACITY_PERCENT", "Value": 25}
+    alarms = rollout["AutoRollbackConfiguration"]["Alarms"]
+    assert [alarm["AlarmName"] for alarm in alarms] == [f"{NAME}-latency", f"{NAME}-errors"]
+
+    outcome = command("deploy", "--stage", "dev", "--rollback")
+    assert outcome.code == 0, outcome.err
+    assert describe()["EndpointConfigName"] == first
+    command("deploy", "--stage", "dev", "--rollback")
+    assert describe()["EndpointConfigName"] == second
+
+
+def test_only_this_version_and_the_one_before_stay(
+    release: Any, command: Command, tmp_path: Path
+) -> None:
+    release()
+    for version in ("2", "3", "4"):
+        model = tiny_model.write(tmp_path / version, version=version)
+        assert command("deploy", "--stage", "dev", "--model", model).code == 0
+    models, configs, endpoints = everything()
+    assert (len(models), len(configs), endpoints) == (2, 2, [NAME])
+
+
+def test_rolling(release: Any, command: Command, other_model: Path) -> None:
+    release("--instance-count", 4)
+    command("deploy", "--stage", "dev", "--model", other_model, "--rollout", "rolling")
+    policy = describe()["LastDeploymentConfig"]["RollingUpdatePolicy"]
+    assert policy["MaximumBatchSize"] == {"Type": "CAPACITY_PERCENT", "Value": 25}
+
+
+def test_a_single_instance_is_not_split(release: Any, command: Command, other_model: Path) -> None:
+    release()
+    command("deploy", "--stage", "dev", "--model", other_model)
+    policy = describe()["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]
+    assert policy["TrafficRoutingConfiguration"]["Type"] == "ALL_AT_ONCE"
+
+
+def test_a_failed_update_keeps_the_old_version(
+    release: Any, command: Command, other_model: Path, mended: State
+) -> None:
+    release()
+    before, config = everything(), describe()["EndpointConfigName"]
+    mended.endpoint_failure = "The alarm whatbreed-dev-errors\n went off"
+    outcome = command("deploy", "--stage", "dev", "--model", other_model)
+    assert outcome.code == 1
+    assert "alarm whatbreed-dev-errors went off" in outcome.err
+    assert f"{config} keeps serving" in outcome.err
+    assert describe()["EndpointConfigName"] == config
+    assert everything() == before
+
+
+def test_a_failed_creation_leaves_nothing(release: Any, mended: State) -> None:
+    mended.endpoint_failure = "The container did not pass the ping health check"
+    outcome = release()
+    assert outcome.code == 1
+    assert "did not pass the ping" in outcome.err
+    assert everything() == [[], [], []]
+    assert boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    mended.endpoint_failure = ""
+    assert release().code == 0
+
+
+def test_a_refused_endpoint_leaves_nothing(release: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        error = {"Code": "ResourceLimitExceeded", "Message": "0 instances of ml.c6i.large"}
+        raise ClientError({"Error": error}, "CreateEndpoint")
+
+    monkeypatch.setattr(deploy, "_create", refuse)
+    outcome = release()
+    assert outcome.code == 1
+    assert "Service Quotas" in outcome.err
+    assert everything() == [[], [], []]
+
+
+def test_a_refused_config_takes_the_model_along(
+    release: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "describe_config", lambda *_: None)
+    outcome = release("--instance-type", "ml.none.large")
+    assert outcome.code == 1
+    assert everything() == [[], [], []]
+
+
+def test_serverless(release: Any) -> None:
+    graviton = ("--instance-type", "ml.c7g.large")  # serverless inference has none
+    assert release("--serverless", "true", "--capture-percent", 10, *graviton).code == 0
+    config = describe()["EndpointConfigName"]
+    found = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
+    [variant] = found["ProductionVariants"]
+    assert variant["ServerlessConfig"] == {"MemorySizeInMB": 3072, "MaxConcurrency": 5}
+    assert "DataCaptureConfig" not in found  # serverless inference knows none
+    model = boto3.client("sagemaker").describe_model(ModelName=variant["ModelName"])
+    assert model["EnableNetworkIsolation"] is False  # nor isolation
+
+
+def test_data_capture_and_keys(release: Any, change_settings: Change) -> None:
+    change_settings("cloud", kms_key="arn:aws:kms:us-east-1:123456789012:key/1")
+    assert release("--capture-percent", 10).code == 0
+    config = describe()["EndpointConfigName"]
+    found = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
+    capture = found["DataCaptureConfig"]
+    assert capture["InitialSamplingPercentage"] == 10
+    assert capture["DestinationS3Uri"] == f"s3://{BUCKET}/whatbreed/captured/{NAME}"
+    assert found["KmsKeyId"].endswith("key/1")
+
+
+def test_a_jobs_model(command: Command, bucket: str, roles: None, image: str) -> None:
+    sagemaker = boto3.client("sagemaker")
+    sagemaker.create_training_job(
+        TrainingJobName="whatbreed-fit-1",
+        AlgorithmSpecification={"TrainingImage": "x", "TrainingInputMode": "File"},
+        RoleArn="arn:aws:iam::123456789012:role/whatbreed-training",
+        OutputDataConfig={"S3OutputPath": f"s3://{bucket}/whatbreed/jobs"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+        StoppingCondition={"MaxRuntimeInSeconds": 60},
+    )
+    outcome = command("deploy", "--stage", "dev", "--job", "whatbreed-fit-1")
+    assert outcome.code == 1
+    assert "does not exist any more" in outcome.err
+    job = sagemaker.describe_training_job(TrainingJobName="whatbreed-fit-1")
+    uri = job["ModelArtifacts"]["S3ModelArtifacts"]
+    key = uri.removeprefix(f"s3://{bucket}/")
+    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=b"tar")
+    outcome = command("deploy", "--stage", "dev", "--job", "whatbreed-fit-1")
+    assert outcome.code == 0, outcome.err
+    [model] = sagemaker.list_models()["Models"]
+    found = sagemaker.describe_model(ModelName=model["ModelName"])
+    assert found["PrimaryContainer"]["ModelDataUrl"] == uri
+    assert "no training job" in command("deploy", "--stage", "dev", "--job", "nope").err
+
+
+def test_dry_run_changes_nothing(release: Any) -> None:
+    outcome = release("--dry-run")
+    assert outcome.code == 0
+    assert "would create endpoint whatbreed-dev" in outcome.out
+    assert everything() == [[], [], []]
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=BUCKET)
+
+
+def test_a_graviton_type_wants_its_image(release: Any) -> None:
+    outcome = release("--instance-type", "ml.c7g.large")
+    assert outcome.code == 1
+    assert "image --architecture arm64" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "expected"),
+    [
+        ("ml.c7g.large", "arm64"),
+        ("ml.m6gd.xlarge", "arm64"),
+        ("c6gn.xlarge", "arm64"),
+        ("ml.c6i.large", "amd64"),
+        ("ml.g5.xlarge", "amd64"),
+        ("ml.inf2.xlarge", "amd64"),
+    ],
+)
+def test_architectures(instance_type: str, expected: str) -> None:
+    assert architecture(instance_type) == expected
+
+
+def test_what_the_user_got_wrong(command: Command, bucket: str, image: str, tmp_path: Path) -> None:
+    assert "there are local, dev" in command("deploy", "--stage", "nope").err
+    assert "model.json is missing" in command("deploy", "--stage", "dev", "--model", tmp_path).err
+    assert "deploy a model first" in command("deploy", "--stage", "dev", "--rollback").err
+    assert "rollout" in command("deploy", "--stage", "dev", "--rollout", "sideways").err
+
+
+def test_nothing_to_go_back_to(release: Any, command: Command) -> None:
+    release()
+    outcome = command("deploy", "--stage", "dev", "--rollback")
+    assert outcome.code == 1
+    assert "no version before" in outcome.err
+
+
+def test_packing_is_reproducible(tmp_path: Path, tiny_model_dir: Path) -> None:
+    from ops.endpoint.model_archive import pack
+
+    assert pack(tiny_model_dir, tmp_path / "a") == pack(tiny_model_dir, tmp_path / "b")

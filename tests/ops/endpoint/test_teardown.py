@@ -1,0 +1,90 @@
+"""Teardown: everything that costs is gone, in any state, and what stays is named."""
+
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tests.emulator.fixtures import BUCKET, Command
+from tests.ops.endpoint.test_deploy import everything
+from tests.ops.endpoint.test_scaling import state
+
+
+@pytest.fixture
+def stage(command: Command, bucket: str, image: str, tiny_model_dir: Path) -> None:
+    """An endpoint of stage dev that scales, and one of stage prod."""
+    for name in ("dev", "prod"):
+        command("deploy", "--stage", name, "--model", tiny_model_dir)
+    command("scale", "--stage", "dev")
+
+
+def test_all_of_the_stage_and_only_that(stage: None, command: Command) -> None:
+    outcome = command("teardown", "--stage", "dev")
+    assert outcome.code == 0, outcome.err
+    models, configs, endpoints = everything()
+    assert endpoints == ["whatbreed-prod"]
+    assert [name.rpartition("-")[0] for name in models + configs] == ["whatbreed-prod"] * 2
+    assert state() == {"targets": [], "policies": [], "schedules": []}
+    alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert {alarm["AlarmName"] for alarm in alarms} == {
+        "whatbreed-prod-latency",
+        "whatbreed-prod-errors",
+    }
+    assert "stays: s3://" in outcome.out
+    assert "a month" in outcome.out
+
+
+def test_twice(stage: None, command: Command) -> None:
+    command("teardown", "--stage", "dev")
+    outcome = command("teardown", "--stage", "dev")
+    assert outcome.code == 0
+    assert "nothing of whatbreed-dev is left" in outcome.out
+
+
+def test_dry_run(stage: None, command: Command) -> None:
+    before = everything()
+    removed = command("teardown", "--stage", "dev", "--dry-run", "--json").json["removed"]
+    assert removed[:2] == ["scaling of whatbreed-dev", "endpoint whatbreed-dev"]
+    assert len(removed) == 6
+    assert everything() == before
+
+
+def test_half_of_it(stage: None, command: Command) -> None:
+    """As somebody left it who deleted the endpoint in the console."""
+    boto3.client("sagemaker").delete_endpoint(EndpointName="whatbreed-dev")
+    assert command("teardown", "--stage", "dev").code == 0
+    assert everything()[2] == ["whatbreed-prod"]
+    assert state()["targets"] == []
+
+
+def test_a_namesake_is_left_alone(stage: None, command: Command) -> None:
+    sagemaker = boto3.client("sagemaker")
+    role = "arn:aws:iam::123456789012:role/x"
+    sagemaker.create_model(ModelName="whatbreed-dev-mine", ExecutionRoleArn=role)
+    command("teardown", "--stage", "dev")
+    assert "whatbreed-dev-mine" in everything()[0]
+
+
+def test_all_ends_jobs_and_checkpoints(bucket: str, command: Command) -> None:
+    s3, sagemaker = boto3.client("s3"), boto3.client("sagemaker")
+    for key in ("jobs/a/input/code/x.py", "jobs/a/output/model.tar.gz", "checkpoints/fit/c.pt"):
+        s3.put_object(Bucket=bucket, Key=f"whatbreed/{key}", Body=b"x")
+    sagemaker.create_training_job(
+        TrainingJobName="whatbreed-fit-1",
+        AlgorithmSpecification={"TrainingImage": "x", "TrainingInputMode": "File"},
+        RoleArn="arn:aws:iam::123456789012:role/x",
+        OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}"},
+        ResourceConfig={
+            "InstanceType": "ml.m5.large",
+            "InstanceCount": 1,
+            "VolumeSizeInGB": 10,
+            "KeepAlivePeriodInSeconds": 600,
+        },
+        StoppingCondition={"MaxRuntimeInSeconds": 60},
+    )
+    outcome = command("teardown", "--stage", "dev", "--all")
+    assert outcome.code == 0, outcome.err
+    assert "removed warm pool of whatbreed-fit-1" in outcome.out
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert keys == ["whatbreed/jobs/a/output/model.tar.gz"]
+    assert "nothing of" in command("teardown", "--stage", "dev", "--all").out

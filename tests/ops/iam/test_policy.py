@@ -1,0 +1,272 @@
+"""Policies: least privilege, proved by an IAM that enforces them."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import settings as moto_settings
+from moto.core.authorization import ActionAuthenticatorMixin
+
+from aws import role_policies, stages
+from aws.account import Account
+from aws.policy_statements import UNSCOPED
+from aws.settings import Cloud, read
+from ops.iam import policy
+from tests.emulator.fixtures import ACCOUNT, BUCKET, REGION, Change, Command
+
+ENDPOINT = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/whatbreed-dev"
+
+
+@pytest.fixture
+def generated(aws: None, command: Command, tmp_path: Path) -> dict[str, Any]:
+    """The policy of stage dev, as the command writes it."""
+    output = tmp_path / "policy.json"
+    assert command("policy", "--stage", "dev", "--output", output).code == 0
+    document: dict[str, Any] = json.loads(output.read_text())
+    return document
+
+
+@contextmanager
+def enforced() -> Iterator[None]:
+    """Let moto check permissions from here on."""
+    before = moto_settings.INITIAL_NO_AUTH_ACTION_COUNT
+    moto_settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
+    ActionAuthenticatorMixin.request_count = 0
+    try:
+        yield
+    finally:
+        moto_settings.INITIAL_NO_AUTH_ACTION_COUNT = before
+
+
+def session_under(document: dict[str, Any]) -> boto3.Session:
+    """A session with the credentials of a role that holds exactly `document`."""
+    iam = boto3.client("iam")
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    role = iam.create_role(RoleName="api", AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    iam.put_role_policy(RoleName="api", PolicyName="p", PolicyDocument=json.dumps(document))
+    taken = boto3.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="api")
+    keys = taken["Credentials"]
+    return boto3.Session(
+        keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=REGION
+    )
+
+
+def may(call: Callable[[], object]) -> bool:
+    """Whether IAM lets a call through; what the service makes of it does not matter."""
+    try:
+        call()
+    except ClientError as error:
+        return "AccessDenied" not in str(error.response["Error"])  # moto: code or text
+    return True
+
+
+def wrong(document: dict[str, Any]) -> list[str]:
+    """What a role with `document` may do and should not, or should and may not."""
+    session = session_under(document)
+    runtime, sagemaker = session.client("sagemaker-runtime"), session.client("sagemaker")
+    logs, s3, iam = session.client("logs"), session.client("s3"), session.client("iam")
+
+    def invoke(name: str) -> Callable[[], object]:
+        return lambda: runtime.invoke_endpoint(EndpointName=name, Body=b"{}")
+
+    def log(function: str) -> Callable[[], object]:
+        group = f"/aws/lambda/{function}"
+        return lambda: logs.create_log_stream(logGroupName=group, logStreamName="x")
+
+    probes: list[tuple[str, bool, Callable[[], object]]] = [
+        ("its endpoint", True, invoke("whatbreed-dev")),
+        ("its endpoint, written in capitals", True, invoke("WhatBreed-Dev")),
+        ("its log", True, log("whatbreed-dev")),
+        ("another endpoint", False, invoke("whatbreed-prod")),
+        ("a name that starts the same", False, invoke("whatbreed-dev-2")),
+        ("a name that ends the same", False, invoke("my-whatbreed-dev")),
+        ("another function's log", False, log("whatbreed-prod")),
+        ("a log that starts the same", False, log("whatbreed-dev-2")),
+        ("listing endpoints", False, sagemaker.list_endpoints),
+        ("describing its endpoint", False, lambda: sagemaker.describe_endpoint(EndpointName="x")),
+        ("deleting its endpoint", False, lambda: sagemaker.delete_endpoint(EndpointName="x")),
+        ("listing buckets", False, s3.list_buckets),
+        ("reading an object", False, lambda: s3.get_object(Bucket=BUCKET, Key="x")),
+        ("listing roles", False, iam.list_roles),
+        ("a policy for itself", False, lambda: _escalate(iam)),
+        ("creating a log group", False, lambda: logs.create_log_group(logGroupName="x")),
+    ]
+    with enforced():
+        return [what for what, expected, call in probes if may(call) is not expected]
+
+
+def _escalate(iam: Any) -> None:
+    iam.put_role_policy(RoleName="api", PolicyName="q", PolicyDocument='{"Statement": []}')
+
+
+def test_the_generated_policy_is_enforced(generated: dict[str, Any]) -> None:
+    assert wrong(generated) == []
+
+
+def _resource(value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda document: document["Statement"][0].update(Resource=value)
+
+
+def _action(value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda document: document["Statement"][0].update(Action=value)
+
+
+@pytest.mark.parametrize(
+    "mutate",
+    [
+        pytest.param(_resource("*"), id="any resource"),
+        pytest.param(_resource(ENDPOINT + "*"), id="a wildcard at the end"),
+        pytest.param(_resource(ENDPOINT.replace("/whatbreed", "/*whatbreed")), id="and before"),
+        pytest.param(_resource(ENDPOINT.replace("breed-dev", "Breed-dev")), id="capitals"),
+        pytest.param(_resource(ENDPOINT.replace("-dev", "-prod")), id="another endpoint"),
+        pytest.param(_resource([ENDPOINT, ENDPOINT + "-2"]), id="one more endpoint"),
+        pytest.param(_action("sagemaker:InvokeEndpointAsync"), id="the wrong action"),
+        pytest.param(
+            lambda document: document["Statement"].append(
+                {"Effect": "Allow", "Action": "sagemaker:List*", "Resource": "*"}
+            ),
+            id="listing",
+        ),
+        pytest.param(
+            lambda document: document["Statement"].append(
+                {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+            ),
+            id="S3",
+        ),
+        pytest.param(
+            lambda document: document["Statement"].append(
+                {"Effect": "Allow", "Action": "iam:PutRolePolicy", "Resource": "*"}
+            ),
+            id="IAM",
+        ),
+        pytest.param(lambda document: document["Statement"][1].update(Resource="*"), id="any log"),
+        pytest.param(lambda document: document["Statement"].pop(1), id="no log"),
+    ],
+)
+def test_a_mutation_is_found(
+    generated: dict[str, Any], mutate: Callable[[dict[str, Any]], None]
+) -> None:
+    document = copy.deepcopy(generated)
+    mutate(document)
+    assert wrong(document) != []
+
+
+def test_what_is_written(generated: dict[str, Any]) -> None:
+    assert generated == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "InvokeTheEndpoint",
+                "Effect": "Allow",
+                "Action": "sagemaker:InvokeEndpoint",
+                "Resource": ENDPOINT,
+            },
+            {
+                "Sid": "WriteTheLog",
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                "Resource": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:"
+                "/aws/lambda/whatbreed-dev:*",
+            },
+        ],
+    }
+
+
+def test_offline_and_in_china(
+    command: Command, credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    outcome = command(
+        "policy", "--stage", "prod", "--account", "210987654321", "--region", "cn-north-1",
+        "--dry-run",
+    )  # fmt: skip
+    [invoke, log] = outcome.json["Statement"]
+    prefix = "arn:aws-cn:sagemaker:cn-north-1:210987654321"
+    assert invoke["Resource"] == f"{prefix}:endpoint/whatbreed-prod"
+    assert log["Resource"].startswith("arn:aws-cn:logs:cn-north-1:210987654321")
+
+
+def test_names_in_capitals_are_lowered(aws: None) -> None:
+    stage = stages.Stage("dev", "WhatBreed-Dev", "whatbreed-dev", None, False)
+    document = role_policies.lambda_(Account(read(Cloud)), stage)
+    assert document["Statement"][0]["Resource"] == ENDPOINT
+
+
+def test_tracing_is_the_one_exception(aws: None) -> None:
+    stage = stages.Stage("dev", "whatbreed-dev", "whatbreed-dev", None, True)
+    document = role_policies.lambda_(Account(read(Cloud)), stage)
+    assert document["Statement"][2]["Action"] == [
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    ]
+
+
+def as_list(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+@pytest.mark.parametrize("role", sorted(policy.ROLES))
+@pytest.mark.parametrize("vpc", [False, True])
+def test_roles_name_what_they_allow(
+    aws: None, command: Command, change_settings: Change, role: str, vpc: bool
+) -> None:
+    if vpc:
+        change_settings("cloud", subnets=["subnet-1"], security_groups=["sg-1"])
+        change_settings("cloud", kms_key="arn:aws:kms:us-east-1:123456789012:key/1")
+    outcome = command("policy", "--role", role)
+    assert outcome.code == 0, outcome.err
+    # What IAM takes as inline policies of a role; it does not count white space:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    assert len("".join(outcome.out.split())) < 10_240
+    for statement in outcome.json["Statement"]:
+        actions = as_list(statement["Action"])
+        assert not any("*" in action for action in actions), statement
+        for resource in as_list(statement["Resource"]):
+            if resource == "*":
+                assert set(actions) <= UNSCOPED, statement
+            else:
+                assert resource.startswith("arn:aws:")
+                assert ":*:" not in resource.replace("::*", "")
+    writes = {a for s in outcome.json["Statement"] for a in as_list(s["Action"])}
+    assert not {"iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:CreateRole"} & writes
+
+
+def test_a_training_job_may_only_write_its_own_places(aws: None, command: Command) -> None:
+    for statement in command("policy", "--role", "training").json["Statement"]:
+        if "s3:PutObject" in as_list(statement["Action"]):
+            base = f"arn:aws:s3:::{BUCKET}/whatbreed"
+            assert statement["Resource"] == [f"{base}/jobs/*", f"{base}/checkpoints/*"]
+
+
+@pytest.mark.parametrize("role", ["training", "serving", "ec2", "codebuild"])
+def test_apply_creates_the_role(aws: None, command: Command, role: str) -> None:
+    assert "created" in command("policy", "--role", role, "--apply").out
+    assert "up to date" in command("policy", "--role", role, "--apply").out
+    iam = boto3.client("iam")
+    [found] = iam.list_roles()["Roles"]
+    attached = iam.get_role_policy(RoleName=found["RoleName"], PolicyName="whatbreed")
+    assert attached["PolicyDocument"] == command("policy", "--role", role).json
+    service = role if role in ("ec2", "codebuild") else "sagemaker"
+    principal = found["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]
+    assert principal == {"Service": f"{service}.amazonaws.com"}
+
+
+def test_a_persons_policy_is_not_a_role(aws: None, command: Command) -> None:
+    assert "your user or group" in command("policy", "--role", "deploy", "--apply").err
+    assert "12 digits" in command("policy", "--stage", "dev", "--account", "me").err

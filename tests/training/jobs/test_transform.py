@@ -1,0 +1,110 @@
+"""Batch Transform: the answers of the real handlers, joined to one file."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from model_code import inference
+from model_code.errors import InvocationError
+from tests.emulator.corrected_moto import State
+from tests.emulator.fixtures import BUCKET, Command
+
+
+@pytest.fixture
+def photos(bucket: str, encode: Callable[..., bytes]) -> str:
+    """An S3 prefix with three photos, one of which is none."""
+    s3 = boto3.client("s3")
+    content = {
+        "red.png": encode((250, 10, 10)),
+        "below/green.jpg": encode((10, 250, 10), "JPEG"),
+        "broken.jpg": b"no photo",
+        "notes.txt": b"not asked",
+    }
+    for name, body in content.items():
+        s3.put_object(Bucket=bucket, Key=f"whatbreed/transform-in/{name}", Body=body)
+    return f"s3://{bucket}/whatbreed/transform-in"
+
+
+@pytest.fixture
+def model(
+    command: Command, bucket: str, image: str, tiny_model_dir: Path, mended: State
+) -> dict[str, Any]:
+    """An endpoint, and transform jobs that answer as its model does; the last job's request."""
+    assert command("deploy", "--stage", "dev", "--model", tiny_model_dir).code == 0
+    loaded, seen = inference.model_fn(tiny_model_dir), dict[str, Any]()
+
+    def transform(job: dict[str, Any]) -> None:
+        seen.update(job)
+        s3 = boto3.client("s3")
+        prefix = job["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+        start = prefix.removeprefix(f"s3://{BUCKET}/")
+        target = job["TransformOutput"]["S3OutputPath"].removeprefix(f"s3://{BUCKET}/")
+        for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=start)["Contents"]:
+            body = s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read()
+            try:
+                data = inference.input_fn(body, job["TransformInput"]["ContentType"])
+                answer = inference.output_fn(inference.predict_fn(data, loaded))
+            except InvocationError:
+                continue
+            name = item["Key"].removeprefix(start)
+            s3.put_object(Bucket=BUCKET, Key=f"{target}/{name}.out", Body=answer)
+
+    mended.on_transform = transform
+    return seen
+
+
+def test_csv(model: dict[str, Any], photos: str, command: Command, tmp_path: Path) -> None:
+    output = tmp_path / "breeds.csv"
+    outcome = command("transform", "--stage", "dev", "--input", photos, "--output", output)
+    assert outcome.code == 1  # one photo was refused
+    assert "1 photos were refused" in outcome.err
+    with output.open(newline="") as stream:
+        rows = {row["file"]: row for row in csv.DictReader(stream)}
+    assert set(rows) == {"red.png", "below/green.jpg", "broken.jpg"}
+    assert rows["red.png"]["breed"] == "Red setter"
+    assert float(rows["red.png"]["probability"]) > 0.9
+    assert 0 < float(rows["red.png"]["dog_probability"]) < 1
+    assert rows["below/green.jpg"]["breed"] == "Green hound"
+    assert rows["broken.jpg"]["breed"] == ""
+    assert "refused" in rows["broken.jpg"]["error"]
+    models = boto3.client("sagemaker").list_models()["Models"]
+    assert model["ModelName"] == models[0]["ModelName"]
+
+
+def test_json_lines(model: dict[str, Any], photos: str, command: Command, tmp_path: Path) -> None:
+    boto3.client("s3").delete_object(Bucket=BUCKET, Key="whatbreed/transform-in/broken.jpg")
+    output = tmp_path / "breeds.jsonl"
+    outcome = command("transform", "--stage", "dev", "--input", photos, "--output", output)
+    assert outcome.code == 0, outcome.err
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [line["breed"] for line in lines] == ["Green hound", "Red setter"]
+
+
+def test_detach_then_join(
+    model: dict[str, Any], photos: str, command: Command, tmp_path: Path
+) -> None:
+    output = tmp_path / "breeds.csv"
+    options = ["--stage", "dev", "--input", photos, "--output", output]
+    assert command("transform", *options, "--detach").code == 0
+    assert not output.exists()
+    outcome = command("transform", *options, "--job", model["TransformJobName"])
+    assert "2 of 3 photos classified" in outcome.out
+
+
+def test_dry_run_and_errors(
+    model: dict[str, Any], photos: str, command: Command, tmp_path: Path
+) -> None:
+    base = ["--stage", "dev", "--input", photos]
+    assert (
+        "would classify 3"
+        in command("transform", *base, "--output", tmp_path / "x.csv", "--dry-run").out
+    )
+    assert ".csv or .jsonl" in command("transform", *base, "--output", "x.txt").err
+    empty = ["--stage", "dev", "--input", f"s3://{BUCKET}/nothing", "--output", "x.csv"]
+    assert "holds no photos" in command("transform", *empty).err
+    assert model == {}
