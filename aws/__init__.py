@@ -1,0 +1,1 @@
+"""The AWS account as a library: session, settings, stages, S3, polling, IAM documents."""

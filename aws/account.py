@@ -1,6 +1,5 @@
 """The AWS account that a command works in: clients, names, and refusals told in one line."""
 
-import argparse
 import os
 import re
 from collections.abc import Callable
@@ -21,9 +20,10 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from aws import settings
-from aws.settings import Cloud
-from training.errors import CloudError
+from aws.errors import AwsError
+from aws.settings import AwsSettings
+from cli import settings
+from cli.settings import Section
 
 NO_REGION = "no region: set AWS_DEFAULT_REGION, name --region, or region in settings.toml"
 
@@ -32,14 +32,14 @@ _RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect
 
 
 class Account:
-    """Region, account number and clients of the caller, and the [cloud] settings."""
+    """The caller's region, account number, boto3 clients and [aws] settings."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
+    def __init__(self, settings: AwsSettings) -> None:
+        self.settings = settings
         # The AWS CLI and Lambda go by AWS_REGION; boto3 alone only knows AWS_DEFAULT_REGION.
-        self.session = boto3.Session(region_name=cloud.region or os.environ.get("AWS_REGION"))
+        self.session = boto3.Session(region_name=settings.region or os.environ.get("AWS_REGION"))
         if not self.session.region_name:
-            raise CloudError(NO_REGION)
+            raise AwsError(NO_REGION)
         self.region: str = self.session.region_name
         self._clients: dict[tuple[str, str], Any] = {}
 
@@ -63,11 +63,11 @@ class Account:
     @property
     def bucket(self) -> str:
         """The bucket of data, jobs and models."""
-        return self.cloud.bucket or f"whatbreed-{self.id}-{self.region}"
+        return self.settings.bucket or f"whatbreed-{self.id}-{self.region}"
 
     def uri(self, *parts: str) -> str:
         """The S3 URI of `parts` below the prefix: `s3://bucket/prefix/part/…`."""
-        return "s3://" + "/".join([self.bucket, self.cloud.prefix, *parts])
+        return "s3://" + "/".join([self.bucket, self.settings.prefix, *parts])
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of a resource of this region and account."""
@@ -80,32 +80,23 @@ class Account:
         return f"arn:{self.partition}:iam::{self.id}:role/{role}"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that every cloud command has."""
-    group = parser.add_argument_group("account")
-    group.add_argument("--region", help="AWS region (default: of settings.toml, then of AWS)")
-    group.add_argument("--bucket", help="S3 bucket (default: of settings.toml)")
+def options(*sections: type[Section]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options of [aws] and of `sections` to a command, which also receives `account`.
 
+    Errors of boto3 become AwsError: this is the only place that translates them.
+    """
 
-def open_account(arguments: argparse.Namespace) -> Account:
-    """The account that the options name. Raises `CloudError` where there is no region."""
-    given = {key: getattr(arguments, key, None) for key in ("region", "bucket")}
-    return Account(settings.read(settings.Cloud, given))
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def wrapper(aws: AwsSettings, **arguments: Any) -> None:
+            try:
+                function(account=Account(aws), **arguments)
+            except (BotoCoreError, ClientError, Boto3Error) as error:
+                raise AwsError(explain(error)) from error
 
+        return settings.options(*sections, AwsSettings)(wrapper)
 
-def told_in_one_line(
-    run: Callable[[argparse.Namespace], None],
-) -> Callable[[argparse.Namespace], None]:
-    """Let `run` raise `CloudError` in place of whatever boto3 raises: the one place for it."""
-
-    @wraps(run)
-    def wrapped(arguments: argparse.Namespace) -> None:
-        try:
-            run(arguments)
-        except (BotoCoreError, ClientError, Boto3Error) as error:
-            raise CloudError(explain(error)) from error
-
-    return wrapped
+    return decorate
 
 
 def explain(error: Exception) -> str:

@@ -76,7 +76,7 @@ def allow(
 
 def below(account: Account, *parts: str) -> list[str]:
     """The ARNs of all objects below `parts` of our prefix."""
-    start = f"arn:{account.partition}:s3:::{account.bucket}/{account.cloud.prefix}"
+    start = f"arn:{account.partition}:s3:::{account.bucket}/{account.settings.prefix}"
     return [f"{start}/{part}/*" for part in parts]
 
 
@@ -86,7 +86,7 @@ def list_below(account: Account) -> Statement:
         "ListOurPrefix",
         "s3:ListBucket",
         f"arn:{account.partition}:s3:::{account.bucket}",
-        {"StringLike": {"s3:prefix": [account.cloud.prefix, f"{account.cloud.prefix}/*"]}},
+        {"StringLike": {"s3:prefix": [account.settings.prefix, f"{account.settings.prefix}/*"]}},
     )
 
 
@@ -141,11 +141,11 @@ def in_vpc(account: Account) -> list[Statement]:
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
     """
-    if not account.cloud.subnets:
+    if not account.settings.subnets:
         return []
-    subnets = [account.arn("ec2", f"subnet/{name}") for name in account.cloud.subnets]
+    subnets = [account.arn("ec2", f"subnet/{name}") for name in account.settings.subnets]
     groups = [
-        account.arn("ec2", f"security-group/{name}") for name in account.cloud.security_groups
+        account.arn("ec2", f"security-group/{name}") for name in account.settings.security_groups
     ]
     interfaces = account.arn("ec2", "network-interface/*")
     return [
@@ -175,7 +175,7 @@ def in_vpc(account: Account) -> list[Statement]:
 
 def use_keys(account: Account) -> list[Statement]:
     """Use the KMS key of the settings; nothing where there is none."""
-    if not account.cloud.kms_key:
+    if not account.settings.kms_key:
         return []
     actions = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
-    return [allow("UseTheKey", actions, account.cloud.kms_key)]
+    return [allow("UseTheKey", actions, account.settings.kms_key)]

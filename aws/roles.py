@@ -41,7 +41,7 @@ def ensure_role(account: Account, name: str, service: str, policy: dict[str, Any
         iam.create_role(
             RoleName=name,
             AssumeRolePolicyDocument=json.dumps(trust(service)),
-            Tags=account.cloud.tag_list(),
+            Tags=account.settings.tag_list(),
         )
         created = True
     if created or _policy_of(account, name) != policy:
@@ -68,7 +68,7 @@ def ensure_instance_profile(account: Account, role: str) -> bool:
     except ClientError as error:
         if not is_missing(error):
             raise
-        iam.create_instance_profile(InstanceProfileName=role, Tags=account.cloud.tag_list())
+        iam.create_instance_profile(InstanceProfileName=role, Tags=account.settings.tag_list())
         found = {"Roles": []}
     if found["Roles"]:
         return False

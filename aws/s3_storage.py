@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tqdm import tqdm
 
 from aws.account import Account, error_code
-from training.errors import CloudError
+from aws.errors import AwsError
 
 # Files below are sent in one piece; the ETag of such an object is the MD5 of its content.
 _PART_BYTES = 64 * 1024 * 1024
@@ -33,10 +33,10 @@ class Change:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`. Raises `CloudError` for anything else."""
+    """Bucket and key of `s3://bucket/key`. Raises `AwsError` for anything else."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket:
-        raise CloudError(f"{uri!r} is no S3 address; it looks like s3://bucket/prefix")
+        raise AwsError(f"{uri!r} is no S3 address; it looks like s3://bucket/prefix")
     return bucket, key
 
 
@@ -73,8 +73,8 @@ def _shut(account: Account) -> None:
             "RestrictPublicBuckets": True,
         },
     )
-    kms = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": account.cloud.kms_key}
-    default = kms if account.cloud.kms_key else {"SSEAlgorithm": "AES256"}
+    kms = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": account.settings.kms_key}
+    default = kms if account.settings.kms_key else {"SSEAlgorithm": "AES256"}
     s3.put_bucket_encryption(
         Bucket=bucket,
         ServerSideEncryptionConfiguration={
@@ -99,14 +99,14 @@ def _shut(account: Account) -> None:
 
 
 def exists(account: Account) -> bool:
-    """Whether the bucket exists. Raises `CloudError` where it belongs to somebody else."""
+    """Whether the bucket exists. Raises `AwsError` where it belongs to somebody else."""
     try:
         account.client("s3").head_bucket(Bucket=account.bucket)
     except ClientError as error:
         if error_code(error) in ("404", "NoSuchBucket"):
             return False
         if error_code(error) in ("403", "301"):
-            raise CloudError(
+            raise AwsError(
                 f"bucket {account.bucket} exists but is not yours, or lies in another region: "
                 "choose another name with --bucket or in settings.toml"
             ) from None
@@ -134,7 +134,7 @@ def read_by(account: Account, reader: str, prefix: str) -> list[dict[str, Any]]:
     is one half of access across accounts.
     """
     if not (len(reader) == 12 and reader.isdigit()):
-        raise CloudError(f"{reader!r} is no account number: it has 12 digits")
+        raise AwsError(f"{reader!r} is no account number: it has 12 digits")
     bucket = f"arn:{account.partition}:s3:::{account.bucket}"
     principal = {"AWS": f"arn:{account.partition}:iam::{reader}:root"}
     return [
@@ -224,7 +224,7 @@ def send(account: Account, wanted: Sequence[Change], threads: int = 16) -> None:
 
 
 def delete(account: Account, keys: Sequence[str]) -> None:
-    """Delete objects of the bucket. Raises `CloudError` naming the first that stays."""
+    """Delete objects of the bucket. Raises `AwsError` naming the first that stays."""
     for start in range(0, len(keys), 1000):  # DeleteObjects takes no more at once
         batch = [{"Key": key} for key in keys[start : start + 1000]]
         answer = account.client("s3").delete_objects(
@@ -232,7 +232,7 @@ def delete(account: Account, keys: Sequence[str]) -> None:
         )
         if answer.get("Errors"):
             first = answer["Errors"][0]
-            raise CloudError(f"s3://{account.bucket}/{first['Key']} stays: {first['Message']}")
+            raise AwsError(f"s3://{account.bucket}/{first['Key']} stays: {first['Message']}")
 
 
 def _same(account: Account, item: dict[str, Any], path: Path) -> bool:

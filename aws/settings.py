@@ -1,252 +1,239 @@
-"""The [cloud] tables of settings.toml, overlaid by a command's options: one dataclass a table."""
+"""The tables of settings.toml that concern AWS."""
 
-import argparse
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Literal, Self
 
-from training import settings
-from training.errors import SettingsError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from cli.settings import Names, Section
 
 
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """Where everything lies and who may touch it; `settings.toml` says what each key means."""
+class AwsSettings(Section):
+    """The table [aws]: the account, the names in it, and the network."""
 
-    TABLE: ClassVar[str] = "cloud"
+    TABLE = "aws"
 
-    region: str
-    bucket: str
-    prefix: str
-    training_role: str
-    serving_role: str
-    subnets: list[str]
-    security_groups: list[str]
-    kms_key: str
-    tags: dict[str, str]
+    region: str = ""
+    """AWS region. Empty: AWS_DEFAULT_REGION, AWS_REGION or the profile's region."""
+    bucket: str = ""
+    """S3 bucket for data, jobs and models. Empty: whatbreed-ACCOUNT-REGION."""
+    prefix: str = Field("whatbreed", pattern=r"^[a-zA-Z0-9](-?[a-zA-Z0-9]){0,31}$")
+    """Prefix of all keys in the bucket and of all job names."""
+    training_role: str = Field("whatbreed-training", min_length=1)
+    """Role of training and tuning jobs: a name or an ARN."""
+    serving_role: str = Field("whatbreed-serving", min_length=1)
+    """Role of the endpoint and of Batch Transform: a name or an ARN."""
+    subnets: Names = []
+    """Subnets of all jobs and endpoints. Empty: no VPC."""
+    security_groups: Names = []
+    """Security groups of all jobs and endpoints; required with subnets."""
+    kms_key: str = ""
+    """ARN of the KMS key for volumes and output. Empty: keys managed by S3 and SageMaker."""
+    poll_s: float = Field(10.0, ge=0)
+    """Seconds between two polls of a job, an endpoint, a build or a stack."""
+    tags: dict[str, str] = {"project": "whatbreed"}
+    """Tags of every resource, for cost allocation."""
+
+    @model_validator(mode="after")
+    def _check_vpc(self) -> Self:
+        if bool(self.subnets) != bool(self.security_groups):
+            raise ValueError("subnets and security_groups must be set together")
+        return self
 
     def tag_list(self) -> list[dict[str, str]]:
-        """The tags in the form that most of AWS's calls want."""
+        """Return the tags as a list of Key and Value, as most AWS calls take them."""
         return [{"Key": key, "Value": value} for key, value in self.tags.items()]
 
     def vpc_config(self) -> dict[str, list[str]] | None:
-        """SageMaker's VpcConfig, or None where jobs run outside of a VPC.
-
-        Raises `SettingsError` where only one of its halves is set.
-        """
-        if bool(self.subnets) != bool(self.security_groups):
-            raise SettingsError("[cloud] subnets and security_groups belong together: set both")
+        """Return SageMaker's VpcConfig, or None if jobs run outside a VPC."""
         if not self.subnets:
             return None
         return {"Subnets": self.subnets, "SecurityGroupIds": self.security_groups}
 
 
-@dataclass(frozen=True, slots=True)
-class Training:
-    """The table [cloud.training]: the machines of `fit` and `tune --cloud`."""
+class FitSettings(Section):
+    """The table [fit]: the instances of training and tuning jobs."""
 
-    TABLE: ClassVar[str] = "cloud.training"
+    TABLE = "fit"
 
-    image: str
-    pytorch: str
-    instance_type: str
-    instance_count: int
-    processes: int
-    volume_gb: int
-    distribution: str
-    input_mode: str
-    spot: bool
-    max_runtime_s: int
-    max_wait_s: int
-    warm_pool_s: int
-    network_isolation: bool
-    encrypt_traffic: bool
-    metrics: dict[str, str]
+    image: str = ""
+    """Container image. Empty: AWS's PyTorch training image of the version below."""
+    pytorch: str = "2.13"
+    """Version of AWS's PyTorch training image. If it is not the torch of the lock, pip replaces it."""
+    instance_type: str = Field("ml.g5.xlarge", pattern=r"^ml\.")
+    """Instance type."""
+    instance_count: int = Field(1, ge=1)
+    """Number of instances. torchrun joins them into one training."""
+    processes: int = Field(0, ge=0)
+    """Processes per instance. 0: one per GPU, or one without GPUs."""
+    volume_gb: int = Field(50, ge=1)
+    """Disk per instance in GB."""
+    distribution: Literal["FullyReplicated", "ShardedByS3Key"] = "FullyReplicated"
+    """Photos per instance: all of them (FullyReplicated) or a shard (ShardedByS3Key)."""
+    input_mode: Literal["File", "FastFile"] = "File"
+    """File copies the photos before training starts, FastFile streams them."""
+    spot: bool = True
+    """Use managed spot instances: up to 90 % cheaper, may be interrupted, resume from checkpoints."""
+    max_runtime_s: int = Field(14400, ge=1)
+    """Maximum training time in seconds."""
+    max_wait_s: int = Field(28800, ge=1)
+    """Maximum time of a spot job in seconds, including the wait for instances."""
+    warm_pool_s: int = Field(0, ge=0)
+    """Seconds to keep the instances for the next job (a warm pool). Not with spot."""
+    network_isolation: bool = False
+    """Cut the container off the network. The image must then contain all packages."""
+    encrypt_traffic: bool = True
+    """Encrypt traffic between the instances of a job. Slows multi-instance training down."""
+    metrics: dict[str, str] = {
+        "train:loss": r"train_loss[ =]+([0-9.eE+-]+)",
+        "valid:loss": r"valid_loss[ =]+([0-9.eE+-]+)",
+        "train:images_per_s": r"images_per_s[ =]+([0-9.eE+-]+)",
+        "valid:top1": r"valid_top1[ =]+([0-9.eE+-]+)",
+    }
+    """Metrics that SageMaker extracts from the log: a regular expression with one group per name."""
 
-    def __post_init__(self) -> None:
-        _one_of("distribution", self.distribution, ("FullyReplicated", "ShardedByS3Key"))
-        _one_of("input_mode", self.input_mode, ("File", "FastFile"))
+    @model_validator(mode="after")
+    def _check_spot(self) -> Self:
         if self.spot and self.warm_pool_s:
-            raise SettingsError(
-                "spot and warm_pool_s exclude each other: SageMaker has no warm "
-                "pool of spot instances; set one of them to false or 0"
+            raise ValueError(
+                "spot and warm_pool_s exclude each other: set spot to false or warm_pool_s to 0"
             )
         if self.spot and self.max_wait_s < self.max_runtime_s:
-            raise SettingsError(
-                f"max_wait_s is {self.max_wait_s}, less than max_runtime_s {self.max_runtime_s}: "
-                "it counts both the waiting for spot instances and the running"
+            raise ValueError(
+                f"max_wait_s is {self.max_wait_s}, less than max_runtime_s {self.max_runtime_s}; "
+                "it includes both the wait for spot instances and the training"
             )
+        return self
 
 
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """The table [cloud.tuning]: the budget of `tune --cloud`."""
+class TuningJobSettings(Section):
+    """The table [tuning_job]: the budget of SageMaker's hyperparameter tuning."""
 
-    TABLE: ClassVar[str] = "cloud.tuning"
+    TABLE = "tuning_job"
 
-    objective: str
-    max_jobs: int
-    parallel_jobs: int
-    strategy: str
-    early_stopping: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """The table [cloud.serving]: the endpoint and how a new model reaches it."""
-
-    TABLE: ClassVar[str] = "cloud.serving"
-
-    repository: str
-    base_image: str
-    instance_type: str
-    instance_count: int
-    serverless: bool
-    serverless_memory_mb: int
-    serverless_concurrency: int
-    capture_percent: int
-    rollout: str
-    rollout_percent: int
-    rollout_wait_s: int
-    alarm_latency_ms: int
-    alarm_errors: int
-
-    def __post_init__(self) -> None:
-        _one_of("rollout", self.rollout, ("canary", "rolling", "at-once"))
-        if not 5 <= self.rollout_percent <= 50:
-            raise SettingsError(f"rollout_percent is {self.rollout_percent}, not within 5..50")
-        if not 0 <= self.capture_percent <= 100:
-            raise SettingsError(f"capture_percent is {self.capture_percent}, not within 0..100")
+    objective: str = "valid:top1"
+    """Metric to maximize, one of fit.metrics."""
+    max_jobs: int = Field(20, ge=1)
+    """Total number of training jobs."""
+    parallel_jobs: int = Field(2, ge=1)
+    """Concurrent training jobs. Fewer give the Bayesian search more to learn from."""
+    strategy: Literal["Bayesian", "Random", "Hyperband", "Grid"] = "Bayesian"
+    """Search strategy."""
+    early_stopping: bool = True
+    """Stop jobs early that are unlikely to win."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """The table [cloud.scaling]: how many instances stand behind the endpoint, and when."""
+class TransformSettings(Section):
+    """The table [transform]: the instances of a Batch Transform job."""
 
-    TABLE: ClassVar[str] = "cloud.scaling"
+    TABLE = "transform"
 
-    min_instances: int
-    max_instances: int
-    target_per_minute: float
-    scale_in_cooldown_s: int
-    scale_out_cooldown_s: int
-    schedules: list[dict[str, Any]]
-
-    def __post_init__(self) -> None:
-        if not 0 < self.min_instances <= self.max_instances:
-            raise SettingsError(
-                f"{self.min_instances} to {self.max_instances} instances: the least must be at "
-                "least 1 and not above the most"
-            )
-        if self.target_per_minute <= 0:
-            raise SettingsError(f"target_per_minute is {self.target_per_minute}, not above 0")
-        for schedule in self.schedules:
-            if set(schedule) != {"name", "cron", "min", "max"}:
-                raise SettingsError(
-                    "each of [cloud.scaling] schedules is {name, cron, min, max}, not "
-                    f"{{{', '.join(schedule)}}}"
-                )
+    instance_type: str = Field("ml.c6i.xlarge", pattern=r"^ml\.")
+    """Instance type."""
+    instance_count: int = Field(1, ge=1)
+    """Number of instances, which share the photos."""
+    concurrency: int = Field(8, ge=1)
+    """Photos in flight per instance."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transform:
-    """The table [cloud.transform]: the machines of a Batch Transform."""
+class Ec2Settings(Section):
+    """The table [ec2]: a single EC2 instance that trains and terminates itself."""
 
-    TABLE: ClassVar[str] = "cloud.transform"
+    TABLE = "ec2"
 
-    instance_type: str
-    instance_count: int
-    concurrency: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ec2:
-    """The table [cloud.ec2]: one bare machine that trains and ends itself."""
-
-    TABLE: ClassVar[str] = "cloud.ec2"
-
-    instance_type: str
-    machine_image: str
-    role: str
-    spot: bool
-    volume_gb: int
-    max_hours: int
+    instance_type: str = Field("g5.xlarge", pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")
+    """EC2 instance type, without the prefix ml."""
+    machine_image: str = ""
+    """AMI id or SSM parameter. Empty: Amazon Linux 2023, or AWS's deep learning AMI for GPU types."""
+    role: str = Field("whatbreed-ec2", min_length=1)
+    """Role and instance profile, created with least privilege by `ec2`."""
+    spot: bool = True
+    """Use a spot instance: cheaper, may be interrupted. Run `ec2` again to resume."""
+    volume_gb: int = Field(100, ge=8)
+    """Disk in GB."""
+    max_hours: int = Field(8, ge=1)
+    """Hours after which the instance terminates itself in any case."""
 
 
-Table = TypeVar("Table", Cloud, Training, Tuning, Serving, Scaling, Transform, Ec2)
+class ServingSettings(Section):
+    """The table [serving]: the endpoint and the rollout of a new model."""
+
+    TABLE = "serving"
+
+    repository: str = Field("whatbreed-serving", min_length=1)
+    """ECR repository of the serving image."""
+    base_image: str = ""
+    """Base of that image, preferably NAME@sha256:DIGEST. Empty: the tag in the Dockerfile."""
+    instance_type: str = Field("ml.c6i.large", pattern=r"^ml\.")
+    """Instance type. Graviton types (ml.c7g…) take the arm64 image."""
+    instance_count: int = Field(1, ge=1)
+    """Instances at the first deployment. Autoscaling decides afterwards."""
+    serverless: bool = False
+    """Use serverless inference: no cost at rest, cold starts of seconds."""
+    serverless_memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 3072
+    """Memory of a serverless endpoint in MB."""
+    serverless_concurrency: int = Field(5, ge=1, le=200)
+    """Maximum concurrent invocations of a serverless endpoint."""
+    capture_percent: int = Field(0, ge=0, le=100)
+    """Percentage of invocations whose image and response are stored in S3."""
+    rollout: Literal["canary", "rolling", "at-once"] = "canary"
+    """How traffic moves to a new version."""
+    rollout_percent: int = Field(25, ge=5, le=50)
+    """Percentage of the capacity in the canary, or in each rolling step."""
+    rollout_wait_s: int = Field(300, ge=0, le=3600)
+    """Seconds to watch the alarms before shifting the rest of the traffic."""
+    alarm_latency_ms: int = Field(500, ge=1)
+    """Roll back if the model's p99 latency exceeds this many milliseconds."""
+    alarm_errors: int = Field(5, ge=1)
+    """Roll back at this many invocations per minute with a 5xx status."""
 
 
-def add_options(parser: argparse.ArgumentParser, table: type[Table]) -> None:
-    """One option for each key of `table` that is a number, a text, a flag or a list of texts.
+class Schedule(BaseModel):
+    """A scheduled change of the scaling limits. `cron` is in UTC, as Application Auto Scaling takes it."""
 
-    An option is absent from the namespace unless it is given, so that settings.toml decides.
-    """
-    help_texts = settings.comments(table.TABLE)
-    for key, default in _values(table).items():
-        if isinstance(default, dict) or key == "schedules":
-            continue
-        metavar = "A,B" if isinstance(default, list) else type(default).__name__.upper()
-        shown = json.dumps(default)
-        parser.add_argument(
-            f"--{key.replace('_', '-')}",
-            dest=key,
-            metavar=metavar,
-            default=argparse.SUPPRESS,
-            help=f"{help_texts.get(key, '')} (default {shown})".replace("%", "%%"),
-        )
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
+    name: str = Field(pattern=r"^[a-zA-Z0-9-]+$")
+    cron: str
+    min: int = Field(ge=1)
+    max: int = Field(ge=1)
 
-def read(table: type[Table], given: Mapping[str, Any] | None = None) -> Table:
-    """The settings of `table`, overlaid by those of `given` that it knows.
-
-    Raises `SettingsError` naming the value that is wrong or the key that is missing.
-    """
-    values = _values(table)
-    names = {field.name for field in fields(table)}
-    if set(values) != names:
-        odd = ", ".join(sorted(set(values) ^ names))
-        raise SettingsError(f"{settings.PATH}: [{table.TABLE}] lacks, or should not hold: {odd}")
-    for key, value in (given or {}).items():
-        if key in names and value is not None:
-            values[key] = _convert(key, value, values[key])
-    return table(**values)
-
-
-def prices() -> dict[str, float]:
-    """The table [cloud.prices]: US dollars an hour of each instance type, on demand."""
-    return {name: float(price) for name, price in settings.table("cloud")["prices"].items()}
-
-
-def _values(table: type[Table]) -> dict[str, Any]:
-    """The table of settings.toml as it stands, without the tables of its own."""
-    _, *inner = table.TABLE.split(".")
-    found: dict[str, Any] = settings.table("cloud")
-    for name in inner:
-        if name not in found:
-            raise SettingsError(f"{settings.PATH} has no table [{table.TABLE}]")
-        found = found[name]
-    wanted = {field.name for field in fields(table)}
-    return {k: v for k, v in found.items() if k in wanted or not isinstance(v, dict)}
-
-
-def _convert(name: str, value: Any, like: Any) -> Any:
-    """`value`, perhaps a text from a command line, of the type that `like` has."""
-    if isinstance(value, type(like)) or (isinstance(like, float) and isinstance(value, int)):
+    @field_validator("cron")
+    @classmethod
+    def _six_fields(cls, value: str) -> str:
+        if len(value.split()) != 6:
+            raise ValueError('cron needs six fields, for example "0 22 * * ? *"')
         return value
-    if isinstance(like, list):
-        return [part.strip() for part in str(value).split(",") if part.strip()]
-    if isinstance(like, bool):
-        found = {"true": True, "false": False}.get(str(value).lower())
-        if found is None:
-            raise SettingsError(f"{name} is {value!r}, not true or false")
-        return found
-    try:
-        return type(like)(value)
-    except (TypeError, ValueError):
-        raise SettingsError(f"{name} is {value!r}, not {type(like).__name__}") from None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise SettingsError(f"{name} is {value!r}, none of {', '.join(allowed)}")
+class ScalingSettings(Section):
+    """The table [scaling]: how many instances serve the endpoint, and when."""
+
+    TABLE = "scaling"
+
+    min_instances: int = Field(1, ge=1)
+    """Minimum number of instances."""
+    max_instances: int = Field(4, ge=1)
+    """Maximum number of instances."""
+    target_per_minute: float = Field(3000.0, gt=0)
+    """Target: mean invocations PER MINUTE and instance, not concurrent requests. 3000 are 50
+    requests per second. Rule: requests per second of one instance (`ops loadtest`) x 0.5 x 60."""
+    scale_in_cooldown_s: int = Field(300, ge=0)
+    """Seconds between removals of instances. Remove slowly: a new instance takes minutes."""
+    scale_out_cooldown_s: int = Field(60, ge=0)
+    """Seconds between additions of instances."""
+    schedules: list[Schedule] = []
+    """Other limits by the clock (UTC): {name = "night", cron = "0 22 * * ? *", min = 1, max = 2}."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_instances > self.max_instances:
+            raise ValueError(
+                f"min_instances {self.min_instances} is above max_instances {self.max_instances}"
+            )
+        return self

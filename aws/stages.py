@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.errors import SettingsError
+from cli.errors import SettingsError
 
 CONFIG = Path(__file__).resolve().parents[1] / ".chalice" / "config.json"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from aws.account import Account
-from training.errors import CloudError
+from aws.errors import AwsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +22,16 @@ class S3Route:
 def s3_route(account: Account) -> S3Route:
     """How the subnets of [cloud] reach S3.
 
-    Raises `CloudError` where no subnets are set or they lie in several VPCs.
+    Raises `AwsError` where no subnets are set or they lie in several VPCs.
     https://docs.aws.amazon.com/sagemaker/latest/dg/train-vpc.html#train-vpc-s3
     """
-    wanted = account.cloud.subnets
+    wanted = account.settings.subnets
     if not wanted:
-        raise CloudError("no subnets in [cloud] of settings.toml: jobs run outside of a VPC")
+        raise AwsError("no subnets in [cloud] of settings.toml: jobs run outside of a VPC")
     ec2 = account.client("ec2")
     vpcs = {one["VpcId"] for one in ec2.describe_subnets(SubnetIds=wanted)["Subnets"]}
     if len(vpcs) != 1:
-        raise CloudError(f"the subnets lie in several VPCs: {', '.join(sorted(vpcs))}")
+        raise AwsError(f"the subnets lie in several VPCs: {', '.join(sorted(vpcs))}")
     [vpc] = vpcs
     endpoints = ec2.describe_vpc_endpoints(
         Filters=[

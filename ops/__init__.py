@@ -1,0 +1,1 @@
+"""Operate WhatBreed: `python -m ops COMMAND`. See docs/operations.md."""

@@ -18,6 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what run
     signal.signal(signal.SIGINT, signal.default_int_handler)  # and children would inherit it
 
 ROOT = Path(__file__).resolve().parent.parent
+pytest_plugins = ["tests.emulator.fixtures"]
 PHOTOS = ROOT.parent / "shared" / "photos"
 
 

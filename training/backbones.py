@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor, nn
 
+from cli.errors import SettingsError
 from training import torchvision_ops
-from training.errors import SettingsError, WeightsUnavailable
+from training.errors import WeightsUnavailable
 
 torchvision_ops.declare_missing()
 import timm  # noqa: E402  (needs the line above)

@@ -2,7 +2,7 @@
 
 import torch
 
-from training.errors import SettingsError
+from cli.errors import SettingsError
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:

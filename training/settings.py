@@ -1,153 +1,158 @@
-"""`settings.toml` and what overrides it: SageMaker's hyperparameters, then the command line."""
+"""The tables of settings.toml that concern learning."""
 
-import argparse
-import json
-import os
-import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, Self
 
-from training.errors import SettingsError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-PATH = Path(__file__).with_name("settings.toml")
+from cli.settings import Section
 
 
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """The table [train]; `settings.toml` says what each key means and holds its default."""
+class DataSettings(Section):
+    """The table [data]: the archive of photos that `data --fetch` downloads."""
 
-    backbone: str
-    pretrained: bool
-    size: int
-    crop: float
-    train_size: int
-    valid_fraction: float
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    layer_decay: float
-    frozen_below: float
-    depthwise: bool
-    weight_decay: float
-    warmup: float
-    clip_norm: float
-    label_smoothing: float
-    mixup: float
-    least_area: float
-    colour: float
-    erasing: float
-    balance: float
-    probe_penalty: float
-    gate_weight: float
-    ema_decay: float
-    precision: str
-    cache_size: int
-    workers: int
-    checkpoint_steps: int
-    sharded: bool
-    seed: int
-    threads: int
+    TABLE = "data"
+
+    url: str = "https://s3-us-west-1.amazonaws.com/udacity-aind/dog-project/dogImages.zip"
+    """Archive to download: 133 breeds, 8,351 photos."""
+    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    """SHA-256 of that archive. Empty: not verified."""
 
 
-def table(name: str) -> dict[str, Any]:
-    """One table of settings.toml. Raises `SettingsError` where it is missing or not TOML."""
-    try:
-        found = _document()[name]
-    except KeyError:
-        raise SettingsError(f"{PATH} has no table [{name}]") from None
-    return dict(found)
+class TrainSettings(Section):
+    """The table [train]: one training run."""
+
+    TABLE = "train"
+    HYPERPARAMETERS = True
+
+    backbone: str = "tf_efficientnet_lite2"
+    """Backbone by its timm name. Installed weights: tf_efficientnet_lite0, _lite1, _lite2."""
+    pretrained: bool = True
+    """Start from ImageNet weights, not from random ones."""
+    size: int = Field(224, ge=32)
+    """Side of the served model's square input in pixels."""
+    crop: float = Field(1.0, gt=0, le=1)
+    """Fraction of the short side that the centre crop keeps at inference."""
+    # A random crop enlarges the dog, so a smaller input matches (Touvron et al. 2019, FixRes).
+    train_size: int = Field(208, ge=32)
+    """Side of the square input during training in pixels."""
+    valid_fraction: float = Field(0.12, ge=0, lt=1)
+    """Fraction of split train to hold out by source if there is no split valid. 0: hold out none;
+    with epochs = 0 the head is then cross-validated."""
+    epochs: int = Field(6, ge=0)
+    """Epochs of fine-tuning. 0: keep the linear head."""
+    batch_size: int = Field(32, ge=1)
+    """Photos per optimizer step and process."""
+    # The head is fitted already; a large step undoes that (0.0005 cost 7 points in one epoch).
+    learning_rate: float = Field(0.00004, gt=0)
+    """Learning rate of the head, the highest of all layers."""
+    layer_decay: float = Field(0.93, gt=0, le=1)
+    """Factor between the learning rates of a layer and of the layer above it."""
+    frozen_below: float = Field(0.3, ge=0, le=1)
+    """Freeze layers whose learning rate would be below this fraction of learning_rate."""
+    depthwise: bool = False
+    """Train depthwise convolutions too: 4 % of the weights, most of a CPU's backward pass."""
+    weight_decay: float = Field(0.05, ge=0)
+    """Weight decay of AdamW."""
+    warmup: float = Field(0.1, ge=0, le=1)
+    """Fraction of the steps during which the learning rate rises."""
+    clip_norm: float = Field(5.0, gt=0)
+    """Maximum gradient norm."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Fraction of the target spread over all breeds."""
+    mixup: float = Field(0.0, ge=0)
+    """Beta parameter of mixup. 0: off."""
+    least_area: float = Field(0.5, gt=0, le=1)
+    """Smallest fraction of a photo that a random crop keeps."""
+    colour: float = Field(0.2, ge=0, le=1)
+    """Strength of brightness, contrast and saturation jitter."""
+    erasing: float = Field(0.1, ge=0, le=1)
+    """Probability of blanking a rectangle of the photo."""
+    balance: float = Field(1.0, ge=0, le=1)
+    """Weight of rare breeds. 0: every photo counts the same; 1: every breed counts the same."""
+    probe_penalty: float = Field(0.001, ge=0)
+    """Penalty that pulls the linear head towards its initialization from ImageNet's classes."""
+    gate_weight: float = Field(0.1, ge=0)
+    """Weight of the loss that preserves ImageNet's head, the dog gate."""
+    ema_decay: float = Field(0.985, ge=0, lt=1)
+    """Decay of the moving average of the weights, which is evaluated and served."""
+    precision: Literal["fp32", "bf16", "auto"] = "auto"
+    """Precision of the forward pass. auto: bf16 on hardware built for it."""
+    cache_size: int = Field(300, ge=32)
+    """Short side of decoded photos in memory in pixels."""
+    workers: int = Field(0, ge=0)
+    """Processes that augment photos. 0: augment in the training process."""
+    checkpoint_steps: int = Field(25, ge=1)
+    """Steps between checkpoints."""
+    sharded: bool = False
+    """Each machine has its own shard of the photos (SageMaker's ShardedByS3Key)."""
+    seed: int = Field(0, ge=0)
+    """Random seed."""
+    threads: int = Field(0, ge=0)
+    """CPU threads per process. 0: torch's default."""
 
 
-def add_train_options(parser: argparse.ArgumentParser) -> None:
-    """One option for each key of [train], absent unless given, so that defaults can lie below."""
-    help_texts = comments("train")
-    parser.add_argument(
-        "--settings", type=Path, help="a TOML file of such keys (what tune wrote), below options"
-    )
-    for key, default in table("train").items():
-        parser.add_argument(
-            f"--{key.replace('_', '-')}",
-            dest=key,
-            metavar=type(default).__name__.upper(),
-            default=argparse.SUPPRESS,
-            help=f"{help_texts[key]} (default {default})".replace("%", "%%"),
-        )
+class ExportSettings(Section):
+    """The table [export]: what a smaller precision may cost."""
+
+    TABLE = "export"
+
+    calibration_photos: int = Field(300, ge=1)
+    """Photos of split train for int8 calibration."""
+    max_drop: float = Field(0.5, ge=0)
+    """Maximum loss of top-1 accuracy against fp32, in percentage points."""
+    max_dogs_refused: float = Field(0.01, ge=0, le=1)
+    """Maximum fraction of dogs the gate may reject."""
 
 
-def train_settings(given: Mapping[str, Any]) -> TrainSettings:
-    """The settings of a run: settings.toml, then SM_HPS, then a --settings file, then options.
-
-    `given` may hold other options beside the settings. Raises `SettingsError` naming the value.
-    """
-    names = {field.name for field in fields(TrainSettings)}
-    values = table("train")
-    if set(values) != names:
-        raise SettingsError(f"{PATH}: [train] must hold exactly {', '.join(sorted(names))}")
-    types = {key: type(value) for key, value in values.items()}
-    overlays = {"SM_HPS": sagemaker_hyperparameters()}
-    if file := given.get("settings"):
-        overlays[str(file)] = _toml(file)
-    for origin, overlay in {**overlays, "option": given}.items():
-        for key, value in overlay.items():
-            if key in names:
-                values[key] = _convert(f"{origin} {key}", value, types[key])
-    return TrainSettings(**values)
+class _Dimension(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def sagemaker_hyperparameters(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """The job's hyperparameters from SM_HPS, keys with underscores, launcher's own left out."""
-    text = environment.get("SM_HPS", "{}")
-    try:
-        document = json.loads(text)
-    except ValueError:
-        raise SettingsError(f"SM_HPS is not JSON: {text[:60]!r}") from None
-    return {
-        key.replace("-", "_"): value
-        for key, value in document.items()
-        if not key.startswith(("sagemaker_", "_tuning"))
+class Range(_Dimension):
+    """A dimension between two bounds; `log` searches a float on a log scale."""
+
+    type: Literal["float", "log", "int"]
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}")
+        return self
+
+
+class Choice(_Dimension):
+    """A dimension with a list of values."""
+
+    type: Literal["choice"]
+    values: list[int | float | str] = Field(min_length=1)
+
+
+class TuneSettings(Section):
+    """The table [tune]: the local search and the search space of both searches."""
+
+    TABLE = "tune"
+
+    trials: int = Field(12, ge=1)
+    """Number of trials."""
+    patience_epochs: int = Field(2, ge=0)
+    """Stop a trial below the median of the others from this epoch on."""
+    space: dict[str, Annotated[Range | Choice, Field(discriminator="type")]] = {
+        "learning_rate": Range(type="log", low=0.00003, high=0.001),
+        "layer_decay": Range(type="float", low=0.75, high=0.95),
+        "label_smoothing": Range(type="float", low=0.0, high=0.2),
+        "mixup": Range(type="float", low=0.0, high=0.4),
+        "least_area": Range(type="float", low=0.2, high=0.6),
+        "weight_decay": Range(type="log", low=0.01, high=0.3),
+        "train_size": Choice(type="choice", values=[192, 224]),
+        "seed": Range(type="int", low=0, high=9),
     }
+    """Search space: keys of [train] with a range or a list of values."""
 
-
-def _convert(name: str, value: Any, wanted: type) -> Any:
-    """`value`, perhaps a text from a command line, as `wanted`."""
-    if wanted is bool:
-        found = {"true": True, "false": False}.get(str(value).strip('"').lower())
-        if found is None:
-            raise SettingsError(f"{name} is {value!r}, not true or false")
-        return found
-    try:
-        return wanted(value) if wanted is not str else str(value).strip('"')
-    except (TypeError, ValueError):
-        raise SettingsError(f"{name} is {value!r}, not {wanted.__name__}") from None
-
-
-@cache
-def _document() -> dict[str, Any]:
-    return _toml(PATH)
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: {error}") from None
-
-
-def comments(name: str) -> dict[str, str]:
-    """The comment above each key of a table, joined to one line."""
-    texts: dict[str, str] = {}
-    current, pending = "", list[str]()
-    for line in PATH.read_text(encoding="utf-8").splitlines():
-        if heading := re.fullmatch(r"\[([\w.]+)\]", line):
-            current = heading[1]
-        elif line.startswith("#"):
-            pending.append(line.removeprefix("#").strip())
-            continue
-        elif (key := re.match(r"(\w+) =", line)) and current == name:
-            texts[key[1]] = " ".join(pending)
-        pending = []
-    return texts
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for key in self.space:
+            if key not in TrainSettings.model_fields:
+                raise ValueError(f'space has the unknown key "{key}", which is not in [train]')
+        return self

@@ -20,9 +20,10 @@ from matplotlib.figure import Figure
 from optuna.trial import TrialState
 from tqdm import tqdm
 
+from cli.errors import SettingsError
 from training import settings
 from training.distributed import World
-from training.errors import SettingsError, TrainingError
+from training.errors import TrainingError
 from training.run_folder import write_text
 from training.settings import TrainSettings
 from training.train import train

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aws.errors import AwsError
 from chalicelib.preflight import missing_policy
 from ops.api import bytecode, program
-from training.errors import CloudError
 
 ROOT = Path(__file__).resolve().parents[2]
 _BEGINNING = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can name
@@ -47,11 +47,11 @@ def package(stage: str, region: str, folder: Path, project: Path = ROOT) -> Bund
     """What `chalice package` makes of `project`, left in `folder` too.
 
     `.chalice/resources-STAGE.json` is merged where there is one. The zips that Chalice keeps for
-    `chalice deploy` become reproducible with it. Raises `CloudError` with Chalice's last line.
+    `chalice deploy` become reproducible with it. Raises `AwsError` with Chalice's last line.
     """
     missing = missing_policy(project, stage)
     if missing:
-        raise CloudError(missing)
+        raise AwsError(missing)
     resources = project / ".chalice" / f"resources-{stage}.json"
     merge = ["--merge-template", str(resources)] if resources.is_file() else []
     chalice(["package", "--stage", stage, *merge, str(folder)], region, project)
@@ -62,7 +62,7 @@ def package(stage: str, region: str, folder: Path, project: Path = ROOT) -> Bund
 
 
 def chalice(arguments: list[str], region: str, project: Path = ROOT) -> None:
-    """Run Chalice's command line. Raises `CloudError` with its reason, in one line, if it fails."""
+    """Run Chalice's command line. Raises `AwsError` with its reason, in one line, if it fails."""
     command = [str(Path(sys.executable).with_name("chalice")), *arguments]
     ended = subprocess.run(
         command,
@@ -74,7 +74,7 @@ def chalice(arguments: list[str], region: str, project: Path = ROOT) -> None:
     )
     if ended.returncode:
         said = ended.stderr.strip() or ended.stdout.strip() or "it says nothing"
-        raise CloudError(f"`chalice {' '.join(arguments)}` failed: {_reason(said)}")
+        raise AwsError(f"`chalice {' '.join(arguments)}` failed: {_reason(said)}")
 
 
 def _reason(said: str) -> str:
@@ -87,7 +87,7 @@ def _reason(said: str) -> str:
 
 def normalise(archive: bytes) -> bytes:
     """The zip with the same files and their bytecode: sorted by name, without times, readable by
-    all. Raises `CloudError` where a source does not compile."""
+    all. Raises `AwsError` where a source does not compile."""
     with zipfile.ZipFile(io.BytesIO(archive)) as source:
         files = {
             name: source.read(name)

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from training.errors import CloudError
+from aws.errors import AwsError
 
 TASK = "/var/task"
 """Where Lambda unpacks a bundle: the path that tracebacks show."""
@@ -20,7 +20,7 @@ def compiled(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
     They are for the Python that runs this, as the function is (Chalice chooses its runtime so), and
     the same for the same sources. They are not held against their sources when they are loaded
-    (PEP 552, unchecked): nobody edits /var/task. Raises `CloudError` where a file does not compile.
+    (PEP 552, unchecked): nobody edits /var/task. Raises `AwsError` where a file does not compile.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -42,7 +42,7 @@ def compiled(files: Mapping[str, bytes]) -> dict[str, bytes]:
             check=False,
         )
         if ended.returncode:
-            raise CloudError(f"the bundle does not compile: {ended.stdout.strip()}")
+            raise AwsError(f"the bundle does not compile: {ended.stdout.strip()}")
         return {
             path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob("*.pyc"))

@@ -16,10 +16,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws.account import Account, is_missing
+from aws.errors import AwsError
 from ops.api import bundle
 from ops.api.bundle import ROOT, Bundle
 from ops.api.release_store import Shelf
-from training.errors import CloudError
 
 HANDLER = "api_handler"
 """What Chalice calls the function behind the routes."""
@@ -38,7 +38,7 @@ class ChaliceRelease:
     def deploy(self, built: Bundle, *, force: bool = False, dry_run: bool = False) -> bool:
         """Deploy what was built, if it differs from what is there; returns whether it did.
 
-        Raises `CloudError` with what AWS answered; a pipeline may not create the function's role.
+        Raises `AwsError` with what AWS answered; a pipeline may not create the function's role.
         """
         fingerprint = self._fingerprint(built)
         same = self._shelf.state().get("fingerprint") == fingerprint
@@ -51,10 +51,10 @@ class ChaliceRelease:
         self._keep_log()
         try:
             bundle.chalice(["deploy", "--stage", self._stage], self._account.region, self._project)
-        except CloudError as error:
+        except AwsError as error:
             if "CreateRole" not in str(error):
                 raise
-            raise CloudError(
+            raise AwsError(
                 f"{error}; an administrator makes {self._role} with `python -m training policy "
                 f"--role pipeline --stage {self._stage} --repository OWNER/NAME --apply`"
             ) from error

@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws.account import Account
-from training.errors import CloudError
+from aws.errors import AwsError
 
 POLL_S = 5.0
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
@@ -19,7 +19,7 @@ class Stack:
     def __init__(self, account: Account, name: str) -> None:
         self.name = name
         self._cloudformation = account.client("cloudformation")
-        self._tags = account.cloud.tag_list()
+        self._tags = account.settings.tag_list()
 
     def describe(self) -> dict[str, Any] | None:
         """The stack as AWS describes it, or None where it does not exist."""
@@ -40,7 +40,7 @@ class Stack:
         """Bring the stack to the template and return whether anything had to change.
 
         A stack whose creation failed is removed first: CloudFormation cannot update it. Raises
-        `CloudError` with AWS's first reason where the change fails; AWS has put the stack back by
+        `AwsError` with AWS's first reason where the change fails; AWS has put the stack back by
         then.
         """
         found = self.describe()
@@ -50,7 +50,7 @@ class Stack:
             self.delete()
             status = "REVIEW_IN_PROGRESS"
         elif status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-            raise CloudError(f"stack {self.name} is {status}: wait for it, then try again")
+            raise AwsError(f"stack {self.name} is {status}: wait for it, then try again")
         new = status in ("REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE")
         change_set = self._propose(template_url, new=new)
         if change_set is None:
@@ -66,7 +66,7 @@ class Stack:
         return True
 
     def delete(self) -> bool:
-        """Remove the stack and return whether there was one. Raises `CloudError` if it stays."""
+        """Remove the stack and return whether there was one. Raises `AwsError` if it stays."""
         found = self.describe()
         if found is None:
             return False
@@ -77,7 +77,7 @@ class Stack:
             if now["StackStatus"] == "DELETE_COMPLETE":
                 return True
             if now["StackStatus"] == "DELETE_FAILED":
-                raise CloudError(f"stack {self.name} stays: {now.get('StackStatusReason')}")
+                raise AwsError(f"stack {self.name} stays: {now.get('StackStatusReason')}")
             time.sleep(POLL_S)
 
     def _propose(self, template_url: str, *, new: bool) -> str | None:
@@ -99,7 +99,7 @@ class Stack:
                 reason = found.get("StatusReason", "")
                 if any(text in reason for text in _UNCHANGED):
                     return None
-                raise CloudError(f"CloudFormation refuses the template: {reason}")
+                raise AwsError(f"CloudFormation refuses the template: {reason}")
             time.sleep(POLL_S)
         for change in found["Changes"]:
             what = change["ResourceChange"]
@@ -120,7 +120,7 @@ class Stack:
                 break
             time.sleep(POLL_S)
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            raise CloudError(f"stack {self.name} is {status}: {self._first_failure(since)}")
+            raise AwsError(f"stack {self.name} is {status}: {self._first_failure(since)}")
 
     def _last_event(self) -> str | None:
         events = self._cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]

@@ -20,11 +20,13 @@ from pathlib import Path
 from aws import account as accounts
 from aws import stages
 from aws.account import Account, told_in_one_line
+from aws.errors import AwsError
+from cli.errors import SettingsError
 from ops.api import bundle, program, smoke_test
 from ops.api.bundle import ROOT, Bundle
 from ops.api.chalice_release import ChaliceRelease
 from ops.api.stack_release import StackRelease
-from training.errors import CloudError, SettingsError, TrainingError
+from training.errors import TrainingError
 
 PATIENCE_S = 60.0
 
@@ -52,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     if stages.has_stack(stage):
         _to_stack(StackRelease(account, stage), account, stage, arguments)
     elif arguments.rollback:
-        raise CloudError(
+        raise AwsError(
             f"stage {stage} keeps no releases: check out the commit to return to, and "
             f"`make deploy STAGE={stage}`"
         )
@@ -63,16 +65,16 @@ def run(arguments: argparse.Namespace) -> None:
 def build(account: Account, stage: str, folder: Path, digest: str | None = None) -> Bundle:
     """The stage's policy, generated anew, and the bundle made with it.
 
-    Raises `CloudError` where the bundle is not the one that `digest` names.
+    Raises `AwsError` where the bundle is not the one that `digest` names.
     """
     command = [sys.executable, "-m", "training", "policy", "--stage", stage]
     command += ["--account", account.id, "--region", account.region]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if ended.returncode:
-        raise CloudError((ended.stderr.strip() or "training policy failed").splitlines()[-1])
+        raise AwsError((ended.stderr.strip() or "training policy failed").splitlines()[-1])
     built = bundle.package(stage, account.region, folder)
     if digest and built.digest != digest:
-        raise CloudError(
+        raise AwsError(
             f"the bundle is {built.digest}, not {digest}: it was packaged from other sources, "
             "or by another Chalice"
         )
@@ -108,14 +110,14 @@ def _to_stack(
     url = release.url()
     try:
         said = smoke_test.check(arguments.smoke_url or url, release.api_key(), arguments.patience)
-    except CloudError as error:
+    except AwsError as error:
         if not changed or arguments.rollback:
             raise
         try:
             release.roll_back()
         except TrainingError as second:
-            raise CloudError(f"{error}; and it stays released: {second}") from error
-        raise CloudError(f"{error}; the release before is back") from error
+            raise AwsError(f"{error}; and it stays released: {second}") from error
+        raise AwsError(f"{error}; the release before is back") from error
     print(said)
     print(url)
 

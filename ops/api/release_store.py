@@ -10,18 +10,18 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws.account import Account, is_missing
-from training.errors import CloudError
+from aws.errors import AwsError
 
 _STATE = "deployed.json"
 
 
 class Shelf:
-    """The objects of one stage. Every method raises `CloudError` where the bucket is missing."""
+    """The objects of one stage. Every method raises `AwsError` where the bucket is missing."""
 
     def __init__(self, account: Account, stage: str) -> None:
         self._account = account
         self._s3 = account.client("s3")
-        self._prefix = f"{account.cloud.prefix}/api/{stage}"
+        self._prefix = f"{account.settings.prefix}/api/{stage}"
 
     def put(self, name: str, content: bytes) -> str:
         """Store `content` as `name` unless it is there, and return its key."""
@@ -69,7 +69,7 @@ class Shelf:
                 )
                 if ended.get("Errors"):
                     first = ended["Errors"][0]
-                    raise CloudError(f"{first['Key']} stays: {first.get('Message', 'no reason')}")
+                    raise AwsError(f"{first['Key']} stays: {first.get('Message', 'no reason')}")
                 removed += len(keys)
         return removed
 

@@ -13,10 +13,10 @@ import sys
 from aws import account as accounts
 from aws import stages
 from aws.account import told_in_one_line
+from cli.errors import SettingsError
 from ops.api import program
 from ops.api.chalice_release import ChaliceRelease
 from ops.api.stack_release import StackRelease
-from training.errors import SettingsError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

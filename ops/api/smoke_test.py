@@ -15,8 +15,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from aws.errors import AwsError
 from ops.api import program
-from training.errors import CloudError
 
 SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "samples" / "dalmatian.png"
 POLL_S = 2.0
@@ -26,7 +26,7 @@ def check(url: str, api_key: str = "", patience_s: float = 60.0) -> str:
     """What the model said of the sample picture, in one line.
 
     A new API, key or endpoint may need some time to be known everywhere: each request is repeated
-    for up to `patience_s`. Raises `CloudError` with the last answer.
+    for up to `patience_s`. Raises `AwsError` with the last answer.
     """
     base = url.rstrip("/")
     headers = {"x-api-key": api_key} if api_key else {}
@@ -46,7 +46,7 @@ def check(url: str, api_key: str = "", patience_s: float = 60.0) -> str:
             f"({best['probability']:.2f}) in {answer['timing_ms']['total']:.0f} ms"
         )
     except (KeyError, TypeError, ValueError):
-        raise CloudError(f"{request.full_url} does not answer as WhatBreed: {answer}") from None
+        raise AwsError(f"{request.full_url} does not answer as WhatBreed: {answer}") from None
 
 
 def _ask(request: urllib.request.Request, end: float) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _ask(request: urllib.request.Request, end: float) -> dict[str, Any]:
         except (OSError, ValueError) as error:
             reason = str(error)
         if time.monotonic() + POLL_S > end:
-            raise CloudError(f"smoke test: {request.full_url} answers {reason}")
+            raise AwsError(f"smoke test: {request.full_url} answers {reason}")
         time.sleep(POLL_S)
 
 

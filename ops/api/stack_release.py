@@ -13,12 +13,12 @@ from botocore.exceptions import ClientError
 
 from aws import stages
 from aws.account import Account, is_missing
+from aws.errors import AwsError
 from ops.api.alias_routes import past_the_alias
 from ops.api.bundle import Bundle
 from ops.api.cloudformation_stack import Stack
 from ops.api.release_store import Shelf
 from ops.iam import release_policy
-from training.errors import CloudError
 
 
 class StackRelease:
@@ -33,12 +33,12 @@ class StackRelease:
     def deploy(self, built: Bundle, *, dry_run: bool = False) -> bool:
         """Release what was built, if it differs from what is there; returns whether it did.
 
-        Raises `CloudError` where a route goes past the alias, or where the boundary of the stack's
+        Raises `AwsError` where a route goes past the alias, or where the boundary of the stack's
         roles is missing: nothing is sent then.
         """
         missing = past_the_alias(built.template)
         if missing:
-            raise CloudError(
+            raise AwsError(
                 f"{', '.join(missing)} would go past the alias live: "
                 f"add it to .chalice/resources-{self._stage}.json"
             )
@@ -49,11 +49,11 @@ class StackRelease:
     def roll_back(self) -> bool:
         """Go back to the release before; returns whether anything had to change.
 
-        Doing it twice returns to where it began. Raises `CloudError` where there is none before.
+        Doing it twice returns to where it began. Raises `AwsError` where there is none before.
         """
         state = self._shelf.state()
         if not state.get("previous"):
-            raise CloudError(f"stage {self._stage} has no release before this one")
+            raise AwsError(f"stage {self._stage} has no release before this one")
         changed = self.stack.deploy(self._shelf.url(state["previous"]))
         self._shelf.note({"current": state["previous"], "previous": state["current"]})
         return changed
@@ -83,7 +83,7 @@ class StackRelease:
         except ClientError as error:
             if not is_missing(error):
                 raise
-            raise CloudError(
+            raise AwsError(
                 f"policy {arn.rpartition('/')[2]} is missing: an administrator makes it with "
                 f"`python -m training policy --role boundary --stage {self._stage} --apply`"
             ) from None

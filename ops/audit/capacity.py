@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from aws import stages
+from aws import endpoints, stages
 from aws.account import Account
 from ops.audit.finding import Finding, Severity
-from ops.endpoint import scaling, versions
+from ops.endpoint import scaling
 
 SECONDS_A_REQUEST = 0.3
 """How long a function is busy with one prediction, most of it fetching the photo."""
@@ -17,7 +17,7 @@ def check(account: Account) -> Iterator[Finding]:
     """A finding for each stage whose functions at full concurrency overrun the endpoint."""
     for name in stages.names():
         stage = stages.read(name)
-        if versions.describe(account, stage.endpoint) is None:
+        if endpoints.describe(account, stage.endpoint) is None:
             continue
         state = scaling.state(account, stage.endpoint)
         if not state["targets"] or not state["policies"]:

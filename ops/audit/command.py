@@ -1,28 +1,29 @@
-"""Look over the account for what costs, leaks or breaks, and say which command mends it.
+"""Audit the account for cost, exposure and misconfiguration, with a fix for each finding.
 
-Roles with FullAccess or wildcard policies and roles unused for 90 days; root without MFA or with
-access keys; functions whose role can do more than they need; endpoints without autoscaling,
-encryption or network isolation; public or unencrypted buckets; the API's concurrency against the
-endpoint's capacity. Exit code 1 where something is found. What may not be looked at is said, not
-passed over.
+Checks roles with FullAccess or wildcard policies and roles unused for 90 days; a root user without
+MFA or with access keys; functions whose role allows more than they need; endpoints without
+autoscaling, encryption or network isolation; public or unencrypted buckets; the concurrency of the
+API against the capacity of the endpoint. The exit code is 1 if there are findings. A check that AWS
+does not permit is a finding.
 
 example:
-  python -m training audit
-  python -m training audit --json
+  python -m ops audit
+  python -m ops audit --only roles --only buckets --json
 """
 
-import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
+import click
 from botocore.exceptions import ClientError
 
 from aws import account as accounts
-from aws.account import Account, explain, told_in_one_line
+from aws.account import Account, explain
+from cli import commands
 from ops.audit import buckets, capacity, endpoints, functions, roles, root_account
 from ops.audit.finding import Finding, Severity
-from training.errors import FindingsError
+from ops.errors import FindingsError
 
 Check = Callable[[Account], Iterator[Finding]]
 CHECKS: dict[str, Check] = {
@@ -35,17 +36,13 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--only", choices=CHECKS, action="append", help="this check; repeatable")
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    accounts.add_options(parser)
-
-
-@told_in_one_line
-def run(arguments: argparse.Namespace) -> None:
-    account = accounts.open_account(arguments)
-    findings = list(audit(account, arguments.only or list(CHECKS)))
-    if arguments.json:
+@commands.command(__doc__)
+@click.option("--only", type=click.Choice(list(CHECKS)), multiple=True, help="Run only this check.")
+@commands.json_option
+@accounts.options()
+def command(account: Account, only: tuple[str, ...], as_json: bool) -> None:
+    findings = list(audit(account, only or tuple(CHECKS)))
+    if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         print(render(findings))
@@ -53,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise FindingsError(f"{len(findings)} findings")
 
 
-def audit(account: Account, names: list[str]) -> Iterator[Finding]:
+def audit(account: Account, names: Sequence[str]) -> Iterator[Finding]:
     """The findings of the named checks, the gravest first.
 
     A check that AWS does not permit is a finding itself: silence would look like health.

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from aws import stages
+from aws import endpoints, stages
 from aws.account import Account
 from ops.audit.finding import Finding, Severity
-from ops.endpoint import scaling, versions
+from ops.endpoint import scaling
 
 
 def check(account: Account) -> Iterator[Finding]:
@@ -21,8 +21,8 @@ def check(account: Account) -> Iterator[Finding]:
 
 def _check_one(account: Account, name: str, stage: str) -> Iterator[Finding]:
     resource = f"endpoint {name}"
-    found = versions.present(account, name)
-    config = versions.describe_config(account, found["EndpointConfigName"])
+    found = endpoints.present(account, name)
+    config = endpoints.describe_config(account, found["EndpointConfigName"])
     if config is None:
         return
     serverless = any("ServerlessConfig" in variant for variant in config["ProductionVariants"])

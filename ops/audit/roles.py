@@ -74,7 +74,7 @@ def _unused(account: Account, role: str) -> Iterator[Finding]:
 
 def _cut(account: Account, role: str) -> str:
     """The command that makes the least that the role needs, where it is one of ours."""
-    ours = {account.cloud.training_role: "training", account.cloud.serving_role: "serving"}
+    ours = {account.settings.training_role: "training", account.settings.serving_role: "serving"}
     if role in ours:
         return f"python -m training policy --role {ours[role]} --apply"
     if role.startswith("whatbreed-ec2"):

@@ -6,8 +6,8 @@ of the container, and what the hosts of the photos charge.
 
 from dataclasses import dataclass
 
+from aws.prices import Prices
 from ops.costs.front import Concurrency, Front
-from ops.costs.prices import Prices
 from ops.costs.simulation import Day
 from ops.costs.traffic import DAY_S
 

@@ -20,16 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from aws import account as accounts
+from aws import prices
 from aws import settings as cloud_settings
 from aws.account import told_in_one_line
-from aws.settings import Scaling, Serving, Training
-from ops.costs import bill, chart, front, instances, plan, pricelist, prices, report, traffic
+from aws.settings import FitSettings, ScalingSettings, ServingSettings
+from cli.errors import SettingsError
+from ops.costs import bill, chart, front, instances, plan, pricelist, report, traffic
 from ops.costs.bill import Request
 from ops.costs.front import Front
 from ops.costs.tracking import Delays
 from ops.costs.traffic import Traffic
 from training import settings
-from training.errors import SettingsError
 
 TABLE = "costs"
 
@@ -71,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="A,B" if listed else type(default).__name__.upper(),
             help=f"{comments[key]} (default {default})".replace("%", "%%"),
         )
-    cloud_settings.add_options(parser, Scaling)
+    cloud_settings.add_options(parser, ScalingSettings)
 
 
 @told_in_one_line
@@ -102,8 +103,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _plan(arguments: argparse.Namespace, table: prices.Prices) -> plan.Plan:
-    serving = cloud_settings.read(Serving)
-    training = cloud_settings.read(Training)
+    serving = ServingSettings.read()
+    training = FitSettings.read()
     first = arguments.instance_type or serving.instance_type
     rates = _rates(arguments, first)
     types = [first, *(name for name in arguments.instance_types if name != first)]
@@ -129,7 +130,7 @@ def _plan(arguments: argparse.Namespace, table: prices.Prices) -> plan.Plan:
             instances.instance(name, rates, arguments.rate_per_vcpu, arguments.queue)
             for name in types
         ],
-        scaling=cloud_settings.read(Scaling, vars(arguments)),
+        scaling=ScalingSettings.read(vars(arguments)),
         delays=Delays(arguments.metric_delay_s, arguments.instance_start_s),
         safety=float(settings.table("loadtest")["safety"]),
         job=job,

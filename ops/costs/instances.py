@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cli.errors import SettingsError
 from ops.costs.queueing import Server
-from training.errors import SettingsError
 
 _SIZES = {"medium": 1, "large": 2, "xlarge": 4}
 

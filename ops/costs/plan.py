@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from aws.settings import Scaling
+from aws.prices import Prices
+from aws.settings import ScalingSettings
 from ops.costs import bill, front
 from ops.costs.bill import Item, Job, Request
 from ops.costs.front import Concurrency, Front
 from ops.costs.instances import Instance
-from ops.costs.prices import Prices
 from ops.costs.queueing import Server
 from ops.costs.simulation import Day, simulate
 from ops.costs.tracking import Delays
@@ -25,7 +25,7 @@ class Choice:
     """One instance type under the configured target tracking."""
 
     instance: Instance
-    scaling: Scaling
+    scaling: ScalingSettings
     day: Day
     items: list[Item]
 
@@ -73,7 +73,7 @@ def make(
     stage: Front,
     request: Request,
     instances: Sequence[Instance],
-    scaling: Scaling,
+    scaling: ScalingSettings,
     delays: Delays,
     safety: float,
     job: Job,
@@ -81,9 +81,9 @@ def make(
 ) -> Plan:
     """Simulate and price the traffic; the first of `instances` is the configured one."""
     functions = front.concurrency(stage, traffic, request.lambda_s)
-    known = list[tuple[Server, Scaling, Day]]()
+    known = list[tuple[Server, ScalingSettings, Day]]()
 
-    def simulated(server: Server, policy: Scaling) -> Day:
+    def simulated(server: Server, policy: ScalingSettings) -> Day:
         for other_server, other_policy, day in known:
             if (server, policy) == (other_server, other_policy):
                 return day  # types of the same rate, and targets that are the same
@@ -111,6 +111,6 @@ def make(
     return Plan(traffic, stage, functions, request, choices, readings, job, prices, safety)
 
 
-def _scaled(scaling: Scaling, factor: float) -> Scaling:
+def _scaled(scaling: ScalingSettings, factor: float) -> ScalingSettings:
     """The same part of an instance's rate as target, on an instance of another rate."""
     return replace(scaling, target_per_minute=scaling.target_per_minute * factor)

@@ -13,8 +13,8 @@ from datetime import date
 from typing import Any
 
 from aws.account import Account
-from ops.costs.prices import Price, Prices
-from training.errors import CloudError
+from aws.errors import AwsError
+from aws.prices import Price, Prices
 
 API_REGION = "us-east-1"
 """The API lives in a few regions only, and tells the prices of all."""
@@ -67,7 +67,7 @@ def refresh(account: Account, old: Prices, today: date) -> tuple[Prices, list[st
 
     An entry that the API does not know keeps its price where the region is the same, and is left
     out where it is another: a price of elsewhere is worse than none.
-    Raises `CloudError` where nothing at all was found.
+    Raises `AwsError` where nothing at all was found.
     """
     client = account.client("pricing", API_REGION)
     table, missing = dict[str, Price](), list[str]()
@@ -80,7 +80,7 @@ def refresh(account: Account, old: Prices, today: date) -> tuple[Prices, list[st
         if account.region == old.region:
             table[name] = price
     if len(missing) == len(old.table):
-        raise CloudError(f"the Price List API knows none of these prices in {account.region}")
+        raise AwsError(f"the Price List API knows none of these prices in {account.region}")
     source = "AWS Price List API"
     if missing:
         kept = "kept from before" if account.region == old.region else "left out"

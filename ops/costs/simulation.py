@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aws.settings import Scaling
+from aws.settings import ScalingSettings
 from ops.costs.queueing import LATENCIES_S, Floats, Server, quantile_s, steady
 from ops.costs.tracking import PERIOD_S, Delays, Tracker
 from ops.costs.traffic import DAY_S, Traffic
@@ -85,7 +85,7 @@ class _Sums:
         return quantile_s(self._tail / answered, part) if answered > 0 else 0.0
 
 
-def simulate(traffic: Traffic, server: Server, scaling: Scaling, delays: Delays) -> Day:
+def simulate(traffic: Traffic, server: Server, scaling: ScalingSettings, delays: Delays) -> Day:
     """The second day of `traffic` on instances like `server` that `scaling` adds and removes."""
     tracker = Tracker(scaling, delays)
     for start_s in range(0, DAY_S, PERIOD_S):

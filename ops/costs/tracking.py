@@ -15,7 +15,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from aws.settings import Scaling
+from aws.settings import ScalingSettings
 
 PERIOD_S = 60
 OUT_PERIODS = 3
@@ -36,7 +36,9 @@ class Delays:
 class Tracker:
     """The number of instances of a variant, in service and starting."""
 
-    def __init__(self, scaling: Scaling, delays: Delays, instances: int | None = None) -> None:
+    def __init__(
+        self, scaling: ScalingSettings, delays: Delays, instances: int | None = None
+    ) -> None:
         self.scaling = scaling
         self.delays = delays
         self.in_service = instances or scaling.min_instances

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.errors import SettingsError
+from cli.errors import SettingsError
 
 HOURS = 24
 DAY_S = 86_400

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws.account import Account
-from aws.settings import Serving
+from aws.settings import ServingSettings
 
 NAMESPACE = "AWS/SageMaker"
 VARIANT = "AllTraffic"
@@ -41,7 +41,7 @@ class Alarm:
         }
 
 
-def alarms(endpoint: str, options: Serving) -> list[Alarm]:
+def alarms(endpoint: str, options: ServingSettings) -> list[Alarm]:
     """The alarms of `endpoint`. SageMaker measures ModelLatency in microseconds."""
     return [
         Alarm(
@@ -61,12 +61,12 @@ def alarms(endpoint: str, options: Serving) -> list[Alarm]:
     ]
 
 
-def put(account: Account, endpoint: str, options: Serving) -> list[str]:
+def put(account: Account, endpoint: str, options: ServingSettings) -> list[str]:
     """Create or update the alarms of `endpoint` and return their names."""
     cloudwatch = account.client("cloudwatch")
     wanted = alarms(endpoint, options)
     for alarm in wanted:
-        cloudwatch.put_metric_alarm(**alarm.request(endpoint), Tags=account.cloud.tag_list())
+        cloudwatch.put_metric_alarm(**alarm.request(endpoint), Tags=account.settings.tag_list())
     return [alarm.name for alarm in wanted]
 
 

@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 
 from aws import role_policies, roles
 from aws.account import Account, is_missing
+from aws.errors import JobFailed
+from aws.log_tail import LogTail
 from aws.policy_statements import Policy
-from training.errors import JobFailed
-from training.jobs.job_logs import LogTail
 
 POLL_S = 5.0
 ROLE = "whatbreed-codebuild"
@@ -41,7 +41,7 @@ def build(account: Account, context: Path, repository: str, tag: str, architectu
     Creates the project and its role where they are missing. The uploaded context is removed at the
     end. Raises `JobFailed` where the build fails.
     """
-    key = f"{account.cloud.prefix}/builds/{tag}.zip"
+    key = f"{account.settings.prefix}/builds/{tag}.zip"
     s3, client = account.client("s3"), account.client("codebuild")
     project = ensure_project(account, repository.partition("/")[2], architecture)
     s3.put_object(Bucket=account.bucket, Key=key, Body=_zipped(context))
@@ -68,7 +68,7 @@ def policy(account: Account, repository: str) -> Policy:
 
 def project_name(account: Account, architecture: str) -> str:
     """The name of the CodeBuild project that builds for an architecture."""
-    return f"{account.cloud.prefix}-image-{architecture}"
+    return f"{account.settings.prefix}-image-{architecture}"
 
 
 def ensure_project(account: Account, repository: str, architecture: str) -> str:
@@ -82,7 +82,7 @@ def ensure_project(account: Account, repository: str, architecture: str) -> str:
         "name": name,
         "source": {
             "type": "S3",
-            "location": f"{account.bucket}/{account.cloud.prefix}/builds/context.zip",
+            "location": f"{account.bucket}/{account.settings.prefix}/builds/context.zip",
             "buildspec": BUILDSPEC,
         },
         "artifacts": {"type": "NO_ARTIFACTS"},
@@ -98,7 +98,7 @@ def ensure_project(account: Account, repository: str, architecture: str) -> str:
     client = account.client("codebuild")
     if client.batch_get_projects(names=[name]).get("projects"):
         return name
-    tags = [{"key": key, "value": value} for key, value in account.cloud.tags.items()]
+    tags = [{"key": key, "value": value} for key, value in account.settings.tags.items()]
     for attempt in range(6):
         try:
             client.create_project(**request, tags=tags)

@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from aws import account as accounts
-from aws import s3_storage, settings, stages
+from aws import endpoints, s3_storage, settings, stages
 from aws.account import Account, told_in_one_line
-from aws.settings import Serving
+from aws.errors import AwsError
+from aws.instance_types import architecture
+from aws.settings import ServingSettings
 from aws.stages import Stage
 from model_code.inference import DEFAULT_MODEL_DIR
 from ops.endpoint import alarms, model_archive, versions
-from ops.endpoint.serving_image import architecture, latest_image
-from training.errors import CloudError
+from ops.endpoint.serving_image import latest_image
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,14 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     parser.add_argument("--json", action="store_true", help="print the endpoint as JSON at the end")
     accounts.add_options(parser)
-    settings.add_options(parser, Serving)
+    settings.add_options(parser, ServingSettings)
 
 
 @told_in_one_line
 def run(arguments: argparse.Namespace) -> None:
     account = accounts.open_account(arguments)
     stage = stages.read(arguments.stage)
-    options = settings.read(Serving, vars(arguments))
+    options = ServingSettings.read(vars(arguments))
     if arguments.rollback:
         found = roll_back(account, stage, options, dry_run=arguments.dry_run)
     else:
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def deploy(
-    account: Account, stage: Stage, options: Serving, arguments: argparse.Namespace
+    account: Account, stage: Stage, options: ServingSettings, arguments: argparse.Namespace
 ) -> dict[str, Any] | None:
     """Deploy the model and return the endpoint's description; None after a dry run."""
     # Serverless inference runs on x86, whatever the instance type says.
@@ -67,7 +68,7 @@ def deploy(
     else:
         model_uri = model_archive.address(account, arguments.model)
     wanted = versions.version(account, stage.endpoint, image, model_uri, options)
-    current = versions.describe(account, stage.endpoint)
+    current = endpoints.describe(account, stage.endpoint)
     if current and current["EndpointConfigName"] == wanted.config_name:
         print(f"{stage.endpoint} serves this already: {wanted.config_name}")
         return current
@@ -79,7 +80,7 @@ def deploy(
     _require_rest(current)
     if not arguments.job:
         if not s3_storage.exists(account):
-            raise CloudError(f"bucket {account.bucket} does not exist: upload --create-bucket")
+            raise AwsError(f"bucket {account.bucket} does not exist: upload --create-bucket")
         _, sent = model_archive.upload(account, arguments.model)
         print(f"{model_uri} {'sent' if sent else 'was there'}", flush=True)
     new = current is None or current["EndpointStatus"] == "Failed"
@@ -106,15 +107,15 @@ def deploy(
 
 
 def roll_back(
-    account: Account, stage: Stage, options: Serving, *, dry_run: bool
+    account: Account, stage: Stage, options: ServingSettings, *, dry_run: bool
 ) -> dict[str, Any] | None:
     """Return the endpoint to the config before, which then can be returned from likewise."""
-    current = versions.present(account, stage.endpoint)
+    current = endpoints.present(account, stage.endpoint)
     target = versions.previous_config(account, current)
-    if target in (None, current["EndpointConfigName"]) or not versions.describe_config(
+    if target in (None, current["EndpointConfigName"]) or not endpoints.describe_config(
         account, str(target)
     ):
-        raise CloudError(f"{stage.endpoint} has no version before {current['EndpointConfigName']}")
+        raise AwsError(f"{stage.endpoint} has no version before {current['EndpointConfigName']}")
     if dry_run:
         print(f"would return {stage.endpoint} from {current['EndpointConfigName']} to {target}")
         return None
@@ -142,15 +143,15 @@ def _create(
     sagemaker.create_endpoint(
         EndpointName=stage.endpoint,
         EndpointConfigName=wanted.config_name,
-        Tags=account.cloud.tag_list(),
+        Tags=account.settings.tag_list(),
     )
     return _settled(account, stage, wanted.config_name, wait=wait)
 
 
 def _settled(account: Account, stage: Stage, config_name: str, *, wait: bool) -> dict[str, Any]:
-    """The endpoint once it serves `config_name`. Raises `CloudError` with AWS's reason if not."""
+    """The endpoint once it serves `config_name`. Raises `AwsError` with AWS's reason if not."""
     if not wait:
-        return versions.present(account, stage.endpoint)
+        return endpoints.present(account, stage.endpoint)
     found = versions.wait(account, stage.endpoint)
     if found["EndpointStatus"] == "InService" and found["EndpointConfigName"] == config_name:
         return found
@@ -160,7 +161,7 @@ def _settled(account: Account, stage: Stage, config_name: str, *, wait: bool) ->
         if found["EndpointStatus"] == "InService"
         else f"the endpoint is {found['EndpointStatus']}"
     )
-    raise CloudError(
+    raise AwsError(
         f"the deployment of {config_name} failed: {reason}; {serving}. "
         f"Log: /aws/sagemaker/Endpoints/{stage.endpoint}"
     )
@@ -168,7 +169,7 @@ def _settled(account: Account, stage: Stage, config_name: str, *, wait: bool) ->
 
 def _take_back(account: Account, stage: Stage, undo: list[Any], *, new: bool) -> None:
     """Remove what a failed deployment made; what AWS still holds on to is named instead."""
-    found = versions.describe(account, stage.endpoint)
+    found = endpoints.describe(account, stage.endpoint)
     try:
         if new:
             if found is not None:
@@ -184,6 +185,6 @@ def _take_back(account: Account, stage: Stage, undo: list[Any], *, new: bool) ->
 
 def _require_rest(current: dict[str, Any] | None) -> None:
     if current and current["EndpointStatus"] not in ("InService", "Failed"):
-        raise CloudError(
+        raise AwsError(
             f"{current['EndpointName']} is {current['EndpointStatus']}: wait until it is InService"
         )

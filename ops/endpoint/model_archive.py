@@ -8,27 +8,27 @@ from tempfile import TemporaryDirectory
 
 from botocore.exceptions import ClientError
 
+from aws import training_jobs
 from aws.account import Account, is_missing
+from aws.errors import AwsError
+from aws.s3_layout import MODELS
 from aws.s3_storage import split_uri
 from model_code import artifact
 from model_code.errors import BrokenArtifact
-from training.errors import CloudError
-from training.jobs.job_logs import training_job
 
 FILES = (artifact.DESCRIPTION_FILE, artifact.GRAPH_FILE, artifact.WEIGHTS_FILE)
-MODELS = "models"
 
 
 def pack(folder: Path, target: Path) -> str:
     """Write the artifact in `folder` to `target` as model.tar.gz and return its SHA-256.
 
     Times, owners and order are fixed, so that an unchanged model is an unchanged file. Raises
-    `CloudError` where `model_code` would refuse the folder.
+    `AwsError` where `model_code` would refuse the folder.
     """
     try:
         artifact.load(folder)
     except BrokenArtifact as error:
-        raise CloudError(str(error)) from None
+        raise AwsError(str(error)) from None
     with (
         target.open("wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream,
@@ -49,7 +49,7 @@ def upload(account: Account, folder: Path) -> tuple[str, bool]:
     with TemporaryDirectory() as scratch:
         target = Path(scratch) / "model.tar.gz"
         name = pack(folder, target)[:16]
-        key = f"{account.cloud.prefix}/{MODELS}/{name}/model.tar.gz"
+        key = f"{account.settings.prefix}/{MODELS}/{name}/model.tar.gz"
         if _exists(account, key):
             return f"s3://{account.bucket}/{key}", False
         account.client("s3").upload_file(str(target), account.bucket, key)
@@ -63,17 +63,17 @@ def address(account: Account, folder: Path) -> str:
 
 
 def of_job(account: Account, name: str) -> str:
-    """The S3 URI of the artifact that training job `name` left. Raises `CloudError`."""
-    job = training_job(account, name)
+    """The S3 URI of the artifact that training job `name` left. Raises `AwsError`."""
+    job = training_jobs.describe(account, name)
     if job["TrainingJobStatus"] != "Completed":
-        raise CloudError(f"{name} is {job['TrainingJobStatus']}: only a completed job has a model")
+        raise AwsError(f"{name} is {job['TrainingJobStatus']}: only a completed job has a model")
     uri = str(job["ModelArtifacts"]["S3ModelArtifacts"])
     bucket, key = split_uri(uri)
     try:
         account.client("s3").head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if is_missing(error):
-            raise CloudError(f"{uri} does not exist any more: train again") from None
+            raise AwsError(f"{uri} does not exist any more: train again") from None
         raise
     return uri
 

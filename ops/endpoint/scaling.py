@@ -21,12 +21,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws import account as accounts
-from aws import settings, stages
+from aws import endpoints, settings, stages
 from aws.account import Account, is_missing, told_in_one_line
-from aws.settings import Scaling
-from ops.endpoint import versions
+from aws.errors import AwsError
+from aws.settings import ScalingSettings
+from cli.errors import SettingsError
 from ops.endpoint.alarms import VARIANT
-from training.errors import CloudError, SettingsError
 
 SERVICE = "sagemaker"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be set")
     parser.add_argument("--json", action="store_true", help="print the scaling as JSON at the end")
     accounts.add_options(parser)
-    settings.add_options(parser, Scaling)
+    settings.add_options(parser, ScalingSettings)
 
 
 @told_in_one_line
@@ -53,15 +53,15 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.off:
         _switch_off(account, name, arguments.dry_run)
         return
-    options = settings.read(Scaling, vars(arguments))
+    options = ScalingSettings.read(vars(arguments))
     if options.target_per_minute < LOWEST_WITHOUT_YES and not arguments.yes:
         raise SettingsError(
             f"a target of {options.target_per_minute:g} invocations per MINUTE and instance is "
             f"{options.target_per_minute / 60:.2g} requests per second; if that is meant add --yes"
         )
-    found = versions.present(account, name)
+    found = endpoints.present(account, name)
     if "CurrentServerlessConfig" in found["ProductionVariants"][0]:
-        raise CloudError(f"{name} is serverless: AWS scales it, up to serverless_concurrency")
+        raise AwsError(f"{name} is serverless: AWS scales it, up to serverless_concurrency")
     print(explain(name, options))
     if arguments.dry_run:
         return
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(json.dumps(state(account, name), default=str, indent=2))
 
 
-def explain(name: str, options: Scaling) -> str:
+def explain(name: str, options: ScalingSettings) -> str:
     """What the settings mean, in requests per second."""
     each = options.target_per_minute / 60
     lines = [
@@ -91,7 +91,7 @@ def explain(name: str, options: Scaling) -> str:
     return "\n".join(lines)
 
 
-def apply(account: Account, name: str, options: Scaling) -> None:
+def apply(account: Account, name: str, options: ScalingSettings) -> None:
     """Set limits, target and schedules of endpoint `name`; schedules that are gone are removed.
 
     Where the target cannot be set on a variant that was not scaled before, the limits are taken

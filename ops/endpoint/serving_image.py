@@ -23,9 +23,10 @@ from botocore.exceptions import ClientError
 from aws import account as accounts
 from aws import settings
 from aws.account import Account, is_missing, told_in_one_line
-from aws.settings import Serving
+from aws.errors import AwsError
+from aws.instance_types import architecture
+from aws.settings import ServingSettings
 from ops.endpoint import codebuild
-from training.errors import CloudError
 from training.jobs.source_code import ROOT
 
 ARCHITECTURES = ("amd64", "arm64")
@@ -42,13 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be built")
     accounts.add_options(parser)
-    settings.add_options(parser, Serving)
+    settings.add_options(parser, ServingSettings)
 
 
 @told_in_one_line
 def run(arguments: argparse.Namespace) -> None:
     account = accounts.open_account(arguments)
-    options = settings.read(Serving, vars(arguments))
+    options = ServingSettings.read(vars(arguments))
     wanted = arguments.architecture or architecture(options.instance_type)
     builder = arguments.builder or ("docker" if _has_docker() else "codebuild")
     with TemporaryDirectory() as folder:
@@ -68,13 +69,8 @@ def run(arguments: argparse.Namespace) -> None:
             codebuild.build(account, context, repository, tag, wanted)
     pushed = _image(account, options.repository, tag)
     if pushed is None:
-        raise CloudError(f"{builder} reported success, but ECR has no {options.repository}:{tag}")
+        raise AwsError(f"{builder} reported success, but ECR has no {options.repository}:{tag}")
     print(f"pushed {pushed}")
-
-
-def architecture(instance_type: str) -> str:
-    """`arm64` for Graviton (a g behind the generation: ml.c7g.large), else `amd64`."""
-    return "arm64" if re.match(r"(ml\.)?[a-z]+\d+g[a-z]*\.", instance_type) else "amd64"
 
 
 def stage_context(folder: Path, base_image: str = "") -> str:
@@ -100,7 +96,7 @@ def stage_context(folder: Path, base_image: str = "") -> str:
 
 
 def latest_image(account: Account, repository: str, wanted: str) -> str:
-    """The image of an architecture that was pushed last, by its digest. Raises `CloudError`."""
+    """The image of an architecture that was pushed last, by its digest. Raises `AwsError`."""
     pages = account.client("ecr").get_paginator("describe_images")
     try:
         found = [
@@ -114,7 +110,7 @@ def latest_image(account: Account, repository: str, wanted: str) -> str:
             raise
         found = []
     if not found:
-        raise CloudError(
+        raise AwsError(
             f"ECR has no {wanted} image in {repository}: "
             f"run `python -m training image --architecture {wanted}`"
         )
@@ -134,7 +130,7 @@ def ensure_repository(account: Account, name: str) -> str:
         repositoryName=name,
         imageTagMutability="IMMUTABLE",
         imageScanningConfiguration={"scanOnPush": True},
-        tags=account.cloud.tag_list(),
+        tags=account.settings.tag_list(),
     )
     keep_ten = {
         "rulePriority": 1,
@@ -188,8 +184,8 @@ def _has_docker() -> bool:
 
 
 def _docker(*arguments: str, stdin: str | None = None) -> None:
-    """Run docker, its output on the terminal. Raises `CloudError` where it fails."""
+    """Run docker, its output on the terminal. Raises `AwsError` where it fails."""
     docker = shutil.which("docker") or "docker"
     done = subprocess.run([docker, *arguments], input=stdin, text=True, check=False)
     if done.returncode != 0:
-        raise CloudError(f"docker {arguments[0]} ended with {done.returncode}: see above")
+        raise AwsError(f"docker {arguments[0]} ended with {done.returncode}: see above")

@@ -19,11 +19,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws import account as accounts
-from aws import s3_storage, settings, stages
+from aws import endpoints, s3_storage, stages
 from aws.account import Account, is_missing, told_in_one_line
-from aws.settings import Serving
+from aws.s3_layout import CHECKPOINTS, JOBS
+from aws.settings import ServingSettings
 from ops.endpoint import alarms, scaling, versions
-from training.jobs.sagemaker_trainer import CHECKPOINTS, JOBS
 
 S3_USD_PER_GB = 0.023
 ECR_USD_PER_GB = 0.10
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
         removed.append(what)
         if not arguments.json:
             print(f"{verb} {what}", flush=True)
-    left = leftovers(account, settings.read(Serving).repository)
+    left = leftovers(account, ServingSettings.read().repository)
     if arguments.json:
         print(json.dumps({"removed": removed, "left": [asdict(one) for one in left]}, indent=2))
         return
@@ -80,7 +80,7 @@ def remove_endpoint(account: Account, name: str, *, dry_run: bool) -> Iterator[s
         if not dry_run:
             scaling.remove(account, name)
         yield f"scaling of {name}"
-    if versions.describe(account, name):
+    if endpoints.describe(account, name):
         if not dry_run:
             sagemaker.delete_endpoint(EndpointName=name)
             _wait_until_gone(account, name)
@@ -124,7 +124,7 @@ def remove_jobs(account: Account, *, dry_run: bool) -> Iterator[str]:
         ("files that jobs brought", JOBS, "/input/"),
         ("checkpoint files", CHECKPOINTS, "/"),
     ):
-        below = f"{account.cloud.prefix}/{folder}/"
+        below = f"{account.settings.prefix}/{folder}/"
         listed = s3_storage.listing(account, account.bucket, below)
         keys = [item["Key"] for item in listed if part in item["Key"]]
         if keys:
@@ -137,7 +137,7 @@ def leftovers(account: Account, repository: str) -> list[Leftover]:
     """What stays: the bucket's content by its first folder, and the images."""
     found: dict[str, int] = {}
     if s3_storage.exists(account):
-        prefix = f"{account.cloud.prefix}/"
+        prefix = f"{account.settings.prefix}/"
         for item in s3_storage.listing(account, account.bucket, prefix):
             folder = item["Key"].removeprefix(prefix).partition("/")[0]
             found[folder] = found.get(folder, 0) + item["Size"]
@@ -155,9 +155,9 @@ def leftovers(account: Account, repository: str) -> list[Leftover]:
 
 def _our_jobs(account: Account) -> Iterator[dict[str, Any]]:
     pages = account.client("sagemaker").get_paginator("list_training_jobs")
-    for page in pages.paginate(NameContains=account.cloud.prefix):
+    for page in pages.paginate(NameContains=account.settings.prefix):
         for job in page["TrainingJobSummaries"]:
-            if job["TrainingJobName"].startswith(f"{account.cloud.prefix}-"):
+            if job["TrainingJobName"].startswith(f"{account.settings.prefix}-"):
                 yield job
 
 
@@ -176,5 +176,5 @@ def _image_bytes(account: Account, repository: str) -> int:
 
 
 def _wait_until_gone(account: Account, name: str) -> None:
-    while versions.describe(account, name):
+    while endpoints.describe(account, name):
         time.sleep(versions.POLL_S)

@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from aws.account import Account, is_missing
-from aws.settings import Serving
+from aws import endpoints
+from aws.account import Account
+from aws.settings import ServingSettings
 from ops.endpoint.alarms import VARIANT
-from training.errors import CloudError
 
 POLL_S = 10.0
 PREVIOUS = "previous-config"
@@ -41,10 +39,10 @@ class Version:
 
 
 def version(
-    account: Account, endpoint: str, image: str, model_uri: str, options: Serving
+    account: Account, endpoint: str, image: str, model_uri: str, options: ServingSettings
 ) -> Version:
     """The version of `endpoint` that serves `model_uri` in `image`; nothing is created."""
-    cloud, tags = account.cloud, account.cloud.tag_list()
+    cloud, tags = account.settings, account.settings.tag_list()
     vpc = None if options.serverless else cloud.vpc_config()
     model = {
         "ExecutionRoleArn": account.role_arn(cloud.serving_role),
@@ -85,25 +83,6 @@ def version(
     )
 
 
-def describe(account: Account, name: str) -> dict[str, Any] | None:
-    """The endpoint as AWS describes it, or None where it does not exist."""
-    return _found(lambda: account.client("sagemaker").describe_endpoint(EndpointName=name))
-
-
-def present(account: Account, name: str) -> dict[str, Any]:
-    """The endpoint as AWS describes it. Raises `CloudError` where it does not exist."""
-    found = describe(account, name)
-    if found is None:
-        raise CloudError(f"endpoint {name} does not exist: deploy a model first")
-    return found
-
-
-def describe_config(account: Account, name: str) -> dict[str, Any] | None:
-    """The endpoint config as AWS describes it, or None where it does not exist."""
-    sagemaker = account.client("sagemaker")
-    return _found(lambda: sagemaker.describe_endpoint_config(EndpointConfigName=name))
-
-
 def create_parts(account: Account, wanted: Version) -> list[Callable[[], Any]]:
     """Create the model and the config where they are missing; return what would undo that.
 
@@ -112,10 +91,10 @@ def create_parts(account: Account, wanted: Version) -> list[Callable[[], Any]]:
     sagemaker = account.client("sagemaker")
     undo: list[Callable[[], Any]] = []
     try:
-        if not _found(lambda: sagemaker.describe_model(ModelName=wanted.model_name)):
+        if not endpoints.or_none(lambda: sagemaker.describe_model(ModelName=wanted.model_name)):
             sagemaker.create_model(**wanted.model)
             undo.append(lambda: sagemaker.delete_model(ModelName=wanted.model_name))
-        if not describe_config(account, wanted.config_name):
+        if not endpoints.describe_config(account, wanted.config_name):
             sagemaker.create_endpoint_config(**wanted.config)
             undo.append(
                 lambda: sagemaker.delete_endpoint_config(EndpointConfigName=wanted.config_name)
@@ -132,7 +111,9 @@ def undo_all(undo: list[Callable[[], Any]]) -> None:
         step()
 
 
-def deployment_config(options: Serving, alarm_names: list[str], instances: int) -> dict[str, Any]:
+def deployment_config(
+    options: ServingSettings, alarm_names: list[str], instances: int
+) -> dict[str, Any]:
     """How traffic moves to the new version; `instances` are in service now.
 
     A single instance cannot be split: all traffic moves at once, and the alarms still watch.
@@ -164,12 +145,12 @@ def deployment_config(options: Serving, alarm_names: list[str], instances: int) 
 
 
 def update(
-    account: Account, name: str, config_name: str, options: Serving, alarm_names: list[str]
+    account: Account, name: str, config_name: str, options: ServingSettings, alarm_names: list[str]
 ) -> None:
     """Move endpoint `name` to a config, keeping the instance count that scaling has found."""
-    [variant] = present(account, name)["ProductionVariants"]
+    [variant] = endpoints.present(account, name)["ProductionVariants"]
     extra: dict[str, Any] = {}
-    target = describe_config(account, config_name) or {}
+    target = endpoints.describe_config(account, config_name) or {}
     serverless = any("ServerlessConfig" in one for one in target.get("ProductionVariants", []))
     if not serverless and "CurrentServerlessConfig" not in variant:
         count = variant.get("CurrentInstanceCount") or 1
@@ -185,11 +166,11 @@ def update(
 def wait(account: Account, name: str) -> dict[str, Any]:
     """Print the endpoint's state until it rests, and return its description.
 
-    Raises `CloudError` where somebody deletes it meanwhile.
+    Raises `AwsError` where somebody deletes it meanwhile.
     """
     began, told = time.monotonic(), ""
     while True:
-        found = present(account, name)
+        found = endpoints.present(account, name)
         status = str(found["EndpointStatus"])
         if status != told:
             print(f"{name}: {status} ({time.monotonic() - began:.0f} s)", flush=True)
@@ -238,7 +219,7 @@ def prune(account: Account, endpoint: str, keep: set[str]) -> list[str]:
     for config in list(configs(account, endpoint)):
         name = config["EndpointConfigName"]
         if name in keep:
-            described = describe_config(account, name) or {"ProductionVariants": []}
+            described = endpoints.describe_config(account, name) or {"ProductionVariants": []}
             used.update(one["ModelName"] for one in described["ProductionVariants"])
         else:
             sagemaker.delete_endpoint_config(EndpointConfigName=name)
@@ -257,12 +238,3 @@ def _is_ours(name: str, endpoint: str) -> bool:
 
 def _digest(document: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:10]
-
-
-def _found(call: Callable[[], Any]) -> dict[str, Any] | None:
-    try:
-        return dict(call())
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise

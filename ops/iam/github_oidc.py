@@ -15,8 +15,8 @@ from aws import policy_statements, role_policies, roles, stages
 from aws.account import Account, is_missing
 from aws.policy_statements import Policy
 from aws.stages import Stage
+from cli.errors import SettingsError
 from ops.iam import release_policy
-from training.errors import SettingsError
 
 ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
@@ -98,7 +98,7 @@ def ensure_boundary(account: Account, stage: Stage) -> bool:
             PolicyName=arn.rpartition("/")[2],
             PolicyDocument=json.dumps(wanted),
             Description=f"What no role of the API's stage {stage.name} can go beyond",
-            Tags=account.cloud.tag_list(),
+            Tags=account.settings.tag_list(),
         )
         return True
     found = client.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
@@ -154,7 +154,7 @@ def _ensure_provider(account: Account) -> bool:
         return False
     # No thumbprint: AWS verifies GitHub's certificate by its own list of authorities.
     client.create_open_id_connect_provider(
-        Url=f"https://{ISSUER}", ClientIDList=[AUDIENCE], Tags=account.cloud.tag_list()
+        Url=f"https://{ISSUER}", ClientIDList=[AUDIENCE], Tags=account.settings.tag_list()
     )
     return True
 
@@ -168,7 +168,7 @@ def _ensure_role(account: Account, name: str, trusted: dict[str, Any]) -> bool:
         if not is_missing(error):
             raise
         client.create_role(
-            RoleName=name, AssumeRolePolicyDocument=document, Tags=account.cloud.tag_list()
+            RoleName=name, AssumeRolePolicyDocument=document, Tags=account.settings.tag_list()
         )
         return True
     client.update_assume_role_policy(RoleName=name, PolicyDocument=document)

@@ -15,7 +15,7 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
     `policy --role codebuild --apply`; the commands then only look at them.
     """
     endpoints = [stages.read(name).endpoint.lower() for name in stages.names()]
-    prefix = account.cloud.prefix.lower()
+    prefix = account.settings.prefix.lower()
     bucket = f"arn:{account.partition}:s3:::{account.bucket}"
 
     def sagemaker(kind: str, *names: str) -> list[str]:
@@ -45,7 +45,7 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
         policy_statements.allow(
             "KeepTheObjects",
             ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
-            f"{bucket}/{account.cloud.prefix}/*",
+            f"{bucket}/{account.settings.prefix}/*",
         ),
         policy_statements.allow(
             "RunJobs",
@@ -201,13 +201,13 @@ def _build(account: Account, repository: str) -> list[Statement]:
                 "codebuild:BatchGetBuilds", "codebuild:BatchGetProjects",
                 "codebuild:CreateProject", "codebuild:StartBuild",
             ],
-            account.arn("codebuild", f"project/{account.cloud.prefix}-image-*"),
+            account.arn("codebuild", f"project/{account.settings.prefix}-image-*"),
         ),
     ]  # fmt: skip
 
 
 def _launch(account: Account, roles: Sequence[str]) -> list[Statement]:
-    ours = {"StringEquals": {"aws:RequestTag/project": account.cloud.tags.get("project", "")}}
+    ours = {"StringEquals": {"aws:RequestTag/project": account.settings.tags.get("project", "")}}
     made = [account.arn("ec2", f"{kind}/*") for kind in ("instance", "volume")]
     used = [
         account.arn("ec2", f"{kind}/*")
@@ -233,7 +233,7 @@ def _launch(account: Account, roles: Sequence[str]) -> list[Statement]:
             account.arn("ec2", "instance/*"),
             {
                 "StringEquals": {
-                    "aws:ResourceTag/project": account.cloud.tags.get("project", ""),
+                    "aws:ResourceTag/project": account.settings.tags.get("project", ""),
                 }
             },
         ),

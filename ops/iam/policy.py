@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws import account as accounts
-from aws import role_policies, roles, settings, stages
+from aws import role_policies, roles, stages
 from aws.account import Account, told_in_one_line
+from aws.errors import AwsError
 from aws.policy_statements import Policy
-from aws.settings import Ec2, Serving, Training
+from aws.settings import Ec2Settings, FitSettings, ServingSettings
+from cli.errors import SettingsError
 from ops.endpoint import codebuild
 from ops.iam import github_oidc, operator_policy
-from training.errors import CloudError, SettingsError
 from training.jobs import sagemaker_trainer
 
 
@@ -86,7 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
         _write(policy, None if arguments.dry_run else arguments.output)
         return
     if not role.service:
-        raise CloudError(
+        raise AwsError(
             f"the {arguments.role} policy belongs to a person or a pipeline, not to a service: "
             "attach what is printed to your user or group"
         )
@@ -141,34 +142,32 @@ def _write(policy: Policy, output: Path | None) -> None:
 
 
 def _training(account: Account) -> Policy:
-    return role_policies.training(
-        account, sagemaker_trainer.image(account, settings.read(Training))
-    )
+    return role_policies.training(account, sagemaker_trainer.image(account, FitSettings.read()))
 
 
 def _serving(account: Account) -> Policy:
     endpoints = [stages.read(name).endpoint for name in stages.names()]
-    return role_policies.serving(account, settings.read(Serving).repository, endpoints)
+    return role_policies.serving(account, ServingSettings.read().repository, endpoints)
 
 
 def _codebuild(account: Account) -> Policy:
-    return codebuild.policy(account, settings.read(Serving).repository)
+    return codebuild.policy(account, ServingSettings.read().repository)
 
 
 def _deploy(account: Account) -> Policy:
-    cloud = account.cloud
-    roles = [cloud.training_role, cloud.serving_role, settings.read(Ec2).role, codebuild.ROLE]
-    return operator_policy.policy(account, settings.read(Serving).repository, roles)
+    cloud = account.settings
+    roles = [cloud.training_role, cloud.serving_role, Ec2Settings.read().role, codebuild.ROLE]
+    return operator_policy.policy(account, ServingSettings.read().repository, roles)
 
 
 ROLES = {
     "training": Role(
-        "sagemaker.amazonaws.com", lambda account: account.cloud.training_role, _training
+        "sagemaker.amazonaws.com", lambda account: account.settings.training_role, _training
     ),
     "serving": Role(
-        "sagemaker.amazonaws.com", lambda account: account.cloud.serving_role, _serving
+        "sagemaker.amazonaws.com", lambda account: account.settings.serving_role, _serving
     ),
-    "ec2": Role("ec2.amazonaws.com", lambda _: settings.read(Ec2).role, role_policies.ec2),
+    "ec2": Role("ec2.amazonaws.com", lambda _: Ec2Settings.read().role, role_policies.ec2),
     "codebuild": Role("codebuild.amazonaws.com", lambda _: codebuild.ROLE, _codebuild),
     "deploy": Role("", lambda _: "", _deploy),
     "watch": Role("", lambda _: "", operator_policy.watching),

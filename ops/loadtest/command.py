@@ -21,12 +21,13 @@ from tqdm import tqdm
 from aws import account as accounts
 from aws import stages
 from aws.account import told_in_one_line
+from cli.errors import SettingsError
+from ops.errors import LoadTestFailed
 from ops.loadtest import arrivals, chart, generator, photos
 from ops.loadtest.search import Plan, Search, search
 from ops.loadtest.step import Step, summarize
 from ops.loadtest.target import Endpoint, LocalServer, NoAnswer, Target
 from training import settings
-from training.errors import LoadTestFailed, SettingsError
 
 TABLE = "loadtest"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from training.errors import SettingsError
+from cli.errors import SettingsError
 
 SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "samples" / "dalmatian.png"
 SIDE_PX = 500

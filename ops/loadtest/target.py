@@ -17,8 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from aws import account as accounts
 from aws.account import Account
+from cli.errors import SettingsError
 from ops.loadtest.photos import Photo
-from training.errors import SettingsError
 
 
 class NoAnswer(Exception):

@@ -11,7 +11,7 @@ from botocore.exceptions import (
 )
 
 from aws.account import Account, explain, is_missing
-from aws.settings import Cloud, read
+from aws.settings import AwsSettings
 
 
 def refusal(code: str, message: str, operation: str = "CreateEndpoint") -> ClientError:
@@ -71,4 +71,4 @@ def test_the_region_of_the_environment(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv(variable, "eu-central-1")
-    assert Account(read(Cloud)).region == "eu-central-1"
+    assert Account(AwsSettings.read()).region == "eu-central-1"

@@ -1,6 +1,5 @@
 """An AWS account in moto, mended where moto is wrong, and the commands run against it."""
 
-import copy
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,11 +15,10 @@ from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 from PIL import Image
 
-from ops.endpoint import codebuild
+from cli.settings import PATH_VARIABLE
+from ops.__main__ import main as ops_main
 from tests.emulator import corrected_moto
-from training import __main__ as training
-from training import settings
-from training.jobs import transform
+from training.__main__ import main as training_main
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -67,10 +65,8 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def aws(credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty account."""
-    for module in (codebuild, versions, job_logs, transform, tuning_job):
-        monkeypatch.setattr(module, "POLL_S", 0)
+def aws(credentials: None, change_settings: Change) -> Iterator[None]:
+    """An empty account that commands poll without waiting."""
     with corrected_moto.mended(), mock_aws():
         yield
 
@@ -113,11 +109,12 @@ def bucket(aws: None) -> str:
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run `python -m training …` in this process."""
+    """Run a command in this process: `command("ops", "endpoint", "deploy", "--stage", "dev")`."""
 
-    def command(*arguments: object) -> Outcome:
+    def command(program: str, *arguments: object) -> Outcome:
+        main = {"training": training_main, "ops": ops_main}[program]
         capsys.readouterr()
-        code = training.main([str(argument) for argument in arguments])
+        code = main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
         assert "Traceback" not in out + err
         return Outcome(code, out, err)
@@ -126,19 +123,35 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 
 
 @pytest.fixture
-def change_settings(monkeypatch: pytest.MonkeyPatch) -> Change:
-    """Change keys of a table of settings.toml: `change_settings("cloud.serving", image="x")`."""
-    document = copy.deepcopy(settings._document())
-    monkeypatch.setattr(settings, "_document", lambda: document)
+def change_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
+    """Override settings: `change_settings("serving", instance_type="ml.m5.large")`.
+
+    Commands read a file of the test's own through WHATBREED_SETTINGS.
+    """
+    document: dict[str, dict[str, Any]] = {}
 
     def change_settings(table: str, **values: Any) -> None:
-        found = document
-        for name in table.split("."):
-            found = found[name]
-        assert set(values) <= set(found)
-        found.update(values)
+        document.setdefault(table, {}).update(values)
+        path = tmp_path / "settings.toml"
+        path.write_text(
+            "".join(
+                f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in keys.items())
+                for name, keys in document.items()
+            )
+        )
+        monkeypatch.setenv(PATH_VARIABLE, str(path))
 
+    change_settings("aws", poll_s=0)
     return change_settings
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        members = ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items())
+        return "{" + members + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import sys
 import pytest
 import torch
 
+from cli.errors import SettingsError
 from training import backbones, schedule
-from training.errors import SettingsError, WeightsUnavailable
+from training.errors import WeightsUnavailable
 from training.model import BreedClassifier, dog_probability
 
 

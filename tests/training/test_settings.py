@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from cli.errors import SettingsError
 from training import settings
 from training.__main__ import COMMANDS
 from training.default_paths import data_channel, model_folder, run_folder
 from training.distributed import complete_environment
-from training.errors import SettingsError
 
 
 def test_every_key_is_an_option_with_its_comment_as_help() -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.errors import SettingsError
 from training import settings, tune
 from training.__main__ import main
-from training.errors import SettingsError
 from training.settings import TrainSettings
 
 SPACE = {

@@ -26,12 +26,13 @@ from botocore.exceptions import ClientError
 from aws import account as accounts
 from aws import role_policies, roles, s3_storage, settings
 from aws.account import Account, told_in_one_line
-from aws.settings import Ec2
-from ops.endpoint.serving_image import architecture
+from aws.errors import AwsError
+from aws.instance_types import architecture
+from aws.s3_layout import DATA
+from aws.settings import Ec2Settings
+from cli.errors import SettingsError
 from training import settings as configuration
-from training.errors import CloudError, SettingsError
 from training.jobs import source_code
-from training.jobs.upload import DATA
 
 SCRIPT = Path(__file__).with_name("ec2_user_data.sh")
 POLL_S = 5.0
@@ -48,14 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", default="ec2", help="name; the same name goes on (default ec2)")
     parser.add_argument("--dry-run", action="store_true", help="print all of it, start nothing")
     accounts.add_options(parser)
-    settings.add_options(parser, Ec2)
+    settings.add_options(parser, Ec2Settings)
     configuration.add_train_options(parser)
 
 
 @told_in_one_line
 def run(arguments: argparse.Namespace) -> None:
     account = accounts.open_account(arguments)
-    options = settings.read(Ec2, vars(arguments))
+    options = Ec2Settings.read(vars(arguments))
     if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9-]{0,40}", arguments.run):
         raise SettingsError(f"--run {arguments.run!r} must be letters, digits and hyphens")
     script = user_data(account, options, arguments.run, _train_options(arguments))
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(script)
         return
     if not s3_storage.exists(account):
-        raise CloudError(f"bucket {account.bucket} does not exist: upload --create-bucket makes it")
+        raise AwsError(f"bucket {account.bucket} does not exist: upload --create-bucket makes it")
     if (running := _running(account, arguments.run)) is not None:
         print(f"{running} trains {arguments.run} already; its log: {log_command(account, running)}")
         return
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"model: {account.uri('ec2', arguments.run, 'model.tar.gz')} when it is done")
 
 
-def user_data(account: Account, options: Ec2, run: str, train_options: list[str]) -> str:
+def user_data(account: Account, options: Ec2Settings, run: str, train_options: list[str]) -> str:
     """The script that the machine runs as root at its first start."""
     text = Template(SCRIPT.read_text(encoding="utf-8")).substitute(
         region=shlex.quote(account.region),
@@ -97,9 +98,9 @@ def user_data(account: Account, options: Ec2, run: str, train_options: list[str]
     return text
 
 
-def launch_request(account: Account, options: Ec2, run: str, image: str) -> dict[str, Any]:
+def launch_request(account: Account, options: Ec2Settings, run: str, image: str) -> dict[str, Any]:
     """The members of RunInstances but the user data."""
-    tags = [*account.cloud.tag_list(), {"Key": "Name", "Value": _name(account, run)}]
+    tags = [*account.settings.tag_list(), {"Key": "Name", "Value": _name(account, run)}]
     request: dict[str, Any] = {
         "ImageId": image,
         "InstanceType": options.instance_type,
@@ -132,13 +133,13 @@ def launch_request(account: Account, options: Ec2, run: str, image: str) -> dict
                 "InstanceInterruptionBehavior": "terminate",
             },
         }
-    if account.cloud.subnets:
-        request["SubnetId"] = account.cloud.subnets[0]
-        request["SecurityGroupIds"] = account.cloud.security_groups
+    if account.settings.subnets:
+        request["SubnetId"] = account.settings.subnets[0]
+        request["SecurityGroupIds"] = account.settings.security_groups
     return request
 
 
-def machine_image(account: Account, options: Ec2) -> str:
+def machine_image(account: Account, options: Ec2Settings) -> str:
     """The AMI's id: as set, or what AWS's public parameter names today."""
     name = options.machine_image
     if name.startswith("ami-"):
@@ -152,12 +153,12 @@ def machine_image(account: Account, options: Ec2) -> str:
     except ClientError as error:
         if "ParameterNotFound" not in str(error):
             raise
-        raise CloudError(f"AWS names no machine image {name}: set --machine-image ami-…") from None
+        raise AwsError(f"AWS names no machine image {name}: set --machine-image ami-…") from None
 
 
 def upload_source(account: Account, run: str) -> str:
     """Send the packed code of the run (see `source_code.pack`) and return its key in the bucket."""
-    key = f"{account.cloud.prefix}/ec2/{run}/source.tar.gz"
+    key = f"{account.settings.prefix}/ec2/{run}/source.tar.gz"
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / "source"
         folder.mkdir()
@@ -203,7 +204,7 @@ def _running(account: Account, run: str) -> str | None:
 
 
 def _name(account: Account, run: str) -> str:
-    return f"{account.cloud.prefix}-{run}"
+    return f"{account.settings.prefix}-{run}"
 
 
 def _train_options(arguments: argparse.Namespace) -> list[str]:

@@ -18,14 +18,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from aws import account as accounts
-from aws import s3_storage, settings
+from aws import s3_layout, s3_storage, settings
 from aws.account import Account, told_in_one_line
-from aws.settings import Training
+from aws.errors import AwsError
+from aws.s3_layout import DATA
+from aws.settings import FitSettings
 from training import settings as configuration
-from training.errors import CloudError
 from training.jobs import sagemaker_trainer, source_code
 from training.jobs.job_logs import follow
-from training.jobs.upload import DATA
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,14 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be started")
     parser.add_argument("--json", action="store_true", help="print the job as JSON at the end")
     accounts.add_options(parser)
-    settings.add_options(parser, settings.Training)
+    settings.add_options(parser, settings.FitSettings)
     configuration.add_train_options(parser)
 
 
 @told_in_one_line
 def run(arguments: argparse.Namespace) -> None:
     account = accounts.open_account(arguments)
-    options = settings.read(settings.Training, vars(arguments))
+    options = FitSettings.read(vars(arguments))
     values = hyperparameters(arguments, options)
     if arguments.from_tuning:
         from training.jobs.tuning_job import best_values
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
         values = {**best_values(account, arguments.from_tuning), **values}
     data = arguments.data or account.uri(DATA)
     if not s3_storage.exists(account):
-        raise CloudError(f"bucket {account.bucket} does not exist: upload --create-bucket makes it")
+        raise AwsError(f"bucket {account.bucket} does not exist: upload --create-bucket makes it")
     sagemaker_trainer.check_photos(account, options, data)
     if arguments.dry_run:
         print(json.dumps(summary(account, options, arguments.run, values, data), indent=2))
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"deploy it with `python -m training deploy --stage dev --job {name}`")
 
 
-def hyperparameters(arguments: argparse.Namespace, options: Training) -> dict[str, Any]:
+def hyperparameters(arguments: argparse.Namespace, options: FitSettings) -> dict[str, Any]:
     """The values of [train] that were given as options, checked, by their option's names.
 
     The job carries our settings.toml, so that all others need not be said.
@@ -85,7 +85,9 @@ def hyperparameters(arguments: argparse.Namespace, options: Training) -> dict[st
     return {key.replace("_", "-"): value for key, value in values.items()}
 
 
-def start(account: Account, options: Training, run: str, values: dict[str, Any], data: str) -> str:
+def start(
+    account: Account, options: FitSettings, run: str, values: dict[str, Any], data: str
+) -> str:
     """Start the job and return its name. Where AWS refuses it, what was uploaded is removed."""
     began = datetime.now(UTC)
     with TemporaryDirectory() as folder:
@@ -107,30 +109,30 @@ def start(account: Account, options: Training, run: str, values: dict[str, Any],
 
 def _remove_uploads(account: Account, run: str, began: datetime) -> None:
     """Remove what was packed for a job that never came to be."""
-    prefix = f"{account.cloud.prefix}/{sagemaker_trainer.JOBS}/{sagemaker_trainer.job_base_name(account, run)}-"
+    prefix = f"{account.settings.prefix}/{s3_layout.JOBS}/{sagemaker_trainer.job_base_name(account, run)}-"
     found = s3_storage.listing(account, account.bucket, prefix)
     began = began.replace(microsecond=0)  # S3 counts seconds
     s3_storage.delete(account, [item["Key"] for item in found if item["LastModified"] >= began])
 
 
 def summary(
-    account: Account, options: Training, run: str, values: dict[str, Any], data: str
+    account: Account, options: FitSettings, run: str, values: dict[str, Any], data: str
 ) -> dict[str, Any]:
     """What `fit` would start, and the most that it could cost in US dollars where that is known."""
     price = settings.prices().get(options.instance_type)
     hours = options.max_runtime_s / 3600 * options.instance_count
     return {
         "name": sagemaker_trainer.job_base_name(account, run) + "-TIMESTAMP",
-        "role": account.role_arn(account.cloud.training_role),
+        "role": account.role_arn(account.settings.training_role),
         "image": sagemaker_trainer.image(account, options),
         "instances": f"{options.instance_count} x {options.instance_type}",
         "spot": options.spot,
         "data": data,
         "distribution": options.distribution,
         "hyperparameters": values,
-        "checkpoints": account.uri(sagemaker_trainer.CHECKPOINTS, run),
-        "output": account.uri(sagemaker_trainer.JOBS),
-        "vpc": account.cloud.vpc_config(),
+        "checkpoints": account.uri(s3_layout.CHECKPOINTS, run),
+        "output": account.uri(s3_layout.JOBS),
+        "vpc": account.settings.vpc_config(),
         "network_isolation": options.network_isolation,
         "max_runtime_s": options.max_runtime_s,
         "cost_at_most_usd": None if price is None else round(price * hours, 2),

@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aws import account as accounts
-from aws import settings
+from aws import settings, training_jobs
 from aws.account import Account, told_in_one_line
-from aws.settings import Tuning
-from training.jobs.job_logs import follow, training_job
+from aws.settings import TuningJobSettings
+from training.jobs.job_logs import follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.follow:
         follow(account, arguments.follow)
         return
-    names = _names(account, arguments.contains or account.cloud.prefix, arguments.limit)
+    names = _names(account, arguments.contains or account.settings.prefix, arguments.limit)
     with ThreadPoolExecutor(8) as pool:
-        described = list(pool.map(lambda name: training_job(account, name), names))
-    rows = table(described, settings.read(Tuning).objective, settings.prices())
+        described = list(pool.map(lambda name: training_jobs.describe(account, name), names))
+    rows = table(described, TuningJobSettings.read().objective, settings.prices())
     if arguments.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
     else:

@@ -7,22 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from aws.account import Account
+from aws.errors import AwsError
+from aws.s3_layout import CHECKPOINTS, JOBS
 from aws.s3_storage import split_uri
-from aws.settings import Training
-from training.errors import CloudError, SettingsError
+from aws.settings import FitSettings
+from cli.errors import SettingsError
 from training.jobs import source_code
 from training.photos import SPLITS
 
 CHANNEL = "training"
 SHARDED_DATA = "/opt/ml/input/data"
-JOBS = "jobs"
-"""What a job brings and leaves lies at `prefix/jobs/NAME/input` and `…/output` in the bucket."""
-CHECKPOINTS = "checkpoints"
 
 
 def job_base_name(account: Account, run: str) -> str:
     """The start of the names of a run's jobs. Raises `SettingsError` for what cannot be a name."""
-    name = f"{account.cloud.prefix}-{run}"
+    name = f"{account.settings.prefix}-{run}"
     if not re.fullmatch(r"[a-zA-Z0-9](-?[a-zA-Z0-9]){0,41}", name):  # SageMaker's 63 less its stamp
         raise SettingsError(
             f"--run {run!r}: {name!r} must be letters, digits and single hyphens, at most 42"
@@ -30,7 +29,7 @@ def job_base_name(account: Account, run: str) -> str:
     return name
 
 
-def image(account: Account, options: Training) -> str:
+def image(account: Account, options: FitSettings) -> str:
     """The container image: that of the settings, or AWS's for this region and instance type."""
     if options.image:
         return options.image
@@ -52,7 +51,7 @@ def image(account: Account, options: Training) -> str:
 
 def model_trainer(
     account: Account,
-    options: Training,
+    options: FitSettings,
     run: str,
     hyperparameters: dict[str, Any],
     code: Path,
@@ -74,7 +73,7 @@ def model_trainer(
     from sagemaker.train import ModelTrainer  # type: ignore[import-untyped]
     from sagemaker.train.distributed import Torchrun  # type: ignore[import-untyped]
 
-    cloud = account.cloud
+    cloud = account.settings
     vpc = cloud.vpc_config() or {}
     trainer = ModelTrainer(
         sagemaker_session=sagemaker_session(account),
@@ -147,7 +146,7 @@ def sagemaker_session(account: Account) -> Any:
     return session
 
 
-def data_channels(account: Account, options: Training, data: str) -> list[Any]:
+def data_channels(account: Account, options: FitSettings, data: str) -> list[Any]:
     """The channels with the photos at the S3 prefix `data`.
 
     Replicated, it is one channel. Sharded, there is one a split, and only split train is dealt out:
@@ -186,22 +185,22 @@ def _channel(name: str, uri: str, distribution: str, input_mode: str) -> Any:
     )
 
 
-def check_photos(account: Account, options: Training, data: str) -> None:
-    """Raise `CloudError` where no photos lie at `data`, or none that can be sharded."""
+def check_photos(account: Account, options: FitSettings, data: str) -> None:
+    """Raise `AwsError` where no photos lie at `data`, or none that can be sharded."""
     bucket, prefix = split_uri(data)
     s3 = account.client("s3")
     answer = s3.list_objects_v2(Bucket=bucket, Prefix=prefix.rstrip("/") + "/", MaxKeys=1000)
     keys = [item["Key"] for item in answer.get("Contents", [])]
     if not keys:
-        raise CloudError(f"{data} holds no photos: run `python -m training upload --data FOLDER`")
+        raise AwsError(f"{data} holds no photos: run `python -m training upload --data FOLDER`")
     index = f"{prefix.rstrip('/')}/index.csv"
     if options.distribution == "ShardedByS3Key" and index in keys:
-        raise CloudError(
+        raise AwsError(
             f"{data} has an index.csv, which would reach one instance only: to shard, upload "
             "folders train/BREED/ without an index, or use --distribution FullyReplicated"
         )
     if options.distribution == "ShardedByS3Key" and "valid" not in _splits(account, data):
-        raise CloudError(
+        raise AwsError(
             f"{data} has no valid/BREED/, which every instance must see whole: upload photos in "
             "train/ and valid/, or use --distribution FullyReplicated"
         )

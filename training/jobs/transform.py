@@ -23,12 +23,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from aws import account as accounts
-from aws import s3_storage, settings, stages
+from aws import endpoints, s3_storage, settings, stages
 from aws.account import Account, told_in_one_line
+from aws.errors import AwsError, JobFailed
 from aws.s3_storage import split_uri
-from aws.settings import Transform
-from ops.endpoint import versions
-from training.errors import CloudError, DataError, JobFailed
+from aws.settings import TransformSettings
+from training.errors import DataError
 from training.photos import SUFFIXES
 
 POLL_S = 15.0
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detach", action="store_true", help="do not wait; join later with --job")
     parser.add_argument("--dry-run", action="store_true", help="say what would be started")
     accounts.add_options(parser)
-    settings.add_options(parser, Transform)
+    settings.add_options(parser, TransformSettings)
 
 
 @told_in_one_line
@@ -62,12 +62,12 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.output.suffix not in (".csv", ".jsonl"):
         raise DataError(f"--output {arguments.output} must end in .csv or .jsonl")
     account = accounts.open_account(arguments)
-    options = settings.read(Transform, vars(arguments))
+    options = TransformSettings.read(vars(arguments))
     photos = list(_photos(account, arguments.input))
     if not photos:
         raise DataError(f"{arguments.input} holds no photos")
     model = _model(account, stages.read(arguments.stage).endpoint)
-    name = arguments.job or f"{account.cloud.prefix}-transform-{datetime.now(UTC):%Y%m%d%H%M%S}"
+    name = arguments.job or f"{account.settings.prefix}-transform-{datetime.now(UTC):%Y%m%d%H%M%S}"
     output = account.uri("transform", name)
     if arguments.dry_run:
         print(f"would classify {len(photos)} photos with {model} into {output}")
@@ -88,11 +88,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def start(
-    account: Account, options: Transform, name: str, model: str, source: str, output: str
+    account: Account, options: TransformSettings, name: str, model: str, source: str, output: str
 ) -> None:
     """Start the job. Each photo is one request, 6 MB at most."""
-    key = {"KmsKeyId": account.cloud.kms_key} if account.cloud.kms_key else {}
-    volume = {"VolumeKmsKeyId": account.cloud.kms_key} if account.cloud.kms_key else {}
+    key = {"KmsKeyId": account.settings.kms_key} if account.settings.kms_key else {}
+    volume = {"VolumeKmsKeyId": account.settings.kms_key} if account.settings.kms_key else {}
     account.client("sagemaker").create_transform_job(
         TransformJobName=name,
         ModelName=model,
@@ -112,7 +112,7 @@ def start(
             "InstanceCount": options.instance_count,
             **volume,
         },
-        Tags=account.cloud.tag_list(),
+        Tags=account.settings.tag_list(),
     )
 
 
@@ -195,10 +195,10 @@ def _photos(account: Account, source: str) -> Iterable[str]:
 
 
 def _model(account: Account, name: str) -> str:
-    found = versions.present(account, name)
-    config = versions.describe_config(account, found["EndpointConfigName"])
+    found = endpoints.present(account, name)
+    config = endpoints.describe_config(account, found["EndpointConfigName"])
     if config is None:
-        raise CloudError(f"the config of endpoint {name} was deleted: deploy again")
+        raise AwsError(f"the config of endpoint {name} was deleted: deploy again")
     return str(config["ProductionVariants"][0]["ModelName"])
 
 

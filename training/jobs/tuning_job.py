@@ -15,14 +15,15 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws import account as accounts
-from aws import s3_storage, settings
+from aws import s3_layout, s3_storage, settings
 from aws.account import Account, is_missing, told_in_one_line
-from aws.settings import Training, Tuning
+from aws.errors import AwsError, JobFailed
+from aws.s3_layout import DATA
+from aws.settings import FitSettings, TuningJobSettings
+from cli.errors import SettingsError
 from training import settings as configuration
-from training.errors import CloudError, JobFailed, SettingsError
 from training.jobs import sagemaker_trainer, source_code
 from training.jobs.fit import hyperparameters
-from training.jobs.upload import DATA
 
 POLL_S = 30.0
 _ENDED = frozenset({"Completed", "Failed", "Stopped"})
@@ -35,22 +36,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be started")
     parser.add_argument("--json", action="store_true", help="print the best job as JSON")
     accounts.add_options(parser)
-    settings.add_options(parser, Tuning)
-    settings.add_options(parser, Training)
+    settings.add_options(parser, TuningJobSettings)
+    settings.add_options(parser, FitSettings)
     configuration.add_train_options(parser)
 
 
 @told_in_one_line
 def run(arguments: argparse.Namespace) -> None:
     account = accounts.open_account(arguments)
-    options = settings.read(Training, vars(arguments))
-    budget = settings.read(Tuning, vars(arguments))
+    options = FitSettings.read(vars(arguments))
+    budget = TuningJobSettings.read(vars(arguments))
     if budget.objective not in options.metrics:
         raise SettingsError(f"objective {budget.objective!r} is none of [cloud.training.metrics]")
     space = configuration.table("tune")["space"]
     data = arguments.data or account.uri(DATA)
     if not s3_storage.exists(account):
-        raise CloudError(f"bucket {account.bucket} does not exist: upload --create-bucket makes it")
+        raise AwsError(f"bucket {account.bucket} does not exist: upload --create-bucket makes it")
     sagemaker_trainer.check_photos(account, options, data)
     if arguments.dry_run:
         what = {"space": space, "jobs": budget.max_jobs, "at_a_time": budget.parallel_jobs}
@@ -78,8 +79,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def start(
     account: Account,
-    options: Training,
-    budget: Tuning,
+    options: FitSettings,
+    budget: TuningJobSettings,
     run: str,
     space: Mapping[str, Any],
     fixed: dict[str, Any],
@@ -100,7 +101,7 @@ def start(
         model_trainer = sagemaker_trainer.model_trainer(account, options, run, fixed, Path(folder))
         model_trainer.checkpoint_config = None
         # The tuner uploads below this name, and the role may read below the prefix only.
-        model_trainer.base_job_name = f"{account.cloud.prefix}/{sagemaker_trainer.JOBS}/{sagemaker_trainer.job_base_name(account, run)}"
+        model_trainer.base_job_name = f"{account.settings.prefix}/{s3_layout.JOBS}/{sagemaker_trainer.job_base_name(account, run)}"
         tuner = HyperparameterTuner(
             model_trainer=model_trainer,
             objective_metric_name=budget.objective,
@@ -114,7 +115,7 @@ def start(
             max_parallel_jobs=budget.parallel_jobs,
             early_stopping_type="Auto" if budget.early_stopping else "Off",
             base_tuning_job_name=sagemaker_trainer.job_base_name(account, run)[:16].rstrip("-"),
-            tags=account.cloud.tag_list(),
+            tags=account.settings.tag_list(),
         )
         try:
             tuner.tune(inputs=sagemaker_trainer.data_channels(account, options, data), wait=False)
@@ -180,11 +181,11 @@ def follow(account: Account, name: str) -> None:
 def best_values(account: Account, name: str) -> dict[str, Any]:
     """The hyperparameters of a tuning job's best training job, by their option's names.
 
-    Raises `CloudError` where there is no such tuning job, or none of its jobs has ended yet.
+    Raises `AwsError` where there is no such tuning job, or none of its jobs has ended yet.
     """
     best = _describe(account, name).get("BestTrainingJob") or {}
     if not best.get("TunedHyperParameters"):
-        raise CloudError(f"{name} has no best job yet: wait until one of its jobs has completed")
+        raise AwsError(f"{name} has no best job yet: wait until one of its jobs has completed")
     return {
         key: _value(text)
         for key, text in best["TunedHyperParameters"].items()
@@ -201,7 +202,7 @@ def _describe(account: Account, name: str) -> dict[str, Any]:
         )
     except ClientError as error:
         if is_missing(error):
-            raise CloudError(f"no tuning job {name}: see `python -m training jobs`") from None
+            raise AwsError(f"no tuning job {name}: see `python -m training jobs`") from None
         raise
 
 

@@ -16,10 +16,9 @@ from pathlib import Path
 from aws import account as accounts
 from aws import s3_storage, vpc
 from aws.account import Account, told_in_one_line
-from training.errors import CloudError, DataError
-
-DATA = "data"
-"""Where the photos lie below the prefix."""
+from aws.errors import AwsError
+from aws.s3_layout import DATA
+from training.errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +65,7 @@ def _create_bucket(account: Account, dry_run: bool) -> None:
 
 
 def _grant(account: Account, reader: str, *, apply: bool) -> None:
-    statements = s3_storage.read_by(account, reader, f"{account.cloud.prefix}/{DATA}")
+    statements = s3_storage.read_by(account, reader, f"{account.settings.prefix}/{DATA}")
     if apply:
         s3_storage.put_statements(account, statements)
         print(f"account {reader} may read {account.uri(DATA)}; its administrator must allow it too")
@@ -80,8 +79,8 @@ def _copy(account: Account, folder: Path, dry_run: bool) -> None:
         if dry_run:
             print(f"bucket {account.bucket} does not exist yet: all of {folder} would be sent")
             return
-        raise CloudError(f"bucket {account.bucket} does not exist: add --create-bucket")
-    wanted = s3_storage.changes(account, folder, f"{account.cloud.prefix}/{DATA}")
+        raise AwsError(f"bucket {account.bucket} does not exist: add --create-bucket")
+    wanted = s3_storage.changes(account, folder, f"{account.settings.prefix}/{DATA}")
     megabytes = sum(change.size_bytes for change in wanted) / 1e6
     if dry_run:
         print(f"would send {len(wanted)} files, {megabytes:.1f} MB, to {account.uri(DATA)}")
@@ -93,13 +92,13 @@ def _copy(account: Account, folder: Path, dry_run: bool) -> None:
 def _check_network(account: Account) -> None:
     route = vpc.s3_route(account)
     if not route.gateways:
-        raise CloudError(
+        raise AwsError(
             f"{route.vpc} has no S3 gateway endpoint; it is free: aws ec2 create-vpc-endpoint "
             f"--vpc-id {route.vpc} --service-name com.amazonaws.{account.region}.s3 "
             "--route-table-ids RTB"
         )
     if route.without:
-        raise CloudError(
+        raise AwsError(
             f"{route.gateways[0]} is not in the route tables of {', '.join(route.without)}: "
             f"aws ec2 modify-vpc-endpoint --vpc-endpoint-id {route.gateways[0]} "
             "--add-route-table-ids RTB"

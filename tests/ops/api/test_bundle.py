@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from aws.errors import AwsError
 from ops.api.bundle import normalise, package
 from tests.ops.api import project as projects
 from tests.ops.api.project import REGION
-from training.errors import CloudError
 
 
 def another_checkout(folder: Path) -> Path:
@@ -90,7 +90,7 @@ def test_a_source_that_does_not_compile_never_reaches_lambda(tmp_path: Path) -> 
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as made:
         made.writestr("app.py", b"def broken(:")
-    with pytest.raises(CloudError, match="does not compile"):
+    with pytest.raises(AwsError, match="does not compile"):
         normalise(stream.getvalue())
 
 
@@ -98,7 +98,7 @@ def test_a_source_that_does_not_compile_never_reaches_lambda(tmp_path: Path) -> 
 def test_a_missing_policy_is_told_with_the_command_that_makes_it(
     project: Path, tmp_path: Path, stage: str
 ) -> None:
-    with pytest.raises(CloudError) as caught:
+    with pytest.raises(AwsError) as caught:
         package(stage, REGION, tmp_path / "package", project)
     assert str(caught.value) == (
         f".chalice/policy-{stage}.json is missing: make it with "
@@ -130,5 +130,5 @@ def test_the_program_leaves_bundle_and_template(project: Path) -> None:
 
 def test_what_chalice_says_is_passed_on_in_one_line(project: Path, tmp_path: Path) -> None:
     (project / "app.py").write_text("import nothing_of_that_name\n")
-    with pytest.raises(CloudError, match=r"`chalice package .*` failed: .*nothing_of_that_name"):
+    with pytest.raises(AwsError, match=r"`chalice package .*` failed: .*nothing_of_that_name"):
         package("local", REGION, tmp_path / "package", project)

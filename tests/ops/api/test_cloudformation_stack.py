@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from aws.errors import AwsError
 from ops.api import cloudformation_stack as stacks
 from ops.api.cloudformation_stack import Stack
-from training.errors import CloudError
 
 
 class CloudFormation:
@@ -90,7 +90,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_reason_is_that_of_the_first_resource_of_this_change() -> None:
     aws = CloudFormation("UPDATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE")
-    with pytest.raises(CloudError) as caught:
+    with pytest.raises(AwsError) as caught:
         deploy(aws)
     assert str(caught.value) == (
         "stack whatbreed-prod is UPDATE_ROLLBACK_COMPLETE: "
@@ -109,14 +109,14 @@ def test_a_stack_that_was_never_whole_is_removed_first() -> None:
 
 def test_a_stack_at_work_is_left_alone() -> None:
     aws = CloudFormation("UPDATE_IN_PROGRESS")
-    with pytest.raises(CloudError, match="is UPDATE_IN_PROGRESS: wait for it"):
+    with pytest.raises(AwsError, match="is UPDATE_IN_PROGRESS: wait for it"):
         deploy(aws)
     assert aws.calls == []
 
 
 def test_a_template_that_is_refused_is_told() -> None:
     aws = CloudFormation("UPDATE_COMPLETE", refusal="Invalid template property")
-    with pytest.raises(CloudError, match="refuses the template: Invalid template property"):
+    with pytest.raises(AwsError, match="refuses the template: Invalid template property"):
         deploy(aws)
     assert aws.calls == ["create_change_set UPDATE", "delete_change_set"]
 
@@ -135,5 +135,5 @@ def test_a_dry_run_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_cannot_be_removed_is_told() -> None:
     account: Any = Account(CloudFormation("UPDATE_COMPLETE", "DELETE_FAILED"))
-    with pytest.raises(CloudError, match="stack whatbreed-prod stays"):
+    with pytest.raises(AwsError, match="stack whatbreed-prod stays"):
         Stack(account, "whatbreed-prod").delete()

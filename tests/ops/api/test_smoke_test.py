@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from aws.errors import AwsError
 from ops.api import smoke_test
 from tests.servers import HOST, answer, api_server, free_port, model_server, web_server
-from training.errors import CloudError
 
 
 @pytest.mark.server
@@ -20,7 +20,7 @@ def test_the_real_api_passes(tiny_model_dir: Path) -> None:
 def test_a_model_that_does_not_answer_fails() -> None:
     with (
         api_server(f"http://{HOST}:{free_port()}") as address,
-        pytest.raises(CloudError, match=r"smoke test: .*deep=true answers 503 .*endpoint-unavail"),
+        pytest.raises(AwsError, match=r"smoke test: .*deep=true answers 503 .*endpoint-unavail"),
     ):
         smoke_test.check(address, patience_s=0)
 
@@ -35,7 +35,7 @@ def test_a_model_that_does_not_answer_fails() -> None:
     ],
 )
 def test_what_is_not_the_api_fails_in_one_line(status: int, body: bytes, said: str) -> None:
-    with web_server(answer(status, body)) as address, pytest.raises(CloudError, match=said) as it:
+    with web_server(answer(status, body)) as address, pytest.raises(AwsError, match=said) as it:
         smoke_test.check(address, patience_s=0)
     assert "\n" not in str(it.value)
 
@@ -56,5 +56,5 @@ def test_it_waits_for_an_api_that_is_not_known_everywhere_yet(
 
 
 def test_nobody_there_fails() -> None:
-    with pytest.raises(CloudError, match="refused"):
+    with pytest.raises(AwsError, match="refused"):
         smoke_test.check(f"http://{HOST}:{free_port()}", patience_s=0)

@@ -17,7 +17,7 @@ from moto.iam.responses import IamResponse
 
 from aws import role_policies, stages
 from aws.account import Account
-from aws.settings import Cloud, read
+from aws.settings import AwsSettings
 from ops.audit.grants import wildcards
 from tests.emulator.fixtures import ACCOUNT, Change, Command
 
@@ -97,7 +97,7 @@ def clean(
     pipeline = command("policy", "--role", "pipeline", "--repository", "owner/name", "--apply")
     assert pipeline.code == 0
     stage = stages.read("dev")
-    document = role_policies.lambda_(Account(read(Cloud)), stage)
+    document = role_policies.lambda_(Account(AwsSettings.read()), stage)
     function(stage.function, role("whatbreed-dev-api", document))
     assert command("deploy", "--stage", "dev", "--model", tiny_model_dir).code == 0
     assert command("scale", "--stage", "dev").code == 0
@@ -106,7 +106,7 @@ def clean(
 
 def findings(command: Command) -> list[tuple[str, str]]:
     """Resource and problem of each finding."""
-    outcome = command("audit", "--json")
+    outcome = command("ops", "audit", "--json")
     found = [(one["resource"], one["problem"]) for one in outcome.json]
     assert outcome.code == (1 if found else 0)
     assert all(one["mend"] for one in outcome.json)
@@ -115,7 +115,7 @@ def findings(command: Command) -> list[tuple[str, str]]:
 
 def test_a_clean_account(clean: None, command: Command) -> None:
     assert findings(command) == []
-    assert command("audit").out == "no findings\n"
+    assert command("ops", "audit").out == "no findings\n"
 
 
 def test_root(clean: dict[str, int], command: Command) -> None:
@@ -306,7 +306,7 @@ def test_what_may_not_be_looked_at_is_said(
 
 def test_the_table(clean: dict[str, int], command: Command) -> None:
     clean["AccountMFAEnabled"] = 0
-    outcome = command("audit", "--only", "root")
+    outcome = command("ops", "audit", "--only", "root")
     assert outcome.code == 1
     assert outcome.out.startswith("HIGH    root user  has no MFA")
     assert "mend:" in outcome.out
@@ -317,7 +317,7 @@ def test_without_credentials(
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    assert "no AWS credentials" in command("audit").err
+    assert "no AWS credentials" in command("ops", "audit").err
 
 
 def test_what_is_a_wildcard() -> None:

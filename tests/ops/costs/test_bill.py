@@ -2,7 +2,8 @@
 
 import pytest
 
-from ops.costs import bill, front, prices
+from aws import prices
+from ops.costs import bill, front
 from ops.costs.bill import DAYS, GB, Request
 from ops.costs.front import Front
 from ops.costs.queueing import Server

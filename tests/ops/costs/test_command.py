@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from cli.errors import SettingsError
 from ops.costs.instances import instance, vcpus
 from training import __main__ as training
 from training import settings
-from training.errors import SettingsError
 
 
 def run(*options: str) -> int:

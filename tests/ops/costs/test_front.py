@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from aws import stages
+from cli.errors import SettingsError
 from ops.costs import front
 from ops.costs.front import Front
 from ops.costs.traffic import Traffic
-from training.errors import SettingsError
 
 STEADY = Traffic((10.0,) * 24)
 OPEN = Front("prod", 512, reserved=None, provisioned=0, throttle_rate=None)

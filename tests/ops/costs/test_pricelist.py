@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ops.costs import prices
+from aws import prices
 from ops.costs.pricelist import QUERIES, query
 from tests import servers
 from training import __main__ as training

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from aws.settings import Scaling
+from aws.settings import ScalingSettings
 from ops.costs.tracking import Delays, Tracker
 
-SCALING = Scaling(
+SCALING = ScalingSettings(
     min_instances=1,
     max_instances=4,
     target_per_minute=600.0,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.errors import SettingsError
 from ops.costs import traffic
-from training.errors import SettingsError
 
 DAY = range(0, 86_400, 60)
 

@@ -7,8 +7,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from aws.instance_types import architecture
 from ops.endpoint import deploy
-from ops.endpoint.serving_image import architecture
 from tests import tiny_model
 from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import BUCKET, Change, Command

@@ -7,7 +7,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from aws import settings
 from ops.endpoint import scaling
 from tests.emulator.fixtures import Change, Command
 
@@ -143,4 +142,4 @@ def test_the_comments_say_per_minute_and_per_second() -> None:
     text = comments("cloud.scaling")["target_per_minute"]
     assert "PER MINUTE AND INSTANCE" in text
     assert "requests a second" in text
-    assert settings.read(settings.Scaling).scale_in_cooldown_s > 60
+    assert ScalingSettings.read().scale_in_cooldown_s > 60

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from aws import role_policies, settings, stages
+from aws import role_policies, stages
 from aws.account import Account
 from ops.iam import github_oidc, policy
 from tests.servers import ROOT
@@ -67,7 +67,7 @@ ROLES: list[tuple[str, str, Make]] = [
 
 def render() -> str:
     """All tables, in Markdown."""
-    account = Account(settings.read(settings.Cloud, {"region": REGION}))
+    account = Account(AwsSettings.read({"region": REGION}))
     account.id = ACCOUNT
     return "\n\n".join(_table(title, whose, make(account)) for title, whose, make in ROLES)
 

@@ -16,7 +16,7 @@ from moto.core.authorization import ActionAuthenticatorMixin
 from aws import role_policies, stages
 from aws.account import Account
 from aws.policy_statements import UNSCOPED
-from aws.settings import Cloud, read
+from aws.settings import AwsSettings
 from ops.iam import policy
 from tests.emulator.fixtures import ACCOUNT, BUCKET, REGION, Change, Command
 
@@ -204,13 +204,13 @@ def test_offline_and_in_china(
 
 def test_names_in_capitals_are_lowered(aws: None) -> None:
     stage = stages.Stage("dev", "WhatBreed-Dev", "whatbreed-dev", None, False)
-    document = role_policies.lambda_(Account(read(Cloud)), stage)
+    document = role_policies.lambda_(Account(AwsSettings.read()), stage)
     assert document["Statement"][0]["Resource"] == ENDPOINT
 
 
 def test_tracing_is_the_one_exception(aws: None) -> None:
     stage = stages.Stage("dev", "whatbreed-dev", "whatbreed-dev", None, True)
-    document = role_policies.lambda_(Account(read(Cloud)), stage)
+    document = role_policies.lambda_(Account(AwsSettings.read()), stage)
     assert document["Statement"][2]["Action"] == [
         "xray:PutTelemetryRecords",
         "xray:PutTraceSegments",

@@ -14,7 +14,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from aws import settings
 from aws.account import Account
 from model_code import inference
 from tests.emulator.fixtures import BUCKET, COLOURS, Command
@@ -125,8 +124,8 @@ def test_dry_run_prints_all_of_it(command: Command, bucket: str) -> None:
 
 
 def test_images_by_type(aws: None) -> None:
-    options = settings.read(settings.Ec2, {"instance_type": "c5.xlarge"})
-    assert ec2.machine_image(Account(settings.read(settings.Cloud)), options).startswith("ami-")
+    options = Ec2Settings.read({"instance_type": "c5.xlarge"})
+    assert ec2.machine_image(Account(AwsSettings.read()), options).startswith("ami-")
 
 
 @pytest.fixture
@@ -148,8 +147,8 @@ def run_script(colour_photos: Path, tmp_path: Path, credentials: None) -> Any:
         (commands / name).chmod(0o755)
 
     def run_script(*train_options: str) -> tuple[int, str]:
-        account = Account(settings.read(settings.Cloud, {"bucket": "bucket"}))
-        options = settings.read(settings.Ec2)
+        account = Account(AwsSettings.read({"bucket": "bucket"}))
+        options = Ec2Settings.read()
         text = ec2.user_data(account, options, "r", list(train_options))
         work = tmp_path / "machine"
         shutil.rmtree(work, ignore_errors=True)  # a new machine each time

@@ -10,10 +10,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from aws.account import Account
-from aws.settings import Cloud, Training, read
+from aws.errors import AwsError
+from aws.settings import AwsSettings, FitSettings
 from tests.emulator.fixtures import BUCKET, Change, Command
 from training import settings
-from training.errors import CloudError
 from training.jobs import fit, job_logs, source_code
 from training.jobs.sagemaker_trainer import check_photos
 
@@ -93,8 +93,8 @@ def test_sharding(uploaded: str) -> None:
         boto3.client("s3").put_object(
             Bucket=uploaded, Key=f"whatbreed/data/{split}/A/1.jpg", Body=b"x"
         )
-    account = Account(read(Cloud))
-    options = read(Training, {"distribution": "ShardedByS3Key"})
+    account = Account(AwsSettings.read())
+    options = FitSettings.read({"distribution": "ShardedByS3Key"})
     values = fit.hyperparameters(argparse.Namespace(), options)
     assert values == {"sharded": True, "data": "/opt/ml/input/data"}
     fit.start(account, options, "fit", values, account.uri("data"))
@@ -117,9 +117,9 @@ def test_sharding_wants_a_split_that_every_instance_sees(uploaded: str, command:
 
 def test_an_index_cannot_be_sharded(uploaded: str) -> None:
     boto3.client("s3").put_object(Bucket=BUCKET, Key="whatbreed/data/index.csv", Body=b"x")
-    account = Account(read(Cloud))
-    options = read(Training, {"distribution": "ShardedByS3Key"})
-    with pytest.raises(CloudError, match=r"index\.csv"):
+    account = Account(AwsSettings.read())
+    options = FitSettings.read({"distribution": "ShardedByS3Key"})
+    with pytest.raises(AwsError, match=r"index\.csv"):
         check_photos(account, options, account.uri("data"))
 
 

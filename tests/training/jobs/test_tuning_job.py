@@ -5,9 +5,10 @@ from typing import Any
 import boto3
 import pytest
 
+from aws.errors import AwsError
+from cli.errors import SettingsError
 from tests.emulator.fixtures import BUCKET, Command
 from training import settings
-from training.errors import CloudError, SettingsError
 from training.jobs import tuning_job
 
 # sagemaker's own imports warn of what its dependencies will drop.
@@ -93,7 +94,7 @@ def test_best_values_are_options_of_fit(monkeypatch: pytest.MonkeyPatch) -> None
     found = tuning_job.best_values(None, "t")  # type: ignore[arg-type]
     assert found == {"learning-rate": 0.0012, "batch-size": 32}
     monkeypatch.setattr(tuning_job, "_describe", lambda *_: {})
-    with pytest.raises(CloudError, match="no best job yet"):
+    with pytest.raises(AwsError, match="no best job yet"):
         tuning_job.best_values(None, "t")  # type: ignore[arg-type]
 
 

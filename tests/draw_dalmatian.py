@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-OUTPUT = Path(__file__).with_name("dalmatian.png")
+OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "samples" / "dalmatian.png"
 WIDTH, HEIGHT, SCALE = 480, 480, 3
 
 Point = tuple[float, float]

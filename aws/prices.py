@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from training.errors import SettingsError
+from cli.errors import SettingsError
 
 PATH = Path(__file__).with_name("prices.json")
 

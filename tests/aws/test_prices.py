@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from aws import prices
 from aws import settings as cloud_settings
-from ops.costs import prices
-from ops.costs.prices import Price
-from training.errors import SettingsError
+from aws.prices import Price
+from cli.errors import SettingsError
 
 
 def test_each_tier_at_its_own_price() -> None:

@@ -1,0 +1,16 @@
+"""Errors of everything that calls AWS.
+
+CommandError
+└── AwsError            AWS refused a call, or a resource that a command needs is missing
+    └── JobFailed       a training, tuning, transform or build job ended without its result
+"""
+
+from cli.errors import CommandError
+
+
+class AwsError(CommandError):
+    pass
+
+
+class JobFailed(AwsError):
+    pass

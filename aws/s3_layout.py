@@ -1,0 +1,10 @@
+"""The key prefixes in the bucket, each below the prefix of [aws]."""
+
+DATA = "data"
+"""Photos, as `training upload` copies them."""
+JOBS = "jobs"
+"""Code and output of SageMaker jobs: `jobs/NAME/input` and `jobs/NAME/output`."""
+CHECKPOINTS = "checkpoints"
+"""Checkpoints of training runs, which outlive their jobs."""
+MODELS = "models"
+"""Deployed models, named by their SHA-256."""

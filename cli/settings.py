@@ -1,0 +1,246 @@
+"""Settings: pydantic models whose values come from settings.toml, a file, SM_HPS and options.
+
+Each table of settings.toml is a subclass of `Section`, which holds defaults, limits and help texts.
+A later source overrides an earlier one: defaults, settings.toml, its table for the stage
+(`[stage.prod.scaling]`), SageMaker's hyperparameters, a --settings file, command-line options.
+"""
+
+import difflib
+import functools
+import json
+import os
+import tomllib
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, TypeVar
+
+import click
+import pydantic
+
+from cli.commands import Option
+from cli.errors import SettingsError
+
+PATH = Path(__file__).resolve().parents[1] / "settings.toml"
+PATH_VARIABLE = "WHATBREED_SETTINGS"
+"""Environment variable with the path of a file to read instead of settings.toml."""
+
+TABLES = (
+    "aws", "data", "train", "export", "tune", "fit", "tuning_job", "transform", "ec2", "serving",
+    "scaling", "loadtest", "costs",
+)  # fmt: skip
+"""All tables of settings.toml. A test compares them with the subclasses of `Section`."""
+STAGE_TABLES = ("serving", "scaling")
+"""The tables that `[stage.NAME.TABLE]` may override."""
+
+
+class Section(pydantic.BaseModel):
+    """One table of settings.toml. Subclasses set `TABLE` and describe every field."""
+
+    model_config = pydantic.ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+    )
+
+    TABLE: ClassVar[str]
+    HYPERPARAMETERS: ClassVar[bool] = False
+    """Whether a SageMaker job may set the fields through SM_HPS."""
+
+    @classmethod
+    def read(
+        cls,
+        options: Mapping[str, Any] | None = None,
+        *,
+        stage: str | None = None,
+        file: Path | None = None,
+    ) -> Self:
+        """Build the section from all sources; `options` override the rest, None is not given.
+
+        Raises SettingsError with the source, the key and the value that is wrong.
+        """
+        values: dict[str, Any] = {}
+        origins: dict[str, str] = {}
+        for origin, overlay in cls._sources(options or {}, stage, file):
+            unknown = [key for key in overlay if key not in cls.model_fields]
+            if unknown:
+                raise SettingsError(unknown_key(origin, unknown[0], cls.model_fields))
+            values |= overlay
+            origins |= dict.fromkeys(overlay, origin)
+        try:
+            return cls(**values)
+        except pydantic.ValidationError as error:
+            raise SettingsError(_explain(error, f"[{cls.TABLE}]", origins)) from None
+
+    @classmethod
+    def _sources(
+        cls, options: Mapping[str, Any], stage: str | None, file: Path | None
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        path = _path()
+        for source in (path, file):
+            if source is None:
+                continue
+            document = read_toml(source)
+            yield f"{source.name} [{cls.TABLE}]", _table(source, document, cls.TABLE)
+            if cls.TABLE in STAGE_TABLES and stage:
+                origin = f"{source.name} [stage.{stage}.{cls.TABLE}]"
+                overrides = document.get("stage", {}).get(stage, {})
+                yield origin, _table(source, overrides, cls.TABLE)
+            if source is path and cls.HYPERPARAMETERS:
+                yield "SM_HPS", sagemaker_hyperparameters()
+        yield "option", {key: value for key, value in options.items() if value is not None}
+
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+def options(*sections: type[Section]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add an option for every scalar field of `sections`, and pass the sections to the command.
+
+    The command receives each section as the keyword argument `TABLE`. `--settings FILE` is added
+    too. If the command has an argument `stage`, the tables of that stage count.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def wrapper(settings_file: Path | None, **arguments: Any) -> None:
+            for section in sections:
+                given = {
+                    field: arguments.pop(_parameter(section, field)) for field in _scalars(section)
+                }
+                arguments[section.TABLE] = section.read(
+                    given, stage=arguments.get("stage"), file=settings_file
+                )
+            function(**arguments)
+
+        wrapped: Callable[..., None] = wrapper
+        for section in reversed(sections):
+            for field in reversed(list(_scalars(section))):
+                wrapped = _option(section, field)(wrapped)
+        return _settings_file(wrapped)
+
+    return decorate
+
+
+_settings_file = click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A TOML file with tables as in settings.toml, which it overrides.",
+)
+
+
+def _option(section: type[Section], field: str) -> Callable[..., Any]:
+    information = section.model_fields[field]
+    default = information.get_default(call_default_factory=True)
+    return click.option(
+        f"--{field.replace('_', '-')}",
+        _parameter(section, field),
+        cls=Option,
+        group=f"Settings of [{section.TABLE}]",
+        metavar=_metavar(information.annotation),
+        help=f"{' '.join((information.description or '').split())} Default: {json.dumps(default)}.",
+    )
+
+
+def _parameter(section: type[Section], field: str) -> str:
+    return f"{section.TABLE}__{field}"
+
+
+def _scalars(section: type[Section]) -> Iterator[str]:
+    """The fields that fit on a command line: numbers, texts, flags, and lists of texts."""
+    for name, information in section.model_fields.items():
+        annotation = information.annotation
+        if annotation in (str, int, float, bool, list[str]) or (
+            typing.get_origin(annotation) is Literal
+        ):
+            yield name
+
+
+def _metavar(annotation: Any) -> str:
+    if typing.get_origin(annotation) is Literal:
+        return "|".join(map(str, typing.get_args(annotation)))
+    if annotation == list[str]:
+        return "A,B"
+    return {bool: "true|false", int: "INTEGER", float: "NUMBER"}.get(annotation, "TEXT")
+
+
+Names = typing.Annotated[
+    list[str],
+    pydantic.BeforeValidator(
+        lambda value: (
+            [part.strip() for part in value.split(",") if part.strip()]
+            if isinstance(value, str)
+            else value
+        )
+    ),
+]
+"""A list of texts, which an option gives comma-separated."""
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parse a settings file. Raises SettingsError if it is not TOML or has an unknown table."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    for name in document:
+        if name not in (*TABLES, "stage"):
+            raise SettingsError(unknown_key(path.name, name, (*TABLES, "stage"), "table"))
+    stages = document.get("stage", {})
+    if not isinstance(stages, dict):
+        raise SettingsError(f"{path.name}: [stage] must hold tables like [stage.prod.scaling].")
+    for stage, tables in stages.items():
+        for name in tables if isinstance(tables, dict) else ():
+            if name not in STAGE_TABLES:
+                raise SettingsError(
+                    unknown_key(f"{path.name} [stage.{stage}]", name, STAGE_TABLES, "table")
+                )
+    return document
+
+
+def sagemaker_hyperparameters(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """The job's hyperparameters from SM_HPS, with underscores, without the launchers' own keys."""
+    text = environment.get("SM_HPS", "{}")
+    try:
+        document = json.loads(text)
+    except ValueError:
+        raise SettingsError(f"SM_HPS is not JSON: {text[:60]!r}.") from None
+    return {
+        # the tuner sends its values as quoted texts
+        key.replace("-", "_"): value.strip('"') if isinstance(value, str) else value
+        for key, value in document.items()
+        if not key.startswith(("sagemaker_", "_tuning"))
+    }
+
+
+def unknown_key(origin: str, key: str, allowed: Any, kind: str = "key") -> str:
+    """The message for a key that does not exist, with the nearest name or all allowed names."""
+    near = difflib.get_close_matches(key, list(allowed), n=1)
+    hint = f'Did you mean "{near[0]}"?' if near else f"Allowed: {', '.join(allowed)}."
+    return f'{origin}: unknown {kind} "{key}". {hint}'
+
+
+def _explain(error: pydantic.ValidationError, table: str, origins: Mapping[str, str]) -> str:
+    """The first problem in one line: `settings.toml [train]: epochs is -1: …`."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+    reason = reason[0].lower() + reason[1:]
+    if not location:
+        return f"{table}: {reason}."
+    origin = origins.get(location[0], table)
+    name = ".".join(location)
+    if origin == "option":
+        name, origin = f"--{location[0].replace('_', '-')}", ""
+    prefix = f"{origin}: " if origin else ""
+    return f"{prefix}{name} is {json.dumps(first['input'], default=str)}: {reason}."
+
+
+def _table(path: Path, document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = document.get(name, {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path.name}: {name} must be a table: write [{name}].")
+    return table
+
+
+def _path() -> Path:
+    return Path(os.environ.get(PATH_VARIABLE) or PATH)
