@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aws import account as accounts
-from aws import role_policies, roles, stages
+from aws import role_policies, roles, stages, training_image
 from aws.account import Account, told_in_one_line
 from aws.errors import AwsError
 from aws.policy_statements import Policy
@@ -30,7 +30,6 @@ from aws.settings import Ec2Settings, FitSettings, ServingSettings
 from cli.errors import SettingsError
 from ops.endpoint import codebuild
 from ops.iam import github_oidc, operator_policy
-from training.jobs import sagemaker_trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ def _write(policy: Policy, output: Path | None) -> None:
 
 
 def _training(account: Account) -> Policy:
-    return role_policies.training(account, sagemaker_trainer.image(account, FitSettings.read()))
+    return role_policies.training(account, training_image.uri(account, FitSettings.read()))
 
 
 def _serving(account: Account) -> Policy:

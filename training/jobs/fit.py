@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from aws import account as accounts
-from aws import s3_layout, s3_storage, settings
+from aws import s3_layout, s3_storage, settings, training_image
 from aws.account import Account, told_in_one_line
 from aws.errors import AwsError
 from aws.s3_layout import DATA
@@ -124,7 +124,7 @@ def summary(
     return {
         "name": sagemaker_trainer.job_base_name(account, run) + "-TIMESTAMP",
         "role": account.role_arn(account.settings.training_role),
-        "image": sagemaker_trainer.image(account, options),
+        "image": training_image.uri(account, options),
         "instances": f"{options.instance_count} x {options.instance_type}",
         "spot": options.spot,
         "data": data,

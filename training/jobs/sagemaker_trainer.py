@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from aws import training_image
 from aws.account import Account
 from aws.errors import AwsError
 from aws.s3_layout import CHECKPOINTS, JOBS
@@ -27,26 +28,6 @@ def job_base_name(account: Account, run: str) -> str:
             f"--run {run!r}: {name!r} must be letters, digits and single hyphens, at most 42"
         )
     return name
-
-
-def image(account: Account, options: FitSettings) -> str:
-    """The container image: that of the settings, or AWS's for this region and instance type."""
-    if options.image:
-        return options.image
-    from sagemaker.core import image_uris  # type: ignore[import-untyped]
-
-    try:
-        return str(
-            image_uris.retrieve(
-                framework="pytorch-amzn2023",
-                version=options.pytorch,
-                image_scope="training",
-                instance_type=options.instance_type,
-                region=account.region,
-            )
-        )
-    except ValueError as error:
-        raise SettingsError(f"no training image: {str(error).splitlines()[0]}") from None
 
 
 def model_trainer(
@@ -80,7 +61,7 @@ def model_trainer(
         role=account.role_arn(cloud.training_role),
         base_job_name=job_base_name(account, run),
         input_s3_key_prefix=f"{cloud.prefix}/{JOBS}",
-        training_image=image(account, options),
+        training_image=training_image.uri(account, options),
         source_code=SourceCode(
             source_dir=str(code),
             entry_script=source_code.ENTRY_SCRIPT,
