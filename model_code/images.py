@@ -1,10 +1,12 @@
-"""From a stranger's bytes to the tensor the model wants, within limits.
+"""Decode untrusted images to the model's input, within limits of time and memory.
 
-Training evaluates through this same code, so that the accuracy on the label is the one in the shop.
+Training evaluates through this code too, so offline accuracy matches production.
 """
 
 import io
+import math
 import struct
+import time
 import warnings
 from typing import Any
 
@@ -12,24 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from model_code import jpeg, png, webp
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
+from model_code.structure import Structure
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PAYLOAD_BYTES = 5 * 1024 * 1024
-"""Lambda's and SageMaker's own limits leave this much for a picture (see docs/security.md)."""
-MAX_PIXELS = 40_000_000
-"""A phone's 12 megapixels three times over; as RGB it is 120 MB at the very most."""
+"""The largest image that fits Lambda's and SageMaker's limits (docs/security.md)."""
+MAX_DECODE_S = 1.0
+"""Processor time of one decoder. The limits of `jpeg`, `png` and `webp` keep every known image well
+below; this one stops what they do not know."""
+MIN_DECODE_SCALE = 1.5
+"""Decode to at least this multiple of the input size, so that the antialiased resize decides."""
 
-# Pillow only warns of pictures between its own limit and twice that (docs: Image.open).
+# Pillow only warns about images between its own limit and twice that.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
-# What else it has to remark on a stranger's file ("Corrupt EXIF data") is not for our log.
+# Other warnings about an untrusted file ("Corrupt EXIF data") do not belong in our log.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\..*")
 
-_ORIENTATION_TAG = 0x0112
-_METADATA = frozenset({"exif", "xmp"})
-"""Where a JPEG may say how it is turned (Pillow's names): most on the web have neither."""
-# What makes a picture upright for each EXIF orientation but 1 (Exif 2.32, section 4.6.4 A).
+# What makes an image upright for each EXIF orientation but 1 (Exif 2.32, section 4.6.4 A).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -39,11 +43,11 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SPARE = 1.5
-"""How much larger than the model's square a photo is decoded at least."""
 _SIDEWAYS = frozenset({5, 6, 7, 8})
+_REDUCING_GAP = 3.0  # as in Pillow's resize: reduce cheaply to 3 times the size first
+_STRIP_PIXELS = 1_000_000  # pixels that are converted at a time
 
-# A decoder that is fed garbage raises nearly anything.
+# A decoder fed with garbage raises nearly anything.
 _DECODER_ERRORS = (
     OSError,
     ValueError,
@@ -62,77 +66,139 @@ _DECODER_ERRORS = (
 
 
 class Photo:
-    """One picture whose header was read and found acceptable; its pixels are decoded on demand.
+    """An image whose structure was read and accepted; its pixels are decoded on demand.
 
-    `format` is JPEG, PNG or WEBP; `width` and `height` are in pixels, as an eye sees the picture
-    (after EXIF orientation). Raises `ImageTooLarge` or `NotAnImage`.
+    `format` is JPEG, PNG or WEBP; `width` and `height` are in pixels after EXIF orientation.
+    `decode_bytes` estimates the memory that decoding needs. Raises `ImageTooLarge` or `NotAnImage`.
     """
 
     def __init__(self, payload: bytes) -> None:
         if len(payload) > MAX_PAYLOAD_BYTES:
-            raise ImageTooLarge(f"the image has more than {MAX_PAYLOAD_BYTES} bytes")
-        try:
-            self._image = Image.open(io.BytesIO(payload), formats=FORMATS)
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            raise ImageTooLarge(f"the image has more than {MAX_PIXELS} pixels") from None
-        except _DECODER_ERRORS:
-            raise NotAnImage("the body cannot be read as JPEG, PNG or WebP") from None
-        self._width, self._height = self._image.size
-        if self._width * self._height > MAX_PIXELS:
-            raise ImageTooLarge(f"the image has more than {MAX_PIXELS} pixels")
-        self.format = str(self._image.format)
-        self._orientation = self._read_orientation()
-        sideways = self._orientation in _SIDEWAYS
-        self.width = self._height if sideways else self._width
-        self.height = self._width if sideways else self._height
-
-    def _read_orientation(self) -> int:
-        if self.format == "JPEG" and not _METADATA & self._image.info.keys():
-            return 1
-        try:
-            return int(self._image.getexif().get(_ORIENTATION_TAG, 1))
-        except _DECODER_ERRORS:  # broken metadata does not make a broken picture
-            return 1
+            raise ImageTooLarge(
+                f"The image has {len(payload)} bytes; the limit is {MAX_PAYLOAD_BYTES}."
+            )
+        self._structure = _read_structure(payload)
+        sideways = self._structure.orientation in _SIDEWAYS
+        size = (self._structure.width, self._structure.height)
+        self.format = self._structure.format
+        self.width, self.height = size[::-1] if sideways else size
+        self.decode_bytes = self._structure.decode_bytes
 
     def pixels(self, spec: InputSpec) -> NDArray[np.uint8]:
-        """The upright RGB pixels of the centred square, uint8, shape [size, size, 3].
+        """Return the upright RGB pixels of the centred square, uint8, shape [size, size, 3].
 
-        Raises `NotAnImage` when the body of the picture turns out to be damaged.
+        Raises `NotAnImage` if the body of the image is damaged, `ImageTooLarge` if decoding takes
+        longer than `MAX_DECODE_S`.
         """
+        structure = self._structure
         try:
-            square = _square(self._image, spec)
-            turn = _UPRIGHT.get(self._orientation)
-            if turn is not None:
-                square = square.transpose(turn)
-            return np.asarray(square)
+            if not structure.complete and _is_cut_off(structure.payload):
+                raise NotAnImage(f"The {self.format} is cut off.")
+            square = _decode(structure.payload, spec)
+            turn = _UPRIGHT.get(structure.orientation)
+            return np.asarray(square if turn is None else square.transpose(turn))
+        except _TooSlow:
+            raise ImageTooLarge(
+                f"Decoding the {self.format} takes more than {MAX_DECODE_S:g} s of processor time."
+            ) from None
         except _DECODER_ERRORS:
-            raise NotAnImage(f"the {self.format} is damaged") from None
+            raise NotAnImage(f"The {self.format} is damaged.") from None
 
 
-def _square(image: Image.Image, spec: InputSpec) -> Image.Image:
-    """The centred square of `image`, resized to the model's size. The crop comes before the turn
-    upright, which is cheaper on the small picture and the same: the crop is centred.
+def _read_structure(payload: bytes) -> Structure:
+    if payload.startswith(jpeg.SIGNATURE):
+        return jpeg.read(payload)
+    if payload.startswith(png.SIGNATURE):
+        return png.read(payload)
+    if webp.is_webp(payload):
+        return webp.read(payload)
+    raise NotAnImage("The body is not a JPEG, PNG or WebP.")
+
+
+class _TooSlow(Exception):
+    """A decoder has used up its processor time."""
+
+
+class _Budget(io.BytesIO):
+    """A file that stops a decoder after `MAX_DECODE_S`: Pillow reads 64 KB at a time."""
+
+    def __init__(self, payload: bytes) -> None:
+        super().__init__(payload)
+        self._end = time.thread_time() + MAX_DECODE_S
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() > self._end:
+            raise _TooSlow
+        return super().read(size)
+
+
+def _decode(payload: bytes, spec: InputSpec) -> Image.Image:
+    """Decode the centred square, resized to the model's size, not yet upright.
+
+    The crop comes before the turn, which is cheaper on the small image; the crop is centred.
     """
-    wanted_px = spec.size_px / spec.crop
-    scale = min(image.size) / wanted_px
-    if scale >= 2 * _SPARE:
-        # A JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the cost. More than the wanted size
-        # stays, so that the antialiased resize below still decides how the pixels look.
-        times = _SPARE / scale
-        image.draft("RGB", (int(times * image.width), int(times * image.height)))
-    image.load()
-    width, height = image.size
-    side = min(width, height) * spec.crop
-    left, top = (width - side) / 2, (height - side) / 2
-    size = (spec.size_px, spec.size_px)
-    box = (left, top, left + side, top + side)
-    return _rgb(image).resize(size, Image.Resampling.HAMMING, box=box, reducing_gap=3.0)
+    with Image.open(_Budget(payload), formats=FORMATS) as image:
+        scale = min(image.size) / (spec.size_px / spec.crop)
+        if scale >= 2 * MIN_DECODE_SCALE:
+            # A JPEG decodes at 1/2, 1/4 or 1/8 of its size for a fraction of the cost.
+            times = MIN_DECODE_SCALE / scale
+            image.draft("RGB", (int(times * image.width), int(times * image.height)))
+        image.load()
+        side = min(image.size) * spec.crop
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        box = (left, top, left + side, top + side)
+        size = (spec.size_px, spec.size_px)
+        if image.mode == "RGB" and "transparency" not in image.info:
+            return image.resize(size, Image.Resampling.HAMMING, box=box, reducing_gap=_REDUCING_GAP)
+        return _converted_square(image, box, size)
+
+
+def _is_cut_off(payload: bytes) -> bool:
+    """Tell whether a JPEG without an end marker lacks image data too.
+
+    Bytes appended to the data change the image only if the decoder still needs some.
+    """
+    data, end = payload[:-2], payload[-2:]
+    images = []
+    for filler in (b"\x55", b"\xaa\x33\x0f"):
+        with Image.open(_Budget(data + filler * 64 + end), formats=("JPEG",)) as image:
+            image.draft(image.mode, (image.width // 8, image.height // 8))
+            images.append(image.tobytes())
+    return images[0] != images[1]
+
+
+def _converted_square(
+    image: Image.Image, box: tuple[float, float, float, float], size: tuple[int, int]
+) -> Image.Image:
+    """Resize `box` of an image that must be converted to RGB first.
+
+    The result is that of Pillow's resize with `reducing_gap`, but conversion and reduction go strip
+    by strip, so that no copy at full size is made.
+    """
+    scale = (box[2] - box[0]) / size[0]
+    factor = max(1, int(scale / _REDUCING_GAP))
+    # What the filter sees around the box; Pillow takes half of it where it reduces first.
+    margin = 0.5 * scale if factor > 1 else max(1.0, scale)
+    left, top = max(0, int(box[0] - margin)), max(0, int(box[1] - margin))
+    right = min(image.width, math.ceil(box[2] + margin))
+    bottom = min(image.height, math.ceil(box[3] + margin))
+    width, height = right - left, bottom - top
+    reduced = Image.new("RGB", (math.ceil(width / factor), math.ceil(height / factor)))
+    rows = max(1, _STRIP_PIXELS // width // factor) * factor
+    for start in range(0, height, rows):
+        strip = _rgb(image.crop((left, top + start, right, min(bottom, top + start + rows))))
+        reduced.paste(strip.reduce(factor) if factor > 1 else strip, (0, start // factor))
+    inner = (
+        (box[0] - left) / factor,
+        (box[1] - top) / factor,
+        (box[2] - left) / factor,
+        (box[3] - top) / factor,
+    )
+    return reduced.resize(size, Image.Resampling.HAMMING, box=inner)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """`image` in RGB: 16-bit samples scaled, transparency laid on white, the rest by Pillow."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
+    """Convert to RGB: 16-bit samples scaled, transparency laid on white, the rest by Pillow."""
     if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip at 255
         samples: NDArray[Any] = np.asarray(image)
         return Image.fromarray((samples >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")

@@ -25,12 +25,16 @@ from starlette.routing import Route
 
 from model_code import artifact, inference, memory
 from model_code.errors import BrokenArtifact, ImageTooLarge, InvocationError, Overloaded
-from model_code.images import MAX_PAYLOAD_BYTES
+from model_code.images import MAX_PAYLOAD_BYTES, Photo
 
 PORT = 8080
 SAGEMAKER_MODEL_DIR = Path("/opt/ml/model")
 MAX_WAITING = 64
 """Invocations that wait for a core. More would wait longer than a client does."""
+MAX_WAITING_HEAVY = 8
+"""Heavy images that wait, up to 1.5 s each."""
+HEAVY_DECODE_BYTES = 40_000_000
+"""Decoding memory from which an image is heavy. A JPEG of 12 megapixels needs 12 MB, a PNG 48 MB."""
 WORKERS_PER_INFERENCE = 2
 """While one waits for its inference, the other decodes or writes JSON (docs/performance.md)."""
 
@@ -39,7 +43,11 @@ log = logging.getLogger("model_code")
 
 class Predictor:
     """The four handlers behind a bounded queue, with `WORKERS_PER_INFERENCE` threads for each
-    inference that runs in parallel."""
+    inference that runs in parallel.
+
+    Heavy images are decoded by a thread of their own, one at a time: that bounds memory, and other
+    images do not wait for them.
+    """
 
     def __init__(self, model: inference.Model, max_waiting: int = MAX_WAITING) -> None:
         self.model = model
@@ -47,6 +55,8 @@ class Predictor:
         self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="predict")
         self._max_pending = self._workers + max_waiting
         self._pending = 0
+        self._heavy_thread = ThreadPoolExecutor(1, thread_name_prefix="predict-heavy")
+        self._heavy_pending = 0
 
     def warm_up(self) -> None:
         """Make a real prediction for each thread, so that the first caller waits for nothing."""
@@ -66,16 +76,36 @@ class Predictor:
         self._pending += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._answer, body, content_type)
+            answer = await loop.run_in_executor(self._threads, self._answer, body, content_type)
+            if isinstance(answer, Photo):
+                answer = await self._answer_heavy(answer)
+            return answer
         finally:
             self._pending -= 1
 
-    def _answer(self, body: bytes, content_type: str) -> bytes:
+    async def _answer_heavy(self, photo: Photo) -> bytes:
+        if self._heavy_pending > MAX_WAITING_HEAVY:
+            raise Overloaded("too many large images wait already")
+        self._heavy_pending += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._heavy_thread, self._predict, photo)
+        finally:
+            self._heavy_pending -= 1
+
+    def _answer(self, body: bytes, content_type: str) -> bytes | Photo:
+        """Answer an invocation, or return its image if that is heavy."""
         data = inference.input_fn(body, content_type)
+        if isinstance(data, Photo) and data.decode_bytes >= HEAVY_DECODE_BYTES:
+            return data
+        return self._predict(data)
+
+    def _predict(self, data: Photo | inference.Describe) -> bytes:
         return inference.output_fn(inference.predict_fn(data, self.model))
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
+        self._heavy_thread.shutdown(cancel_futures=True)
 
 
 def create_app(predictor: Predictor) -> Starlette:

@@ -1,0 +1,52 @@
+"""The structure of an image file, read before a decoder sees a byte of it."""
+
+from dataclasses import dataclass
+
+from model_code.errors import ImageTooLarge
+
+MAX_PIXELS = 40_000_000
+"""More than three times the 12 megapixels of a phone's photo."""
+MAX_DECODE_BYTES = 225_000_000
+"""Peak memory of one decoder. A 13-megapixel WebP, the costliest photo of a phone, needs as much."""
+MAX_SIDE_PX = 65_535
+"""JPEG's own limit. Pillow keeps a pointer per row, so a PNG of one column would cost more in
+pointers than in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What a file holds. `payload` has the same pixels as the file, without anything else.
+
+    `orientation` is EXIF's, 1 to 8. `decode_bytes` estimates the peak memory of decoding at full
+    size. `complete` is false if the file ends before its end marker.
+    """
+
+    format: str
+    width: int
+    height: int
+    orientation: int
+    payload: bytes
+    decode_bytes: int
+    complete: bool = True
+
+
+def check_size(format: str, width: int, height: int) -> None:
+    """Raise `ImageTooLarge` for more pixels or longer sides than any image may have."""
+    if width * height > MAX_PIXELS:
+        raise ImageTooLarge(
+            f"The image has {width * height / 1e6:.1f} megapixels; the limit is "
+            f"{MAX_PIXELS // 1_000_000}."
+        )
+    if max(width, height) > MAX_SIDE_PX:
+        raise ImageTooLarge(
+            f"The {format} is {width} x {height} pixels; the limit for a side is {MAX_SIDE_PX}."
+        )
+
+
+def check_memory(kind: str, megapixels: float, decode_bytes: int) -> None:
+    """Raise `ImageTooLarge` if decoding needs more than `MAX_DECODE_BYTES`."""
+    if decode_bytes > MAX_DECODE_BYTES:
+        limit = megapixels * MAX_DECODE_BYTES / decode_bytes
+        raise ImageTooLarge(
+            f"The image has {megapixels:.1f} megapixels; the limit for a {kind} is {limit:.0f}."
+        )

@@ -1,0 +1,68 @@
+"""Measure what decoding each hostile image costs, in a process of its own.
+
+    python -m tests.model_code.image_cost NAME [NAME ...]
+    python -m tests.model_code.image_cost --all
+    python -m tests.model_code.image_cost --random COUNT SEED FOLDER
+
+Each prints a JSON object per line: name, outcome, seconds of processor time, peak memory in bytes.
+The first line is an honest photo of 12 megapixels, the unit that the others are compared with.
+--random leaves its images in FOLDER.
+"""
+
+import json
+import random
+import sys
+import time
+from pathlib import Path
+
+from model_code.artifact import InputSpec
+from model_code.errors import ImageTooLarge, NotAnImage
+from model_code.images import Photo
+from tests import hostile_images
+
+SPEC = InputSpec(size_px=224, crop=1.0, mean=(0, 0, 0), std=(1, 1, 1))
+HONEST = "honest photo of 12 megapixels"
+
+
+def main(names: list[str]) -> None:
+    honest = hostile_images.encode(hostile_images.photo(4000, 3000), "WEBP", method=0)
+    Photo(honest).pixels(SPEC)  # Pillow loads its plugins
+    print(json.dumps(measure(HONEST, honest)), flush=True)
+    if names[0] == "--random":
+        count, seed, folder = int(names[1]), int(names[2]), Path(names[3])
+        for number in range(count):
+            payload = hostile_images.random_image(random.Random(f"{seed} {number}"))
+            path = folder / f"{number}.bin"
+            path.write_bytes(payload)
+            print(json.dumps(measure(str(path), payload)), flush=True)
+        return
+    for family in hostile_images.FAMILIES.values():
+        for name, build in family():
+            if names == ["--all"] or name in names:
+                payload = build()
+                if len(payload) <= hostile_images.MAX_BYTES:
+                    print(json.dumps(measure(name, payload)), flush=True)
+
+
+def measure(name: str, payload: bytes) -> dict[str, object]:
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak of resident memory
+    before, began = status("VmRSS"), time.process_time()
+    try:
+        Photo(payload).pixels(SPEC)
+        outcome = "answered"
+    except (ImageTooLarge, NotAnImage) as error:
+        outcome = str(error)
+    seconds = time.process_time() - began
+    return {
+        "name": name, "outcome": outcome, "seconds": seconds, "peak_bytes": status("VmHWM") - before,
+    }  # fmt: skip
+
+
+def status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith(f"{field}:")]
+    return int(line.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
