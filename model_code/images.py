@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model_code import jpeg, png, webp
+from model_code import isolation, jpeg, png, webp
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
 from model_code.structure import Structure
@@ -48,7 +48,7 @@ _REDUCING_GAP = 3.0  # as in Pillow's resize: reduce cheaply to 3 times the size
 _STRIP_PIXELS = 1_000_000  # pixels that are converted at a time
 
 # A decoder fed with garbage raises nearly anything.
-_DECODER_ERRORS = (
+DECODER_ERRORS = (
     OSError,
     ValueError,
     SyntaxError,
@@ -94,14 +94,18 @@ class Photo:
         try:
             if not structure.complete and _is_cut_off(structure.payload):
                 raise NotAnImage(f"The {self.format} is cut off.")
-            square = _decode(structure.payload, spec)
+            if structure.isolate:
+                content = isolation.decode(structure.payload, self.format, spec)
+                square = Image.frombytes("RGB", (spec.size_px, spec.size_px), content)
+            else:
+                square = decode_square(structure.payload, spec)
             turn = _UPRIGHT.get(structure.orientation)
             return np.asarray(square if turn is None else square.transpose(turn))
         except _TooSlow:
             raise ImageTooLarge(
                 f"Decoding the {self.format} takes more than {MAX_DECODE_S:g} s of processor time."
             ) from None
-        except _DECODER_ERRORS:
+        except DECODER_ERRORS:
             raise NotAnImage(f"The {self.format} is damaged.") from None
 
 
@@ -132,7 +136,7 @@ class _Budget(io.BytesIO):
         return super().read(size)
 
 
-def _decode(payload: bytes, spec: InputSpec) -> Image.Image:
+def decode_square(payload: bytes, spec: InputSpec) -> Image.Image:
     """Decode the centred square, resized to the model's size, not yet upright.
 
     The crop comes before the turn, which is cheaper on the small image; the crop is centred.

@@ -17,7 +17,7 @@ MAX_SEGMENTS = 2_000
 MAX_SCANS = 100
 """libjpeg writes 10 scans, mozjpeg's longest script has 40."""
 MAX_SCAN_BLOCKS = 16_000_000
-"""Blocks that all scans visit together, up to 17 ns each. 40 megapixels in 10 scans are 5 million."""
+"""Blocks that all scans visit, up to 17 ns each. 40 megapixels in 10 scans are 5 million."""
 MIN_DRAFT_SIDE_PX = 1_000
 """Short side from which `images` decodes at half size or less, for inputs of up to 330 pixels."""
 _ARITHMETIC_WEIGHT = 4  # an arithmetic-coded block costs as much as four Huffman-coded ones

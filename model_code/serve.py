@@ -34,7 +34,7 @@ MAX_WAITING = 64
 MAX_WAITING_HEAVY = 8
 """Heavy images that wait, up to 1.5 s each."""
 HEAVY_DECODE_BYTES = 40_000_000
-"""Decoding memory from which an image is heavy. A JPEG of 12 megapixels needs 12 MB, a PNG 48 MB."""
+"""Decoding memory of a heavy image. 12 megapixels need 12 MB in a JPEG, 48 MB in a PNG."""
 WORKERS_PER_INFERENCE = 2
 """While one waits for its inference, the other decodes or writes JSON (docs/performance.md)."""
 

@@ -7,7 +7,7 @@ from model_code.errors import ImageTooLarge
 MAX_PIXELS = 40_000_000
 """More than three times the 12 megapixels of a phone's photo."""
 MAX_DECODE_BYTES = 225_000_000
-"""Peak memory of one decoder. A 13-megapixel WebP, the costliest photo of a phone, needs as much."""
+"""Peak memory of one decoder. A WebP of 13 megapixels needs as much."""
 MAX_SIDE_PX = 65_535
 """JPEG's own limit. Pillow keeps a pointer per row, so a PNG of one column would cost more in
 pointers than in pixels."""
@@ -18,7 +18,8 @@ class Structure:
     """What a file holds. `payload` has the same pixels as the file, without anything else.
 
     `orientation` is EXIF's, 1 to 8. `decode_bytes` estimates the peak memory of decoding at full
-    size. `complete` is false if the file ends before its end marker.
+    size. `complete` is false if the file ends before its end marker. `isolate` asks for a
+    process with limits, because the structure does not show the cost.
     """
 
     format: str
@@ -28,6 +29,7 @@ class Structure:
     payload: bytes
     decode_bytes: int
     complete: bool = True
+    isolate: bool = False
 
 
 def check_size(format: str, width: int, height: int) -> None:

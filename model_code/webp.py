@@ -14,6 +14,9 @@ MAX_CHUNKS = 10_000
 DECODE_BYTES_PER_PIXEL = 17.3
 """Pillow decodes through libwebp's animation decoder: two canvases, the frame and its own copy
 (measured, lossless with alpha)."""
+MAX_BLOCKS = 10_000
+"""Blocks of 4 x 4 pixels up to which a lossless image is decoded in this process: each may have
+Huffman tables of its own, of up to 10 KB."""
 
 _ALPHA_FLAG, _ANIMATION_FLAG = 0x10, 0x02
 
@@ -24,7 +27,10 @@ def is_webp(payload: bytes) -> bool:
 
 
 def read(payload: bytes) -> Structure:
-    """Read the structure; of an animation, the first frame. Raises `ImageTooLarge`, `NotAnImage`."""
+    """Read the structure, for an animation of its first frame.
+
+    Raises `ImageTooLarge` and `NotAnImage`.
+    """
     kept: dict[bytes, bytes] = {}
     orientation = 1
     for kind, body in _chunks(payload):
@@ -44,6 +50,7 @@ def read(payload: bytes) -> Structure:
     megapixels = width * height / 1e6
     decode_bytes = int(DECODE_BYTES_PER_PIXEL * width * height)
     check_memory("WebP", megapixels, decode_bytes)
+    lossless = not kept.keys().isdisjoint((b"VP8L", b"ALPH", b"ANMF"))
     order = (b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L")
     content = b"WEBP" + b"".join(_chunk(kind, kept[kind]) for kind in order if kind in kept)
     return Structure(
@@ -53,6 +60,7 @@ def read(payload: bytes) -> Structure:
         orientation=orientation,
         payload=b"RIFF" + len(content).to_bytes(4, "little") + content,
         decode_bytes=decode_bytes,
+        isolate=lossless and -(-width // 4) * -(-height // 4) > MAX_BLOCKS,
     )
 
 

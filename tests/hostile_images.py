@@ -217,7 +217,8 @@ def dynamic_blocks(total_bytes: int) -> bytes:
 
 def pngs() -> Iterator[tuple[str, Build]]:
     for depth, colour, name in (
-        (8, 2, "RGB"), (16, 2, "16-bit RGB"), (8, 6, "RGBA"), (16, 6, "16-bit RGBA"), (8, 0, "grey"),
+        (8, 2, "RGB"), (16, 2, "16-bit RGB"), (8, 6, "RGBA"), (16, 6, "16-bit RGBA"),
+        (8, 0, "grey"),
         (16, 0, "16-bit grey"), (8, 3, "palette"), (1, 0, "1-bit grey"), (8, 4, "grey + alpha"),
         (16, 4, "16-bit grey + alpha"),
     ):  # fmt: skip
@@ -279,6 +280,8 @@ def webps() -> Iterator[tuple[str, Build]]:
     yield "WebP, flat with alpha, 40 megapixels", partial(_flat_webp, 6320, 6320)
     yield "WebP, animated", partial(_frames, "WEBP", 40, "RGBA", quality=5, method=0)
     yield "WebP, huge canvas", _webp_on_a_huge_canvas
+    for groups in (1_000, 65_536):
+        yield f"WebP, {groups} groups of Huffman tables", partial(webp_with_groups, groups)
     for name in (b"EXIF", b"XMP ", b"ICCP", b"abcd"):
         yield f"WebP, {name.decode().strip()} flood", partial(_flooded_webp, name)
 
@@ -301,6 +304,42 @@ def _flooded_webp(name: bytes) -> bytes:
 
 def _tiny_webp_chunks() -> bytes:
     return encode(Image.new("RGB", (16, 16)), "WEBP")[12:]
+
+
+def webp_with_groups(count: int) -> bytes:
+    """A lossless WebP of one megapixel whose blocks of 4 x 4 pixels use `count` sets of tables.
+
+    Source: https://developers.google.com/speed/webp/docs/webp_lossless_bitstream_specification
+    """
+    bits: list[np.ndarray] = []
+
+    def put(value: int, width: int) -> None:
+        bits.append(np.array([(value >> index) & 1 for index in range(width)], np.uint8))
+
+    def put_one_symbol_code() -> None:
+        put(0b0001, 4)  # simple, one symbol, which is 0
+
+    def put_eight_bit_code() -> None:
+        put(0, 1)
+        put(12 - 4, 4)
+        for symbol in (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8):  # lengths are 0 or 8
+            put(symbol in (0, 8), 3)
+        put(0b0111, 4), put(256 - 2, 8)  # 256 lengths follow
+        bits.append(np.ones(256, np.uint8))
+
+    put(0x2F, 8), put(1023, 14), put(1023, 14), put(0, 4)
+    put(0, 2)  # neither transforms nor a colour cache
+    put(0b0001, 4)  # several groups, one per block of 4 x 4 pixels
+    put(0, 1)
+    put_eight_bit_code(), put_eight_bit_code()  # green and red hold the number of a block's group
+    put_one_symbol_code(), put_one_symbol_code(), put_one_symbol_code()
+    reversed_bits = np.array([int(f"{value:08b}"[::-1], 2) for value in range(256)])
+    groups = np.arange(256 * 256) % count
+    codes = reversed_bits[groups & 255] | reversed_bits[groups >> 8] << 8
+    bits.append(((codes[:, np.newaxis] >> np.arange(16)) & 1).astype(np.uint8).ravel())
+    bits.append(np.tile(np.array([1, 0, 0, 0], np.uint8), 5 * count))
+    data = np.packbits(np.concatenate(bits), bitorder="little").tobytes()
+    return riff(b"VP8L" + struct.pack("<I", len(data)) + data + b"\0" * (len(data) & 1))
 
 
 FAMILIES: dict[str, Callable[[], Iterator[tuple[str, Build]]]] = {
@@ -334,8 +373,7 @@ def random_image(chance: random.Random) -> bytes:
             )  # fmt: skip
         case 2:
             payload = encode(
-                Image.new(chance.choice(("RGB", "RGBA")), (min(width, 16_000), min(height, 16_000))),
-                "WEBP", lossless=chance.random() < 0.5, method=0,
+                photo(min(width, 16_000), min(height, 16_000), chance.choice(("RGB", "RGBA"))), "WEBP", lossless=chance.random() < 0.5, method=0,
             )  # fmt: skip
         case _:
             payload = _encoded_photo(

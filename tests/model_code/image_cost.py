@@ -11,8 +11,8 @@ The first line is an honest photo of 12 megapixels, the unit that the others are
 
 import json
 import random
+import resource
 import sys
-import time
 from pathlib import Path
 
 from model_code.artifact import InputSpec
@@ -46,16 +46,29 @@ def main(names: list[str]) -> None:
 
 def measure(name: str, payload: bytes) -> dict[str, object]:
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak of resident memory
-    before, began = status("VmRSS"), time.process_time()
+    before, began, child_before = status("VmRSS"), cpu_seconds(), child_peak_bytes()
     try:
         Photo(payload).pixels(SPEC)
         outcome = "answered"
     except (ImageTooLarge, NotAnImage) as error:
         outcome = str(error)
-    seconds = time.process_time() - began
-    return {
-        "name": name, "outcome": outcome, "seconds": seconds, "peak_bytes": status("VmHWM") - before,
-    }  # fmt: skip
+    seconds = cpu_seconds() - began
+    # The kernel keeps one peak for all children, so only a new one is attributed.
+    child = child_peak_bytes() if child_peak_bytes() > child_before else 0
+    peak = max(status("VmHWM") - before, child)
+    return {"name": name, "outcome": outcome, "seconds": seconds, "peak_bytes": peak}
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and its children."""
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def child_peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
 def status(field: str) -> int:

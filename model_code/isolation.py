@@ -1,0 +1,82 @@
+"""Decode an image in a process of its own, with limits that the kernel enforces.
+
+For codecs whose cost the structure of a file does not show: a lossless WebP of one megapixel and
+300 KB can ask for 65,536 groups of Huffman tables, which are 380 MB.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from model_code.artifact import InputSpec
+from model_code.errors import ImageTooLarge, NotAnImage
+
+MAX_DECODE_BYTES = 232_000_000
+"""Private memory for decoding: `structure.MAX_DECODE_BYTES` and what Pillow needs besides."""
+MAX_CPU_S = 1
+MAX_WALL_S = 10.0
+"""On a machine that is busy with other requests."""
+
+_PROJECT = Path(__file__).resolve().parents[1]
+_DAMAGED = 3
+
+
+def decode(payload: bytes, format: str, spec: InputSpec) -> bytes:
+    """Return the bytes of the centred square, not upright: uint8, [size, size, 3].
+
+    Raises `NotAnImage` if the image is damaged, `ImageTooLarge` if it exceeds a limit.
+    """
+    command = [sys.executable, "-m", __name__, str(spec.size_px), str(spec.crop)]
+    try:
+        result = subprocess.run(  # noqa: S603 (no part of the command is the client's)
+            command,
+            input=payload,
+            capture_output=True,
+            cwd=_PROJECT,
+            timeout=MAX_WALL_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ImageTooLarge(f"Decoding the {format} takes too long.") from None
+    if result.returncode == 0:
+        return result.stdout
+    if result.returncode == _DAMAGED:
+        raise NotAnImage(f"The {format} is damaged.")
+    raise ImageTooLarge(
+        f"Decoding the {format} takes more than {MAX_DECODE_BYTES // 1_000_000} MB or {MAX_CPU_S} s."
+    )
+
+
+def _main() -> int:
+    import resource
+
+    from model_code import images
+
+    limit = _data_bytes() + MAX_DECODE_BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = round(used.ru_utime + used.ru_stime + 0.5) + MAX_CPU_S
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    spec = InputSpec(int(sys.argv[1]), float(sys.argv[2]), (0, 0, 0), (1, 1, 1))
+    payload = sys.stdin.buffer.read()
+    try:
+        square = images.decode_square(payload, spec)
+    except MemoryError:
+        return 1
+    except images.DECODER_ERRORS:
+        return _DAMAGED
+    sys.stdout.buffer.write(square.tobytes())
+    return 0
+
+
+def _data_bytes() -> int:
+    """Private memory that Python and its libraries have mapped so far, most of it untouched."""
+    status = Path("/proc/self/status")
+    if not status.exists():  # other systems do not enforce RLIMIT_DATA either
+        return 1 << 30
+    [line] = [line for line in status.read_text().splitlines() if line.startswith("VmData:")]
+    return int(line.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
