@@ -1,6 +1,5 @@
 """`POST /predict/batch`: side by side, in order, partial failure, one deadline for all."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -10,140 +9,11 @@ from typing import Any
 import pytest
 import requests
 
-from chalicelib import batch, inputs, settings
-from chalicelib.deadline import Deadline
-from chalicelib.inputs import BatchInput
-from chalicelib.problems import ImageUnreachable, InvalidRequest
-from chalicelib.settings import Settings, SettingsError
 from tests.servers import answer, api_server, model_server, web_server
 
 Encode = Callable[..., bytes]
 TIMEOUT_S = 20
 BATCH_TIMEOUT_S = 4
-
-
-def answer_each(classify: batch.Classify, count: int, **limits: Any) -> list[batch.Document]:
-    urls = [f"u{index}" for index in range(count)]
-    return batch.answer_each(classify, urls, **{"concurrency": 8, "timeout_s": 5, **limits})
-
-
-def test_answers_keep_the_order_whoever_is_first() -> None:
-    def classify(url: str, deadline: Deadline) -> batch.Document:
-        time.sleep(0.15 if url in ("u0", "u1") else 0)
-        return {"url": url}
-
-    assert answer_each(classify, 9) == [{"url": f"u{index}"} for index in range(9)]
-
-
-def test_never_more_at_once_than_the_limit() -> None:
-    lock, now, most = threading.Lock(), 0, 0
-
-    def classify(url: str, deadline: Deadline) -> batch.Document:
-        nonlocal now, most
-        with lock:
-            now += 1
-            most = max(most, now)
-        time.sleep(0.03)
-        with lock:
-            now -= 1
-        return {}
-
-    answer_each(classify, 12, concurrency=3)
-    assert most == 3
-
-
-def test_a_problem_and_a_defect_are_their_own_pictures_alone(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    def classify(url: str, deadline: Deadline) -> batch.Document:
-        if url == "u1":
-            raise ImageUnreachable("Nobody there.", cause="at 10.0.0.1")
-        if url == "u2":
-            raise ZeroDivisionError("secret")
-        return {"url": url}
-
-    first, unreachable, defect, last = answer_each(classify, 4)
-    assert (first, last) == ({"url": "u0"}, {"url": "u3"})
-    assert unreachable == {
-        "type": "image-unreachable",
-        "title": "The image could not be fetched",
-        "status": 424,
-        "detail": "Nobody there.",
-    }
-    assert (defect["type"], defect["status"]) == ("internal-error", 500)
-    assert "secret" not in str(defect)
-    assert "ZeroDivisionError: secret" in caplog.text
-
-
-def test_at_the_deadline_what_is_done_is_answered_and_nothing_begins_any_more() -> None:
-    begun: list[str] = []
-    over = threading.Event()
-
-    def classify(url: str, deadline: Deadline) -> batch.Document:
-        begun.append(url)
-        if url != "u0":
-            over.wait(10)
-        return {"url": url}
-
-    start = time.monotonic()
-    results = answer_each(classify, 6, concurrency=2, timeout_s=0.3)
-    assert time.monotonic() - start < 1
-    assert results[0] == {"url": "u0"}
-    assert {document["type"] for document in results[1:]} == {"batch-timeout"}
-    assert {document["status"] for document in results[1:]} == {504}
-    over.set()
-    time.sleep(0.1)
-    assert begun == ["u0", "u1", "u2"]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"[]",
-        b"{}",
-        b'{"urls": []}',
-        b'{"urls": "https://a.example"}',
-        b'{"urls": [1]}',
-        b'{"urls": [null]}',
-        b'{"urls": ["a", "b", "c", "d"]}',
-        b'{"urls": ["a"], "top_k": 0}',
-        b'{"urls": ["a"], "url": "a"}',
-    ],
-)
-def test_a_wrong_body_is_refused(body: bytes) -> None:
-    with pytest.raises(InvalidRequest):
-        inputs.from_batch(body, {}, max_urls=3)
-    with pytest.raises(InvalidRequest):
-        inputs.from_batch(b'{"urls": ["a"]}', {"top_k": ["1"]}, max_urls=3)
-
-
-def test_a_right_body_is_read() -> None:
-    read = inputs.from_batch(b'{"urls": [" a", "b", "a"], "top_k": 2}', {}, max_urls=3)
-    assert read == BatchInput(("a", "b", "a"), 2)
-
-
-def test_the_limits_are_settings() -> None:
-    environment = {
-        "ENDPOINT_NAME": "any",
-        "BATCH_MAX_URLS": "3",
-        "BATCH_CONCURRENCY": "2",
-        "BATCH_TIMEOUT_S": "1.5",
-    }
-    loaded = settings.load(environment)
-    limits = (loaded.batch_max_urls, loaded.batch_concurrency, loaded.batch_timeout_s)
-    assert limits == (3, 2, 1.5)
-    for variable, value in (
-        ("BATCH_MAX_URLS", "21"),
-        ("BATCH_CONCURRENCY", "11"),  # more than botocore keeps connections for
-        ("BATCH_TIMEOUT_S", "29"),
-    ):
-        with pytest.raises(SettingsError, match=f"{variable}='{value}'"):
-            settings.load({**environment, variable: value})
-
-
-def test_a_batch_ends_before_api_gateway_gives_up() -> None:
-    assert Settings("any").batch_timeout_s + 1 < 28  # Lambda's own limit, in .chalice/config.json
 
 
 @pytest.fixture(scope="module")
