@@ -20,7 +20,7 @@ from chalicelib.problems import InvalidRequest, UnsupportedMediaType, UrlNotAllo
 from chalicelib.urls import Target
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
-from model_code.images import Photo
+from model_code.images import InputImage
 from tests.nightly import often
 
 # As in the product: what Pillow remarks on a broken file is no failure.
@@ -106,7 +106,7 @@ def mutants(count: int, seed: int) -> Iterator[bytes]:
 def decode(payload: bytes) -> str:
     """What became of a picture. Any other exception is the failure that is looked for."""
     try:
-        pixels = Photo(payload).pixels(SPEC)
+        pixels = InputImage(payload).pixels(SPEC)
     except (ImageTooLarge, NotAnImage) as error:
         return type(error).__name__
     assert pixels.shape == (SPEC.size_px, SPEC.size_px, 3)
