@@ -1,7 +1,7 @@
-"""Drawings of dogs of five breeds, as many as are wanted: pictures to train on that are ours.
+"""Draws dogs of five breeds, as training photos without copyright questions.
 
-Each is a portrait, different in coat, pose, light and background, and the same again for the same
-name. Retrievers come in colours that overlap, so that there is something to learn, and to mistake.
+The portraits differ in coat, pose, light and background, and are reproducible by name. The colours
+of the retrievers overlap, so that a model has something to learn and to confuse.
 """
 
 import math
@@ -29,7 +29,7 @@ SPLITS = {"train": 16, "valid": 8, "test": 8}
 
 
 def write(root: Path) -> Path:
-    """Draw a collection in ImageFolder's layout below `root`, and return it."""
+    """Draw a photo collection in the layout of ImageFolder. Return `root`."""
     for number, breed in enumerate(COATS, start=1):
         for split, count in SPLITS.items():
             folder = root / split / f"{number:03}.{breed}"
@@ -40,7 +40,7 @@ def write(root: Path) -> Path:
 
 
 def portrait(breed: str, name: str) -> Image.Image:
-    """The dog `name` of a breed of `COATS`: RGB, square."""
+    """Draw the dog `name` of a breed in `COATS`: RGB, square."""
     chance = random.Random(f"{breed}/{name}")
     canvas = _landscape(chance)
     draw = ImageDraw.Draw(canvas)

@@ -65,8 +65,10 @@ def test_the_page(
         if summary.is_visible():  # a file that was not sent has no details
             summary.click()
     assert violations(page, axe) == []
-    wide, seen = page.locator("html").evaluate("html => [html.scrollWidth, html.clientWidth]")
-    assert wide <= seen
+    scroll_px, client_px = page.locator("html").evaluate(
+        "html => [html.scrollWidth, html.clientWidth]"
+    )
+    assert scroll_px <= client_px
 
 
 def test_while_waiting(open_page: Callable[[str], Page], api: str, axe: str) -> None:

@@ -29,8 +29,8 @@ def test_in_a_browser(
         pages.append(f"<!doctype html>{icon}{snippet}".encode())
         page = visit(origin)
         for colour, result in (("red", "Red setter"), ("black", "No dog.")):
-            page.locator("#photo").set_input_files(file("x.png", encode(colour)))
+            page.locator("#image").set_input_files(file("x.png", encode(colour)))
             expect(page.get_by_role("status")).to_have_text(result)
         assert watch.console == []
-        page.locator("#photo").set_input_files(file("x.png", b"no image"))
+        page.locator("#image").set_input_files(file("x.png", b"no image"))
         expect(page.get_by_role("status")).to_contain_text("not a JPEG, PNG or WebP image")

@@ -42,8 +42,10 @@ def test_axe_and_width(
     for summary in page.locator("summary").all():
         summary.click()
     assert violations(page, axe) == []
-    wide, seen = page.locator("html").evaluate("html => [html.scrollWidth, html.clientWidth]")
-    assert wide <= seen
+    scroll_px, client_px = page.locator("html").evaluate(
+        "html => [html.scrollWidth, html.clientWidth]"
+    )
+    assert scroll_px <= client_px
 
 
 def test_all_texts_are_shown(visit: Callable[..., Page], api: str, watch: Watch) -> None:

@@ -43,8 +43,10 @@ def sentences(page: Page) -> list[str]:
 
 
 def no_horizontal_scrolling(page: Page) -> None:
-    wide, seen = page.locator("html").evaluate("html => [html.scrollWidth, html.clientWidth]")
-    assert wide <= seen
+    scroll_px, client_px = page.locator("html").evaluate(
+        "html => [html.scrollWidth, html.clientWidth]"
+    )
+    assert scroll_px <= client_px
 
 
 def test_a_url(visit: Visit, api: str, images: str, watch: Watch) -> None:

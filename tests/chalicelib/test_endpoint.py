@@ -214,23 +214,23 @@ def test_an_environment_without_credentials_or_region(
 
 @contextmanager
 def failing_once(handle: Handle) -> Iterator[tuple[Handle, list[str]]]:
-    seen: list[str] = []
+    requests: list[str] = []
 
     def first_fail(request: BaseHTTPRequestHandler) -> None:
-        seen.append(request.path)
-        (handle if len(seen) == 1 else good())(request)
+        requests.append(request.path)
+        (handle if len(requests) == 1 else good())(request)
 
-    yield first_fail, seen
+    yield first_fail, requests
 
 
 @pytest.mark.parametrize("handle", [refusal(503, "ServiceUnavailable"), refusal(500, "Internal")])
 def test_a_temporary_failure_is_retried(ask: Any, handle: Handle) -> None:
-    with failing_once(handle) as (first_fail, seen):
+    with failing_once(handle) as (first_fail, requests):
         assert ask(first_fail, endpoint_attempts=2).dog_probability == 0.75
-    assert len(seen) == 2
+    assert len(requests) == 2
 
 
 def test_a_failure_of_the_model_is_not_retried(ask: Any) -> None:
-    with failing_once(model_error(500)) as (first_fail, seen), pytest.raises(EndpointFailed):
+    with failing_once(model_error(500)) as (first_fail, requests), pytest.raises(EndpointFailed):
         ask(first_fail, endpoint_attempts=2)
-    assert len(seen) == 1
+    assert len(requests) == 1

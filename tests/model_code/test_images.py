@@ -64,14 +64,14 @@ def test_all_orientations_end_upright(encode: Encode, format: str, orientation: 
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
     }[orientation]
-    seen = corners((80, 60))
-    stored = seen if turned_back is None else seen.transpose(turned_back)
+    upright = corners((80, 60))
+    stored = upright if turned_back is None else upright.transpose(turned_back)
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = orientation
     payload = encode(stored, format, exif=exif, quality=95)
     image = InputImage(payload)
     assert (image.width, image.height) == (80, 60)
-    assert difference(pixels(payload), pixels(encode(seen, format, quality=95))) < 3
+    assert difference(pixels(payload), pixels(encode(upright, format, quality=95))) < 3
 
 
 def test_the_crop_is_the_centre(encode: Encode) -> None:
