@@ -107,14 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Serve a model with a local copy of SageMaker's Runtime API.",
         epilog="example: python -m model_code.local --port 8080 --model model_code/default",
     )
-    for name, default, text in (
-        ("--model", inference.DEFAULT_MODEL_DIR, "model folder"),
-        ("--host", "127.0.0.1", "address to listen on"),
-        ("--port", serve.PORT, "port to listen on"),
-        ("--endpoint-name", ENDPOINT_NAME, "name of the endpoint"),
-    ):
-        help_text = f"{text} (default: %(default)s)"
-        parser.add_argument(name, type=type(default), default=default, help=help_text)
+    serve.add_arguments(parser, inference.DEFAULT_MODEL_DIR, "127.0.0.1", serve.PORT)
+    parser.add_argument("--endpoint-name", default=ENDPOINT_NAME, help="name of the endpoint")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:

@@ -171,31 +171,26 @@ def run(app: Callable[..., object], host: str, port: int) -> None:
     )
 
 
+def add_arguments(parser: argparse.ArgumentParser, model: Path, host: str, port: int) -> None:
+    """Add the options of both servers, with their defaults."""
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    parser.add_argument("--model", type=Path, default=model, help="model folder")
+    parser.add_argument("--host", default=host, help="address to listen on")
+    parser.add_argument("--port", type=int, default=port, help="port to listen on")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model_code.serve",
         description="Serve a model as a SageMaker inference container.",
         epilog="example: python -m model_code.serve --model model_code/default --port 8080",
     )
-    parser.add_argument("mode", nargs="?", choices=["serve"], help="the argument SageMaker passes")
     parser.add_argument(
-        "--model",
-        type=Path,
-        default=default_model_dir(),
-        help="model folder (default: %(default)s)",
+        "mode", nargs="?", choices=["serve"], default=argparse.SUPPRESS, help="passed by SageMaker"
     )
+    port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT", PORT))
     # SageMaker connects from outside the container, hence all addresses.
-    parser.add_argument(
-        "--host",
-        default="0.0.0.0",  # noqa: S104
-        help="address to listen on (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--port",
-        type=int,
-        default=int(os.environ.get("SAGEMAKER_BIND_TO_PORT", PORT)),
-        help="port to listen on (default: %(default)s)",
-    )
+    add_arguments(parser, default_model_dir(), "0.0.0.0", port)  # noqa: S104
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
