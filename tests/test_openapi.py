@@ -215,7 +215,7 @@ def test_successful_responses(api: str, red: str, encode: Encode) -> None:
 
 @pytest.mark.server
 def test_a_batch(api: str, red: str) -> None:
-    document = {"urls": [red, "dog.jpg", f"http://{HOST}:{free_port()}/"], "top_k": 2}
+    document: Any = {"urls": [red, "dog.jpg", f"http://{HOST}:{free_port()}/"], "top_k": 2}
     response = requests.post(f"{api}/predict/batch", json=document, timeout=TIMEOUT_S)
     check_response(response, 200)
     assert [result.get("status") for result in response.json()["results"]] == [None, 400, 424]

@@ -29,7 +29,7 @@ def test_pages_are_small_and_self_contained(serve: Callable[[], Response]) -> No
 def test_the_policy_allows_only_inline_code(serve: Callable[[], Response]) -> None:
     response = serve()
     policy = dict(
-        part.split(" ", 1) for part in response.headers["Content-Security-Policy"].split("; ")
+        part.split(" ", 1) for part in str(response.headers["Content-Security-Policy"]).split("; ")
     )
     assert policy["default-src"] == "'none'"
     assert policy["connect-src"] == "'self'"

@@ -4,6 +4,7 @@ import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,10 +100,10 @@ def test_odd_sizes(encode: Encode, size: tuple[int, int]) -> None:
         ("I;16", 40_000, (156, 156, 156)),
     ],
 )
-def test_modes_of_png(encode: Encode, mode: str, colour: object, expected: object) -> None:
+def test_modes_of_png(encode: Encode, mode: str, colour: Any, expected: Any) -> None:
     image = Image.new(mode, (40, 40), colour)
-    wanted = np.asarray(image.convert("RGB"))[0, 0] if expected is None else expected
-    assert (pixels(encode(image)) == wanted).all()
+    rgb = np.asarray(image.convert("RGB"))[0, 0] if expected is None else expected
+    assert (pixels(encode(image)) == rgb).all()
 
 
 def test_cmyk_and_grey_jpegs(encode: Encode) -> None:
