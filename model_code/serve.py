@@ -185,9 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Serve a model as a SageMaker inference container.",
         epilog="example: python -m model_code.serve --model model_code/default --port 8080",
     )
-    parser.add_argument(
-        "mode", nargs="?", choices=["serve"], default=argparse.SUPPRESS, help="passed by SageMaker"
-    )
+    parser.add_argument("mode", nargs="?", default="serve", choices=["serve"], help="for SageMaker")
     port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT", PORT))
     # SageMaker connects from outside the container, hence all addresses.
     add_arguments(parser, default_model_dir(), "0.0.0.0", port)  # noqa: S104
