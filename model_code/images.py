@@ -1,6 +1,6 @@
-"""From a stranger's bytes to the tensor the model wants, within limits.
+"""Decodes untrusted images into the pixels a model expects, within limits.
 
-Training evaluates through this same code, so that the accuracy on the label is the one in the shop.
+Training evaluates with this code, so that offline accuracy matches production.
 """
 
 import io
@@ -17,19 +17,21 @@ from model_code.errors import ImageTooLarge, NotAnImage
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PAYLOAD_BYTES = 5 * 1024 * 1024
-"""Lambda's and SageMaker's own limits leave this much for a picture (see docs/security.md)."""
+"""What the limits of Lambda and SageMaker leave for an image, see docs/security.md."""
 MAX_PIXELS = 40_000_000
-"""A phone's 12 megapixels three times over; as RGB it is 120 MB at the very most."""
+"""Three times what most phones take. Decoded to RGB, it is 120 MB."""
+MIN_DECODE_SCALE = 1.5
+"""Decode a JPEG to at least this multiple of the input size, measured in docs/performance.md."""
 
-# Pillow only warns of pictures between its own limit and twice that (docs: Image.open).
+# Pillow only warns about images between its own limit and twice that (docs: Image.open).
 warnings.simplefilter("error", Image.DecompressionBombWarning)
-# What else it has to remark on a stranger's file ("Corrupt EXIF data") is not for our log.
+# Its other warnings about untrusted images ("Corrupt EXIF data") would flood the log.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\..*")
 
 _ORIENTATION_TAG = 0x0112
+# Pillow's names of the JPEG metadata that may contain an orientation. Most JPEGs have neither.
 _METADATA = frozenset({"exif", "xmp"})
-"""Where a JPEG may say how it is turned (Pillow's names): most on the web have neither."""
-# What makes a picture upright for each EXIF orientation but 1 (Exif 2.32, section 4.6.4 A).
+# How to turn an image upright, by EXIF orientation (Exif 2.32, section 4.6.4 A).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -39,11 +41,9 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SPARE = 1.5
-"""How much larger than the model's square a photo is decoded at least."""
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
-# A decoder that is fed garbage raises nearly anything.
+# Pillow's decoders raise almost anything for malformed data.
 _DECODER_ERRORS = (
     OSError,
     ValueError,
@@ -61,43 +61,48 @@ _DECODER_ERRORS = (
 )
 
 
-class Photo:
-    """One picture whose header was read and found acceptable; its pixels are decoded on demand.
+def check_bytes(count: int) -> None:
+    """Raise `ImageTooLarge` if an image of `count` bytes is over the limit."""
+    if count > MAX_PAYLOAD_BYTES:
+        raise ImageTooLarge(f"The image is larger than {MAX_PAYLOAD_BYTES} bytes.")
 
-    `format` is JPEG, PNG or WEBP; `width` and `height` are in pixels, as an eye sees the picture
-    (after EXIF orientation). Raises `ImageTooLarge` or `NotAnImage`.
+
+class InputImage:
+    """An image with a valid header. Its pixels are decoded on demand.
+
+    `format` is JPEG, PNG or WEBP; `width` and `height` are in pixels, after EXIF orientation.
+    Raises `ImageTooLarge` or `NotAnImage`.
     """
 
     def __init__(self, payload: bytes) -> None:
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            raise ImageTooLarge(f"the image has more than {MAX_PAYLOAD_BYTES} bytes")
+        check_bytes(len(payload))
+        too_many_pixels = ImageTooLarge(f"The image has over {MAX_PIXELS // 10**6} megapixels.")
         try:
             self._image = Image.open(io.BytesIO(payload), formats=FORMATS)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            raise ImageTooLarge(f"the image has more than {MAX_PIXELS} pixels") from None
+            raise too_many_pixels from None
         except _DECODER_ERRORS:
-            raise NotAnImage("the body cannot be read as JPEG, PNG or WebP") from None
-        self._width, self._height = self._image.size
-        if self._width * self._height > MAX_PIXELS:
-            raise ImageTooLarge(f"the image has more than {MAX_PIXELS} pixels")
+            raise NotAnImage("The body is not a JPEG, PNG or WebP image.") from None
+        width, height = self._image.size
+        if width * height > MAX_PIXELS:
+            raise too_many_pixels
         self.format = str(self._image.format)
         self._orientation = self._read_orientation()
         sideways = self._orientation in _SIDEWAYS
-        self.width = self._height if sideways else self._width
-        self.height = self._width if sideways else self._height
+        self.width, self.height = (height, width) if sideways else (width, height)
 
     def _read_orientation(self) -> int:
         if self.format == "JPEG" and not _METADATA & self._image.info.keys():
             return 1
         try:
             return int(self._image.getexif().get(_ORIENTATION_TAG, 1))
-        except _DECODER_ERRORS:  # broken metadata does not make a broken picture
+        except _DECODER_ERRORS:  # the metadata is broken, but the pixels may be intact
             return 1
 
     def pixels(self, spec: InputSpec) -> NDArray[np.uint8]:
-        """The upright RGB pixels of the centred square, uint8, shape [size, size, 3].
+        """Return the upright RGB pixels of the centre square, uint8 [size, size, 3].
 
-        Raises `NotAnImage` when the body of the picture turns out to be damaged.
+        Raises `NotAnImage` if the image is damaged.
         """
         try:
             square = _square(self._image, spec)
@@ -106,20 +111,21 @@ class Photo:
                 square = square.transpose(turn)
             return np.asarray(square)
         except _DECODER_ERRORS:
-            raise NotAnImage(f"the {self.format} is damaged") from None
+            raise NotAnImage(f"The {self.format} is damaged.") from None
 
 
 def _square(image: Image.Image, spec: InputSpec) -> Image.Image:
-    """The centred square of `image`, resized to the model's size. The crop comes before the turn
-    upright, which is cheaper on the small picture and the same: the crop is centred.
+    """Return the centre square of `image`, resized to the model's input size.
+
+    Cropping before turning is cheaper, and equivalent because the crop is centred.
     """
-    wanted_px = spec.size_px / spec.crop
-    scale = min(image.size) / wanted_px
-    if scale >= 2 * _SPARE:
-        # A JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the cost. More than the wanted size
-        # stays, so that the antialiased resize below still decides how the pixels look.
-        times = _SPARE / scale
-        image.draft("RGB", (int(times * image.width), int(times * image.height)))
+    full_size_px = spec.size_px / spec.crop
+    scale = min(image.size) / full_size_px
+    if scale >= 2 * MIN_DECODE_SCALE:
+        # A JPEG decodes at 1/2, 1/4 or 1/8 of its size for a fraction of the cost. The rest is left
+        # to the antialiased resize below, which determines the quality.
+        reduction = MIN_DECODE_SCALE / scale
+        image.draft("RGB", (int(reduction * image.width), int(reduction * image.height)))
     image.load()
     width, height = image.size
     side = min(width, height) * spec.crop
@@ -130,10 +136,10 @@ def _square(image: Image.Image, spec: InputSpec) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """`image` in RGB: 16-bit samples scaled, transparency laid on white, the rest by Pillow."""
+    """Convert `image` to RGB: 16-bit samples are scaled, transparency becomes white."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip at 255
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip at 255
         samples: NDArray[Any] = np.asarray(image)
         return Image.fromarray((samples >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
