@@ -1,87 +1,91 @@
-"""The routes: parse, call, answer."""
+"""The routes: parse the request, call the service, respond."""
 
 import os
 from typing import Any
 
 from chalice.app import Chalice, CORSConfig, Request, Response
 
-from chalicelib import inputs, pages, settings
-from chalicelib.middleware import Middleware
+from chalicelib import image_formats, inputs, pages, settings
+from chalicelib.middleware import AnswerResponse, Middleware
 from chalicelib.service import Service
 
-if "AWS_CHALICE_CLI_MODE" in os.environ:  # Chalice's command line, never Lambda
+if "AWS_CHALICE_CLI_MODE" in os.environ:
     from chalicelib import preflight
 
     preflight.check()
 
-ANY = ["*/*"]  # a GET has no body whose type could be wrong
+ANY_TYPE = ["*/*"]
 
-config = settings.load(os.environ)
+try:
+    config = settings.load(os.environ)
+except settings.SettingsError as error:
+    raise SystemExit(str(error)) from None  # one line in the log or in the terminal
 service = Service(config)
 cors = CORSConfig(allow_origin=config.cors_allow_origin) if config.cors_allow_origin else None
 
 app = Chalice(app_name="whatbreed")
-app.api.binary_types = list(inputs.IMAGE_MEDIA_TYPES)
+app.api.binary_types = list(image_formats.MEDIA_TYPES)
 app.register_middleware(Middleware(cors), "http")
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    service.endpoint.connect()  # now, in the init phase: it has the whole processor
+    service.endpoint.connect()  # in the init phase, which has a full vCPU
 
 
-def current() -> Request:
+def current_request() -> Request:
     request = app.current_request
     if request is None:
-        raise RuntimeError("Chalice calls views only within a request")
+        raise RuntimeError("there is no current request")
     return request
 
 
 def body() -> bytes:
-    raw = current().raw_body
+    raw = current_request().raw_body
     return raw.encode() if isinstance(raw, str) else raw
 
 
 def query() -> inputs.Query:
-    return current().to_original_event()["multiValueQueryStringParameters"] or {}
+    return current_request().to_original_event()["multiValueQueryStringParameters"] or {}
 
 
-# Any type, and `inputs` refuses the wrong ones: `chalice deploy` takes no route whose content types
-# are partly binary (chalice/deploy/validate.py).
-@app.route("/predict", methods=["POST"], content_types=ANY, cors=cors)
-def predict() -> dict[str, Any]:
-    content_type = current().headers.get("content-type", inputs.JSON)
-    return service.predict(inputs.from_body(content_type, body(), query()))
+# `inputs` checks the type, because `chalice deploy` refuses routes that mix binary and text types
+# (chalice/deploy/validate.py).
+@app.route("/predict", methods=["POST"], content_types=ANY_TYPE, cors=cors)
+def predict() -> Response:
+    content_type = current_request().headers.get("content-type", inputs.JSON)
+    return AnswerResponse(service.predict(inputs.from_body(content_type, body(), query())))
 
 
 @app.route("/predict/batch", methods=["POST"], content_types=[inputs.JSON], cors=cors)
-def predict_batch() -> dict[str, Any]:
-    return service.predict_batch(inputs.from_batch(body(), query(), config.batch_max_urls))
+def predict_batch() -> Response:
+    request = inputs.from_batch(body(), query(), config.batch_max_urls)
+    return AnswerResponse(service.predict_batch(request))
 
 
-@app.route("/predict", methods=["GET"], content_types=ANY, cors=cors)
-def predict_url() -> dict[str, Any]:
-    return service.predict(inputs.from_query(query()))
+@app.route("/predict", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+def predict_url() -> Response:
+    return AnswerResponse(service.predict(inputs.from_query(query())))
 
 
-@app.route("/breeds", methods=["GET"], content_types=ANY, cors=cors)
+@app.route("/breeds", methods=["GET"], content_types=ANY_TYPE, cors=cors)
 def breeds() -> dict[str, Any]:
     return service.breeds()
 
 
-@app.route("/health", methods=["GET"], content_types=ANY, cors=cors)
+@app.route("/health", methods=["GET"], content_types=ANY_TYPE, cors=cors)
 def health() -> dict[str, Any]:
     return service.health(inputs.deep(query()))
 
 
-@app.route("/", methods=["GET"], content_types=ANY, cors=cors)
+@app.route("/", methods=["GET"], content_types=ANY_TYPE, cors=cors)
 def page() -> Response:
     return pages.page()
 
 
-@app.route("/docs", methods=["GET"], content_types=ANY, cors=cors)
+@app.route("/docs", methods=["GET"], content_types=ANY_TYPE, cors=cors)
 def docs() -> Response:
     return pages.docs()
 
 
-@app.route("/openapi.json", methods=["GET"], content_types=ANY, cors=cors)
+@app.route("/openapi.json", methods=["GET"], content_types=ANY_TYPE, cors=cors)
 def openapi() -> Response:
     return pages.openapi()

@@ -29,7 +29,7 @@ from benchmarks import command, pictures, stacks, table
 from benchmarks.scale import Scale
 from benchmarks.table import Row
 from model_code import artifact, inference
-from model_code.images import Photo
+from model_code.images import InputImage
 from model_code.inference import DEFAULT_MODEL_DIR
 
 PART = "bare"
@@ -70,7 +70,7 @@ class BareLoop:
             end = time.perf_counter() + seconds
             while time.perf_counter() < end:
                 photo = self._photos[(first + done) % len(self._photos)]
-                request.infer({0: Photo(photo).pixels(self._input)[None]}, share_inputs=True)
+                request.infer({0: InputImage(photo).pixels(self._input)[None]}, share_inputs=True)
                 done += 1
             counts.append(done)
 
@@ -95,7 +95,7 @@ class BareLoop:
             number = first
             while not stop.is_set():
                 photo = self._photos[number % len(self._photos)]
-                decoded.put(Photo(photo).pixels(self._input)[None])
+                decoded.put(InputImage(photo).pixels(self._input)[None])
                 number += 1
 
         threads = [threading.Thread(target=decode, args=(7 * n,)) for n in range(stacks.cores())]
@@ -171,7 +171,7 @@ def stage_costs_ms(loop: BareLoop, photos: Sequence[bytes], calls: int) -> dict[
 
     for number in range(calls):
         body = photos[number % len(photos)]
-        photo = clock("read the header", Photo, body)
+        photo = clock("read the header", InputImage, body)
         pixels = clock("decode and resize", photo.pixels, described.input)
         logits, dog = clock("inference", loop.infer, pixels)
         found = inference.Prediction(described, photo, logits, dog)

@@ -94,7 +94,8 @@ class Server:
 def ours(model: Path = DEFAULT_MODEL_DIR) -> Stack:
     """Our server, started as its container starts it (model_code/Dockerfile)."""
     command = [sys.executable, "-m", "model_code.serve", "serve", "--model", str(model)]
-    return Stack("WhatBreed", [*command, "--host", HOST, "--port"])
+    environment = {"MALLOC_ARENA_MAX": "1"}
+    return Stack("WhatBreed", [*command, "--host", HOST, "--port"], environment=environment)
 
 
 def torchserve(network: str, title: str, workers: int, folder: Path) -> Stack:

@@ -1,1 +1,1 @@
-"""What runs in Lambda: from a client's request to SageMaker's endpoint and back."""
+"""The API that runs in Lambda: HTTP requests in, SageMaker invocations out."""

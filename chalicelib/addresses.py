@@ -1,16 +1,17 @@
-"""Which addresses on the internet are public, and where a host name leads."""
+"""IP addresses: resolving a host name, and telling public addresses from all others."""
 
 import ipaddress
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from chalicelib.deadline import Deadline
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Python's `is_global` follows IANA's special-purpose registries, in which these look public:
-# multicast is its own registry, and the others carry an IPv4 address or none of their own.
+# `is_global` follows IANA's special-purpose registries. It accepts these networks, which are
+# multicast, reserved, or embed an IPv4 address.
 _NOT_PUBLIC_V4 = tuple(
     ipaddress.IPv4Network(text)
     for text in (
@@ -21,48 +22,49 @@ _NOT_PUBLIC_V4 = tuple(
         "240.0.0.0/4",  # reserved
     )
 )
-# Only 2000::/3 has been given to anyone (RFC 4291); these parts of it lead elsewhere.
-_GIVEN_V6 = ipaddress.IPv6Network("2000::/3")
+_GLOBAL_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")  # RFC 4291
 _NOT_PUBLIC_V6 = tuple(
     ipaddress.IPv6Network(text)
     for text in (
         "2001::/23",  # IETF protocol assignments: Teredo, ORCHID, benchmarking
         "2001:db8::/32",  # documentation
-        "2002::/16",  # 6to4: an IPv4 address in disguise
+        "2002::/16",  # 6to4: embeds an IPv4 address
         "3fff::/20",  # documentation, RFC 9637
     )
 )
 
-_NUMBER_LABEL = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
+_NUMERIC_LABEL = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 
 
 class UnknownHost(Exception):
-    """A host name that leads nowhere."""
+    """The host name has no address."""
 
 
 def is_public(address: Address) -> bool:
-    """Whether `address` belongs to the open internet, and to no network behind us."""
+    """Return whether `address` is on the public internet."""
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not any(address in network for network in _NOT_PUBLIC_V4)
     return (
         address.is_global
-        and address in _GIVEN_V6
+        and address in _GLOBAL_UNICAST_V6
         and not any(address in network for network in _NOT_PUBLIC_V6)
     )
 
 
 def is_loopback(address: Address) -> bool:
-    """Whether `address` is this machine's own, IPv4 in IPv6 included."""
+    """Return whether `address` is this machine's own, including IPv4 mapped into IPv6."""
     mapped = getattr(address, "ipv4_mapped", None)
     return bool((mapped or address).is_loopback)
 
 
-def is_disguised(host: str) -> bool:
-    """Whether `host` is an IPv4 address in a form that only some programs read as one: decimal,
-    octal, hexadecimal, or with fewer than four parts ("ends in a number" of url.spec.whatwg.org).
+def is_nonstandard_ipv4(host: str) -> bool:
+    """Return whether `host` is an IPv4 address in a form that only some programs accept.
+
+    These forms are decimal, octal, hexadecimal, or have fewer than four parts. See the "ends in a
+    number" checker of https://url.spec.whatwg.org.
     """
-    last = host.rstrip(".").rpartition(".")[2]
-    if not _NUMBER_LABEL.fullmatch(last):
+    last_label = host.rstrip(".").rpartition(".")[2]
+    if not _NUMERIC_LABEL.fullmatch(last_label):
         return False
     try:
         ipaddress.IPv4Address(host)
@@ -71,16 +73,20 @@ def is_disguised(host: str) -> bool:
     return False
 
 
-def resolve(host: str, port: int, deadline: Deadline) -> Sequence[Address]:
-    """Every address that `host` leads to, each once, in the resolver's order.
+def resolve(
+    host: str,
+    port: int,
+    deadline: Deadline,
+    getaddrinfo: Callable[..., Sequence[Any]] = socket.getaddrinfo,
+) -> Sequence[Address]:
+    """Return the distinct addresses of `host`, in the resolver's order.
 
-    Raises `UnknownHost`, and `TimeoutError` where the resolver takes too long: `getaddrinfo`
-    itself knows no timeout.
+    Raises `UnknownHost`, and `TimeoutError` if the resolver is too slow.
     """
     try:
-        answers = deadline.call(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        # getaddrinfo has no timeout.
+        entries = deadline.call(lambda: getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except (socket.gaierror, UnicodeError):
         raise UnknownHost(host) from None
-    # a dictionary keeps their order
-    found = {ipaddress.ip_address(str(answer[4][0]).partition("%")[0]): None for answer in answers}
-    return tuple(found)
+    texts = (str(socket_address[0]).partition("%")[0] for *_, socket_address in entries)
+    return tuple(dict.fromkeys(map(ipaddress.ip_address, texts)))

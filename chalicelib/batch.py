@@ -1,59 +1,55 @@
-"""Many pictures side by side, in the order asked, under one deadline."""
+"""Runs the images of a batch in parallel, under one deadline."""
 
 import logging
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent import futures
-from typing import Any
+from typing import TypeVar
 
 from chalicelib.deadline import Deadline
 from chalicelib.problems import BatchTimeout, InternalError, Problem
 
-Document = dict[str, Any]
-Classify = Callable[[str, Deadline], Document]
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 
-def answer_each(
-    classify: Classify, urls: Sequence[str], *, concurrency: int, timeout_s: float
-) -> list[Document]:
-    """For each of `urls`, in their order: what `classify` answers, or the problem that it raises.
+def classify_all(
+    classify: Callable[[str, Deadline], T],
+    urls: Sequence[str],
+    *,
+    concurrency: int,
+    timeout_s: float,
+) -> list[T | Problem]:
+    """Return the result of `classify` for each of `urls`, in order, or the problem it raised.
 
-    Returns after `timeout_s` at the latest. What has not begun by then never begins, and what is
-    under way is left behind: its thread ends by its own timeouts, and nobody reads its answer.
-    `classify` may raise `TimeoutError` where it sees that the deadline has passed.
+    Returns after `timeout_s` at the latest: URLs not yet started are skipped, and running calls are
+    abandoned. `classify` may raise `TimeoutError` if it notices that the deadline has passed.
     """
     deadline = Deadline(timeout_s)
     executor = futures.ThreadPoolExecutor(concurrency, thread_name_prefix="batch")
     try:
-        asked = [executor.submit(_document, classify, url, deadline) for url in urls]
-        done, _ = futures.wait(asked, timeout_s)
+        calls = [executor.submit(_classify, classify, url, deadline) for url in urls]
+        done, _ = futures.wait(calls, timeout_s)
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-    return [future.result() if future in done else _late() for future in asked]
+    return [call.result() if call in done else _timeout() for call in calls]
 
 
-def _document(classify: Classify, url: str, deadline: Deadline) -> Document:
-    """One picture's answer, or its problem: whatever happens to it is no other picture's."""
+def _classify(classify: Callable[[str, Deadline], T], url: str, deadline: Deadline) -> T | Problem:
+    """Return the result for one image, or its problem, so that no image affects another."""
     try:
         deadline.remaining_s()
         return classify(url, deadline)
     except TimeoutError:
-        return _late()
+        return _timeout()
     except Problem as problem:
-        return _problem(problem)
+        return problem
     except Exception:
-        log.error("A picture of a batch met a defect: %s", traceback.format_exc())
-        return _problem(InternalError(InternalError.title + "."))
+        cause = traceback.format_exc()
+        log.error("Unexpected error for one image of a batch: %s", cause)
+        return InternalError(cause=cause)
 
 
-def _late() -> Document:
-    return _problem(BatchTimeout("The others took all the time there was. Ask for it again."))
-
-
-def _problem(problem: Problem) -> Document:
-    """Without the request's id, which the middleware gives to every document."""
-    document: Document = problem.document("")
-    del document["request_id"]
-    return document
+def _timeout() -> BatchTimeout:
+    return BatchTimeout("The batch timed out before this image was processed. Retry it.")

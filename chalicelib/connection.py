@@ -1,10 +1,10 @@
-"""One HTTP(S) connection to an address that was checked, under one deadline."""
+"""An HTTP(S) connection to a vetted address, with one deadline for all of it."""
 
 import http.client
 import io
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from chalicelib.addresses import Address
@@ -13,68 +13,81 @@ from chalicelib.urls import DEFAULT_PORTS, Target
 
 MAX_HEADER_BYTES = 64 * 1024
 
+OpenSocket = Callable[[tuple[str, int], float], socket.socket]
+
+
+@cache
+def default_tls_context() -> ssl.SSLContext:
+    """Return a context that verifies certificates. Cached, because it parses 140 authorities."""
+    return ssl.create_default_context()
+
 
 class Connection(http.client.HTTPConnection):
-    """HTTP(S) to a `target` at one of `found`, every wait of it cut at `deadline`.
+    """HTTP(S) to `target` at the first of `addresses` that accepts a connection.
 
-    The name of the host goes into `Host` and into the check of the certificate; it is not
-    resolved again.
+    The host name is used for the `Host` header and to verify the certificate. It is not resolved
+    again.
     """
 
     def __init__(
         self,
         target: Target,
-        found: Sequence[Address],
+        addresses: Sequence[Address],
         deadline: Deadline,
         connect_timeout_s: float,
+        open_socket: OpenSocket = socket.create_connection,
+        tls_context: Callable[[], ssl.SSLContext] = default_tls_context,
     ) -> None:
         super().__init__(target.host, target.port)
-        self.default_port = DEFAULT_PORTS[target.scheme]  # http.client leaves it out of `Host`
+        self.default_port = DEFAULT_PORTS[target.scheme]  # http.client omits it from `Host`
         self._target = target
-        self._found = found
+        self._addresses = addresses
         self._deadline = deadline
         self._connect_timeout_s = connect_timeout_s
-        self._wire: _DeadlineSocket | None = None
+        self._open_socket = open_socket
+        self._tls_context = tls_context
+        self._stream: _DeadlineStream | None = None
 
     def connect(self) -> None:
-        raw = self._open()
+        raw = self._connect_to_first()
         if self._target.scheme == "https":
             raw.settimeout(self._deadline.remaining_s())
             try:
-                raw = _tls().wrap_socket(raw, server_hostname=self._target.host)
+                raw = self._tls_context().wrap_socket(raw, server_hostname=self._target.host)
             except BaseException:
                 raw.close()
                 raise
-        self._wire = _DeadlineSocket(raw, self._deadline, MAX_HEADER_BYTES)
-        self.sock = self._wire  # it has the methods that http.client uses
+        self._stream = _DeadlineStream(raw, self._deadline, MAX_HEADER_BYTES)
+        self.sock = self._stream
 
-    def lift_header_limit(self, body_bytes: int) -> None:
-        """From here on the body arrives, whose own limit counts after the chunked coding."""
-        if self._wire is not None:
-            self._wire.budget_bytes = 2 * body_bytes + MAX_HEADER_BYTES
+    def allow_body(self, max_bytes: int) -> None:
+        """Raise the byte limit for the body. Chunked transfer coding may double its size."""
+        if self._stream is not None:
+            self._stream.budget_bytes = 2 * max_bytes + MAX_HEADER_BYTES
 
     def hang_up(self) -> None:
-        """Close the connection, whatever is still under way."""
+        """Close the socket, even in the middle of a response."""
         self.close()
-        if self._wire is not None:
-            self._wire.hang_up()
+        if self._stream is not None:
+            self._stream.hang_up()
 
-    def _open(self) -> socket.socket:
-        failure: OSError = OSError("no address")
-        for address in self._found:
+    def _connect_to_first(self) -> socket.socket:
+        failure = OSError("no address")
+        for address in self._addresses:
             timeout_s = min(self._connect_timeout_s, self._deadline.remaining_s())
             try:
-                return socket.create_connection((str(address), self._target.port), timeout_s)
+                return self._open_socket((str(address), self._target.port), timeout_s)
             except OSError as error:
                 failure = error
-        if isinstance(failure, TimeoutError):
-            raise ConnectionError("connecting took too long")
+        if isinstance(failure, TimeoutError):  # only the deadline's own timeout may leave here
+            raise ConnectionError("connection timed out")
         raise failure
 
 
-class _DeadlineSocket:
-    """What `http.client` needs of a socket, with one deadline over all of it: a socket's own
-    timeout starts anew with every byte, which a host that drips them would make endless.
+class _DeadlineStream(io.RawIOBase):
+    """The methods of a socket that `http.client` calls, with one deadline and a byte limit.
+
+    A socket's own timeout restarts with every byte, so a host that drips bytes would never hit it.
     """
 
     def __init__(self, raw: socket.socket, deadline: Deadline, budget_bytes: int) -> None:
@@ -86,36 +99,22 @@ class _DeadlineSocket:
         self._raw.settimeout(self._deadline.remaining_s())
         self._raw.sendall(data)
 
-    def recv_into(self, buffer: memoryview) -> int:
-        self._raw.settimeout(self._deadline.remaining_s())
-        count = self._raw.recv_into(buffer)
-        self.budget_bytes -= count
-        if self.budget_bytes < 0:
-            raise http.client.HTTPException("more bytes than the limit")
-        return count
-
     def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self))
-
-    def close(self) -> None:
-        """Nothing yet: http.client closes before the response is read. See `hang_up`."""
-
-    def hang_up(self) -> None:
-        self._raw.close()
-
-
-class _Reader(io.RawIOBase):
-    def __init__(self, wire: _DeadlineSocket) -> None:
-        self._wire = wire
+        return io.BufferedReader(self)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        return self._wire.recv_into(buffer)
+        self._raw.settimeout(self._deadline.remaining_s())
+        count = self._raw.recv_into(buffer)
+        self.budget_bytes -= count
+        if self.budget_bytes < 0:
+            raise http.client.HTTPException("response exceeds the byte limit")
+        return count
 
+    def close(self) -> None:
+        """Do nothing: http.client closes the socket before the response is read."""
 
-@cache
-def _tls() -> ssl.SSLContext:
-    """Certificates are checked as browsers do. Made when first needed: it reads 140 authorities."""
-    return ssl.create_default_context()
+    def hang_up(self) -> None:
+        self._raw.close()

@@ -1,15 +1,16 @@
-"""The moment by which something must be over."""
+"""A point in time by which an operation must be finished."""
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from concurrent.futures import Future
+from typing import TypeVar
 
 T = TypeVar("T")
 
 
 class Deadline:
-    """`seconds` from now, on a clock that nobody sets."""
+    """`seconds` from now, on the monotonic clock."""
 
     __slots__ = ("_end",)
 
@@ -17,47 +18,30 @@ class Deadline:
         self._end = time.monotonic() + seconds
 
     def remaining_s(self) -> float:
-        """Seconds left. Raises `TimeoutError` where none are."""
-        left = self._end - time.monotonic()
-        if left <= 0:
+        """Return the seconds left. Raise `TimeoutError` if the deadline has passed."""
+        remaining_s = self._end - time.monotonic()
+        if remaining_s <= 0:
             raise TimeoutError
-        return left
+        return remaining_s
 
-    def sooner(self, other: "Deadline") -> "Deadline":
-        """This one or `other`, whichever comes first."""
+    def earlier(self, other: "Deadline") -> "Deadline":
+        """Return this deadline or `other`, whichever comes first."""
         return self if self._end <= other._end else other
 
     def call(self, function: Callable[[], T]) -> T:
-        """What `function` returns or raises; `TimeoutError` where that takes too long.
+        """Call a function that has no timeout of its own. Raise `TimeoutError` if it is too slow.
 
-        For calls that know no deadline of their own. The one that is late is left behind in its
-        thread, which ends when the call does.
+        A call that is too slow is abandoned: its thread continues until the function returns.
         """
-        left_s = self.remaining_s()
-        call = _Call(function)
-        thread = threading.Thread(target=call.run, name="deadline", daemon=True)
-        thread.start()
-        thread.join(left_s)
-        if thread.is_alive():
-            raise TimeoutError
-        return call.result()
+        remaining_s = self.remaining_s()
+        future: Future[T] = Future()
 
+        def run() -> None:
+            try:
+                future.set_result(function())
+            except BaseException as error:
+                future.set_exception(error)
 
-class _Call(Generic[T]):
-    """A function and, once it ran, its outcome."""
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._returned: list[T] = []
-        self._raised: Exception | None = None
-
-    def run(self) -> None:
-        try:
-            self._returned.append(self._function())
-        except Exception as error:
-            self._raised = error
-
-    def result(self) -> T:
-        if self._raised is not None:
-            raise self._raised
-        return self._returned[0]
+        # A daemon thread, because an executor waits for its threads when the process exits.
+        threading.Thread(target=run, name="deadline", daemon=True).start()
+        return future.result(remaining_s)

@@ -1,11 +1,12 @@
-"""From the bytes of a picture to `Scores`, through sagemaker-runtime's InvokeEndpoint."""
+"""Client of the SageMaker endpoint: sends an image, returns its scores."""
 
 import json
 import logging
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import botocore.config
 import botocore.exceptions
@@ -24,28 +25,32 @@ from chalicelib.problems import (
 )
 from chalicelib.settings import Settings
 
+T = TypeVar("T")
+
 _SERVICE = "sagemaker-runtime"
 _DESCRIBE = b"{}"
+MAX_MEGAPIXELS = 40
+"""The container's limit (model_code/images.py), for the text of its 413."""
 
-logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it found credentials
+logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO it logs where credentials are
 
 
 @dataclass(frozen=True, slots=True)
-class Breeds:
-    """The model, and the breeds it knows, in the order of its logits."""
+class ModelDescription:
+    """A model's identity and calibration, and its breeds in the order of its logits."""
 
-    names: tuple[str, ...]
-    model_name: str
-    model_version: str
+    breeds: tuple[str, ...]
+    name: str
+    version: str
     temperature: float
     dog_threshold: float
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the model says of one picture. `logits` has one value per breed."""
+    """The model's output for one image. `logits` has one value per breed."""
 
-    breeds: Breeds
+    model: ModelDescription
     logits: tuple[float, ...]
     dog_probability: float
     image_format: str
@@ -54,15 +59,14 @@ class Scores:
 
 
 class _OneService(botocore.loaders.Loader):  # type: ignore[misc]
-    """Knows which service it will be asked for: botocore's own loader looks through the folders of
-    all 400, twice, which is a tenth of a cold start."""
+    """Lists one service. Listing all 400 of them, twice, takes a tenth of a cold start."""
 
     def list_available_services(self, type_name: str) -> list[str]:
         return [_SERVICE]
 
 
 class Endpoint:
-    """The one SageMaker endpoint that `settings` name."""
+    """The SageMaker endpoint named in `settings`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -70,7 +74,7 @@ class Endpoint:
         self._lock = threading.Lock()
 
     def connect(self) -> Any:
-        """The botocore client, made once: that takes a tenth of a second."""
+        """Return the botocore client, created on the first call: that takes 0.1 s."""
         with self._lock:
             if self._client is None:
                 session = botocore.session.get_session()
@@ -89,48 +93,39 @@ class Endpoint:
         return self._client
 
     def classify(self, payload: bytes, media_type: str) -> Scores:
-        """The model's scores of the picture in `payload`.
+        """Return the model's scores for an image.
 
-        Raises `NotAnImage`, `ImageTooLarge` and the `Endpoint…` problems.
+        Raises `NotAnImage`, `ImageTooLarge` or one of the `Endpoint…` problems.
         """
-        answer = self._invoke(payload, media_type)
-        try:
-            return _scores(answer)
-        except (KeyError, TypeError, ValueError) as error:
-            raise _nonsense(repr(error)) from None
+        return _parse(_scores, self._invoke(payload, media_type))
 
-    def describe(self) -> Breeds:
-        """The model and its breeds. Raises the `Endpoint…` problems."""
-        answer = self._invoke(_DESCRIBE, "application/json")
-        try:
-            return _breeds(answer)
-        except (KeyError, TypeError, ValueError) as error:
-            raise _nonsense(repr(error)) from None
+    def describe(self) -> ModelDescription:
+        """Return the model's description. Raises one of the `Endpoint…` problems."""
+        return _parse(_description, self._invoke(_DESCRIBE, "application/json"))
 
-    def _invoke(self, payload: bytes, content_type: str) -> dict[str, Any]:
+    def _invoke(self, payload: bytes, content_type: str) -> bytes:
         def invoke() -> bytes:
-            answer = self.connect().invoke_endpoint(
+            response = self.connect().invoke_endpoint(
                 EndpointName=self._settings.endpoint_name,
                 Body=payload,
                 ContentType=content_type,
                 Accept="application/json",
             )
-            body: bytes = answer["Body"].read()
+            body: bytes = response["Body"].read()
             return body
 
-        # botocore's own timeouts start anew with every attempt and every byte.
+        # botocore's timeouts restart with every attempt and every byte.
         deadline = Deadline(self._settings.endpoint_timeout_s)
         try:
-            document = json.loads(deadline.call(invoke))
-        except TimeoutError as error:
-            raise EndpointTimeout("The model did not answer in time.", cause=repr(error)) from None
-        except botocore.exceptions.ClientError as error:
-            raise _refused(error) from None
+            return deadline.call(invoke)
         except (
+            TimeoutError,
             botocore.exceptions.ConnectTimeoutError,
             botocore.exceptions.ReadTimeoutError,
         ) as error:
-            raise EndpointTimeout("The model did not answer in time.", cause=repr(error)) from None
+            raise EndpointTimeout("The model did not respond in time.", cause=repr(error)) from None
+        except botocore.exceptions.ClientError as error:
+            raise _service_problem(error) from None
         except (
             botocore.exceptions.ConnectionError,
             botocore.exceptions.ConnectionClosedError,
@@ -138,19 +133,14 @@ class Endpoint:
             botocore.exceptions.NoRegionError,
             botocore.exceptions.CredentialRetrievalError,
         ) as error:
-            raise EndpointUnavailable(
-                "The model cannot be reached at the moment.", cause=repr(error)
-            ) from None
+            raise EndpointUnavailable("The model cannot be reached.", cause=repr(error)) from None
         except botocore.exceptions.BotoCoreError as error:
-            raise EndpointFailed("The connection to the model broke.", cause=repr(error)) from None
-        except ValueError as error:
-            raise _nonsense(repr(error)) from None
-        if not isinstance(document, dict):
-            raise _nonsense("the answer is no JSON object")
-        return document
+            raise EndpointFailed(
+                "The connection to the model was lost.", cause=repr(error)
+            ) from None
 
 
-# What the service itself refuses. Codes: "Errors" of
+# Error codes of the service itself, see "Errors" of
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 _BUSY = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException"})
 _UNAVAILABLE = frozenset(
@@ -169,63 +159,74 @@ _UNAVAILABLE = frozenset(
 )
 
 
-def _refused(error: botocore.exceptions.ClientError) -> Problem:
-    """The problem behind an error of SageMaker. The container's own words stay in `cause`."""
+def _service_problem(error: botocore.exceptions.ClientError) -> Problem:
+    """Translate an error of SageMaker. The container's own text is only logged, as `cause`."""
     response: dict[str, Any] = error.response
     code = response.get("Error", {}).get("Code", "")
     cause = str(error)
     if code == "ModelError":
-        return _model_error(response.get("OriginalStatusCode"), cause)
+        return _container_problem(response.get("OriginalStatusCode"), cause)
     if code in _BUSY:
-        return EndpointBusy("Too many pictures at the moment. Try again soon.", cause=cause)
+        return _busy(cause)
     if code in _UNAVAILABLE:
-        return EndpointUnavailable("The model is not in service at the moment.", cause=cause)
+        return EndpointUnavailable("The model is not in service.", cause=cause)
     return EndpointFailed("The model's service failed.", cause=cause)
 
 
-def _model_error(status: int | None, cause: str) -> Problem:
-    """The problem behind an answer of the container other than 200; see model_code/errors.py."""
-    if status == 413:
-        return ImageTooLarge("The image has too many bytes or pixels.", cause=cause)
+def _container_problem(status: int | None, cause: str) -> Problem:
+    """Translate the container's status code, see model_code/errors.py."""
+    if status == 413:  # of pixels: the number of bytes is checked before
+        return ImageTooLarge(f"The image has over {MAX_MEGAPIXELS} megapixels.", cause=cause)
     if status in (415, 422):
-        return NotAnImage("The image cannot be decoded: it is damaged, or no image.", cause=cause)
+        return NotAnImage("The image is damaged and cannot be decoded.", cause=cause)
     if status in (429, 503):
-        return EndpointBusy("Too many pictures at the moment. Try again soon.", cause=cause)
-    return EndpointFailed("The model failed on this picture.", cause=cause)
+        return _busy(cause)
+    return EndpointFailed("The model failed to process this image.", cause=cause)
 
 
-def _nonsense(cause: str) -> EndpointFailed:
-    return EndpointFailed("The model's answer makes no sense.", cause=cause)
+def _busy(cause: str) -> EndpointBusy:
+    return EndpointBusy("The model has too many requests. Retry soon.", cause=cause)
 
 
-def _breeds(answer: dict[str, Any]) -> Breeds:
-    model = answer["model"]
-    names = tuple(map(str, answer.get("display_names") or answer["labels"]))
-    if not names or len(names) != len(answer["labels"]):
-        raise ValueError("names and labels differ in number")
-    breeds = Breeds(
-        names=names,
-        model_name=str(model["name"]),
-        model_version=str(model["version"]),
+def _parse(read: Callable[[dict[str, Any]], T], body: bytes) -> T:
+    """Apply `read` to a JSON object. Raises `EndpointFailed` if the response is invalid."""
+    try:
+        document = json.loads(body)
+        if not isinstance(document, dict):
+            raise TypeError("not a JSON object")
+        return read(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise EndpointFailed("The model returned an invalid response.", cause=repr(error)) from None
+
+
+def _description(document: dict[str, Any]) -> ModelDescription:
+    model = document["model"]
+    breeds = tuple(map(str, document.get("display_names") or document["labels"]))
+    if not breeds or len(breeds) != len(document["labels"]):
+        raise ValueError("display_names and labels differ in number")
+    description = ModelDescription(
+        breeds=breeds,
+        name=str(model["name"]),
+        version=str(model["version"]),
         temperature=_finite(model["temperature"]),
         dog_threshold=_finite(model["dog_threshold"]),
     )
-    if breeds.temperature <= 0:
+    if description.temperature <= 0:
         raise ValueError("temperature is not positive")
-    return breeds
+    return description
 
 
-def _scores(answer: dict[str, Any]) -> Scores:
-    breeds = _breeds(answer)
-    logits = tuple(_finite(value) for value in answer["logits"])
-    if len(logits) != len(breeds.names):
-        raise ValueError(f"{len(logits)} logits for {len(breeds.names)} breeds")
-    dog_probability = _finite(answer["dog_probability"])
+def _scores(document: dict[str, Any]) -> Scores:
+    model = _description(document)
+    logits = tuple(_finite(value) for value in document["logits"])
+    if len(logits) != len(model.breeds):
+        raise ValueError(f"{len(logits)} logits for {len(model.breeds)} breeds")
+    dog_probability = _finite(document["dog_probability"])
     if not 0 <= dog_probability <= 1:
-        raise ValueError("dog_probability is no probability")
-    image = answer["image"]
+        raise ValueError("dog_probability is not between 0 and 1")
+    image = document["image"]
     return Scores(
-        breeds=breeds,
+        model=model,
         logits=logits,
         dog_probability=dog_probability,
         image_format=str(image["format"]),

@@ -1,4 +1,4 @@
-"""What every answer passes on its way out: problems get their shape, the log its line."""
+"""Chalice middleware for every response: problem documents, headers and the log line."""
 
 import time
 import traceback
@@ -9,7 +9,7 @@ from typing import Any
 from chalice.app import CORSConfig, Request, Response
 
 from chalicelib import telemetry
-from chalicelib.inputs import WRONG_MEDIA_TYPE
+from chalicelib.inputs import JSON
 from chalicelib.problems import (
     MEDIA_TYPE,
     InternalError,
@@ -18,19 +18,25 @@ from chalicelib.problems import (
     Problem,
     UnsupportedMediaType,
 )
+from chalicelib.service import Answer
+from chalicelib.telemetry import BatchFigures, ImageFigures
 
 GetResponse = Callable[[Request], Response]
 
-# What Chalice refuses by itself, before a view is called.
-_OF_CHALICE: dict[int, tuple[type[Problem], str]] = {
-    400: (InvalidRequest, "The request cannot be answered in this form."),
-    405: (MethodNotAllowed, "This route does not take this method."),
-    415: (UnsupportedMediaType, WRONG_MEDIA_TYPE),
-}
+
+class AnswerResponse(Response):
+    """A response with the figures for its log line."""
+
+    def __init__(self, answer: Answer[ImageFigures] | Answer[BatchFigures]) -> None:
+        super().__init__(answer.document)
+        self.figures = answer.figures
 
 
 class Middleware:
-    """Chalice middleware. `cors` is None where no other origin may call."""
+    """Turns exceptions into problem documents, adds the request id and headers, logs the request.
+
+    `cors` is None if no other origin may call the API.
+    """
 
     def __init__(self, cors: CORSConfig | None) -> None:
         self._cors = cors.get_access_control_headers() if cors else {}
@@ -39,55 +45,58 @@ class Middleware:
         start = time.perf_counter()
         request_id = _request_id(request)
         problem: Problem | None = None
-        allow = None
+        headers: dict[str, Any] = {}
         try:
             response = get_response(request)
             if response.status_code >= 400:
-                allow = response.headers.get("Allow")
-                kind, detail = _OF_CHALICE.get(
-                    response.status_code, (InternalError, InternalError.title + ".")
-                )
-                raise kind(detail, cause=str(response.body))
-        except Problem as caught:
-            problem = caught
-            response = _response(problem, request_id)
+                if "Allow" in response.headers:
+                    headers["Allow"] = response.headers["Allow"]
+                raise _chalice_problem(response)
+        except Problem as error:
+            problem = error
         except Exception:
-            problem = InternalError(InternalError.title + ".", cause=traceback.format_exc())
-            response = _response(problem, request_id)
+            problem = InternalError(cause=traceback.format_exc())
+        if problem:
+            headers |= {"Content-Type": MEDIA_TYPE, **problem.headers}
+            response = Response(problem.document, status_code=problem.status)
         response.headers = {
             "Cache-Control": "no-store",
             **response.headers,
-            **({"Allow": allow} if allow else {}),
+            **headers,
             **self._cors,
             "X-Content-Type-Options": "nosniff",
             "X-Request-Id": request_id,
         }
         if isinstance(response.body, dict):
             for document in (response.body, *response.body.get("results", ())):
-                document.setdefault("request_id", request_id)
+                document["request_id"] = request_id
         telemetry.log_request(
             request_id=request_id,
-            stage=str(request.context.get("stage") or telemetry.STAGE_OUTSIDE_AWS),
+            stage=str(request.context.get("stage") or telemetry.LOCAL_STAGE),
             route=request.path,
             method=request.method,
             status=response.status_code,
             duration_ms=(time.perf_counter() - start) * 1000,
-            answer=response.body,
+            figures=response.figures if isinstance(response, AnswerResponse) else None,
             problem=problem.type if problem else "",
             cause=problem.cause if problem else "",
         )
         return response
 
 
-def _response(problem: Problem, request_id: str) -> Response:
-    return Response(
-        problem.document(request_id),
-        headers={"Content-Type": MEDIA_TYPE, **problem.headers},
-        status_code=problem.status,
-    )
+def _chalice_problem(response: Response) -> Problem:
+    """Translate an error response that Chalice created before calling a view."""
+    cause = str(response.body)
+    if response.status_code == 400:
+        return InvalidRequest("The request is malformed.", cause=cause)
+    if response.status_code == 405:
+        return MethodNotAllowed("The route does not support this method.", cause=cause)
+    if response.status_code == 415:  # the views that accept images check the type themselves
+        return UnsupportedMediaType(f"The Content-Type must be {JSON}.", cause=cause)
+    return InternalError(cause=cause)
 
 
 def _request_id(request: Request) -> str:
-    """API Gateway's id of the request, which its own log holds too; else Lambda's."""
-    found: Any = request.context.get("requestId")
-    return str(found or getattr(request.lambda_context, "aws_request_id", None) or uuid.uuid4())
+    """Return the request id of API Gateway, which also logs it, or else of Lambda."""
+    lambda_id = getattr(request.lambda_context, "aws_request_id", None)
+    return str(request.context.get("requestId") or lambda_id or uuid.uuid4())

@@ -1,6 +1,6 @@
-"""What the API serves to read: the page, its description in OpenAPI, and that to read.
+"""The static documents: the page at `/`, the API reference at `/docs` and `openapi.json`.
 
-Each is one file beside this one, read when it is first asked for: `import app` stays fast.
+Each is a file in this package, read on its first request to keep `import app` fast.
 """
 
 import base64
@@ -16,31 +16,31 @@ _CACHE = {"Cache-Control": "public, max-age=300"}
 
 
 def page() -> Response:
-    """The page to try the API on.
+    """Return the page for trying the API.
 
-    Its pictures come from the visitor's own files (blob:) and from the URL that the visitor gave,
-    at any host (http:, https:): the browser shows what the API looked at. `data:` is the icon.
+    Its images come from local files (blob:), from the URL that the visitor entered (http:, https:),
+    and from the page itself (data:).
     """
     return _html("page.html", "blob: data: http: https:")
 
 
 def docs() -> Response:
-    """The page that shows `openapi.json`."""
+    """Return the API reference, a page that renders `openapi.json`."""
     return _html("docs.html", "data:")
 
 
 def openapi() -> Response:
-    """The description of the API in OpenAPI 3.1."""
+    """Return the OpenAPI 3.1 description of the API."""
     return Response(_text("openapi.json"), {"Content-Type": "application/json", **_CACHE})
 
 
-def _html(name: str, images: str) -> Response:
+def _html(name: str, image_sources: str) -> Response:
     text = _text(name)
     return Response(
         text,
         {
             "Content-Type": "text/html; charset=utf-8",
-            "Content-Security-Policy": _policy(text, images),
+            "Content-Security-Policy": _security_policy(text, image_sources),
             "Referrer-Policy": "no-referrer",
             **_CACHE,
         },
@@ -53,14 +53,14 @@ def _text(name: str) -> str:
 
 
 @cache
-def _policy(html: str, images: str) -> str:
-    """A policy that runs the page's own scripts and styles, known by their hashes, and no other."""
+def _security_policy(html: str, image_sources: str) -> str:
+    """Return a policy that allows the inline scripts and styles, by hash, and no others."""
     return "; ".join(
         [
             "default-src 'none'",
             f"script-src {_hashes(html, 'script')}",
             f"style-src {_hashes(html, 'style')}",
-            f"img-src {images}",
+            f"img-src {image_sources}",
             "connect-src 'self'",
             "base-uri 'none'",
             "form-action 'none'",
@@ -71,9 +71,10 @@ def _policy(html: str, images: str) -> str:
 
 
 def _hashes(html: str, element: str) -> str:
-    """The sources of the inline `element`s, as https://www.w3.org/TR/CSP3/#match-element-to-source-list
-    has them: a hash of exactly what stands between the tags.
+    """Return the hash sources of all inline `element`s: of the exact text between the tags.
+
+    https://www.w3.org/TR/CSP3/#match-element-to-source-list
     """
-    inner = re.findall(f"<{element}>(.*?)</{element}>", html, re.DOTALL)
-    digests = (hashlib.sha256(text.encode()).digest() for text in inner)
+    contents = re.findall(f"<{element}>(.*?)</{element}>", html, re.DOTALL)
+    digests = (hashlib.sha256(text.encode()).digest() for text in contents)
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

@@ -1,6 +1,6 @@
-"""What `chalice deploy` and `chalice package` need, in one line where Chalice takes fifty.
+"""Checks before `chalice deploy` and `chalice package`, with a one-line error.
 
-`app.py` imports this where Chalice's command line imports it, and nowhere else: never in Lambda.
+`app.py` imports this module only under Chalice's command line, never in Lambda.
 """
 
 import json
@@ -11,8 +11,8 @@ _COMMANDS = ("deploy", "package")
 
 
 def check() -> None:
-    """Raise `SystemExit`, with the line for the terminal, where the stage's policy is missing."""
-    # Chalice tells the app neither command nor stage; its click, loaded by then, knows both.
+    """Raise `SystemExit` if the stage's IAM policy file is missing."""
+    # Chalice does not pass its command and stage to the app, but click has them.
     context = sys.modules["click"].get_current_context(silent=True)
     if context is None or context.info_name not in _COMMANDS:
         return
@@ -24,11 +24,11 @@ def check() -> None:
 
 
 def missing_policy(project: Path, stage: str) -> str:
-    """How to make the policy that the stage's function is to have; empty where it is there."""
+    """Return an error message if the stage's policy file is missing, or else ""."""
     config = json.loads((project / ".chalice" / "config.json").read_text(encoding="utf-8"))
-    # A stage's own value goes before one that stands for all stages (Chalice's configfile docs).
+    # A stage's own values override those for all stages (Chalice's configfile docs).
     values = {**config, **config.get("stages", {}).get(stage, {})}
     name = values.get("iam_policy_file", f"policy-{stage}.json")
     if values.get("autogen_policy", True) or (project / ".chalice" / name).is_file():
         return ""
-    return f".chalice/{name} is missing: make it with `python -m training policy --stage {stage}`"
+    return f".chalice/{name} is missing. Create it: python -m ops policy --stage {stage}"

@@ -1,39 +1,39 @@
 """Every failure the API can report, as RFC 9457 problem details.
 
     Problem
-    ├── InvalidRequest        400  not JSON, `url` missing or not absolute, `top_k` out of range
-    ├── UrlNotAllowed         403  another scheme, credentials, an odd port, a private address
-    ├── MethodNotAllowed      405  the route has no such method
-    ├── ImageTooLarge         413  more bytes or pixels than the limit
-    ├── UnsupportedMediaType  415  the request's body is neither JSON nor a supported image
-    ├── NotAnImage            422  what came cannot be decoded as JPEG, PNG or WebP
-    ├── ImageUnreachable      424  the picture's host does not answer as it should
-    ├── EndpointBusy          429  the endpoint throttles; `Retry-After` says when to come back
-    ├── InternalError         500  a defect in this code
-    ├── EndpointFailed        502  the endpoint answered with an error or nonsense
-    ├── EndpointUnavailable   503  the endpoint is not there, not in service, or not ours to ask
+    ├── InvalidRequest        400  invalid JSON, missing or relative `url`, `top_k` out of range
+    ├── UrlNotAllowed         403  forbidden scheme, port or credentials, or a private address
+    ├── MethodNotAllowed      405  the route does not support the method
+    ├── ImageTooLarge         413  too many bytes or pixels
+    ├── UnsupportedMediaType  415  the request body is neither JSON nor a supported image
+    ├── NotAnImage            422  not an intact JPEG, PNG or WebP image
+    ├── ImageUnreachable      424  the image's host did not deliver it
+    ├── EndpointBusy          429  the endpoint is throttling; see `Retry-After`
+    ├── InternalError         500  a bug in this code
+    ├── EndpointFailed        502  the endpoint returned an error or an invalid response
+    ├── EndpointUnavailable   503  the endpoint is missing, not in service, or access is denied
     ├── EndpointTimeout       504  the endpoint took too long
-    └── BatchTimeout          504  a batch's time was over before this picture was done
+    └── BatchTimeout          504  the batch timed out before this image was processed
 
-`detail` is for the client: it holds no traceback, no address, nothing that the container said.
-`cause` is for the log.
+`detail` is for the client: no traceback, no address, no text from the container. `cause` is for the
+log.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from chalice.app import ChaliceUnhandledError
 
 MEDIA_TYPE = "application/problem+json"
 
 
-# Chalice hands a ChaliceUnhandledError to the middleware, where every answer gets its last shape.
+# Chalice passes a ChaliceUnhandledError on to the middleware, which turns it into a response.
 class Problem(ChaliceUnhandledError):
-    """A request that ends with an error. `headers` go into the answer."""
+    """A request that ends with an error. `headers` are added to the response."""
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "internal-error"
-    title: ClassVar[str] = "Something went wrong on our side"
+    title: ClassVar[str] = "Internal error"
     headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, detail: str, *, cause: str = "") -> None:
@@ -41,33 +41,33 @@ class Problem(ChaliceUnhandledError):
         self.detail = detail
         self.cause = cause
 
-    def document(self, request_id: str) -> dict[str, object]:
-        """The body of the answer."""
+    @property
+    def document(self) -> dict[str, Any]:
+        """The response body. The middleware adds the request id."""
         return {
             "type": self.type,
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
-            "request_id": request_id,
         }
 
 
 class InvalidRequest(Problem):
     status = 400
     type = "invalid-request"
-    title = "The request is not valid"
+    title = "The request is invalid"
 
 
 class UrlNotAllowed(Problem):
     status = 403
     type = "url-not-allowed"
-    title = "This URL may not be fetched"
+    title = "The URL is not allowed"
 
 
 class MethodNotAllowed(Problem):
     status = 405
     type = "method-not-allowed"
-    title = "This route has no such method"
+    title = "The method is not allowed"
 
 
 class ImageTooLarge(Problem):
@@ -75,17 +75,21 @@ class ImageTooLarge(Problem):
     type = "image-too-large"
     title = "The image is too large"
 
+    @classmethod
+    def in_bytes(cls, max_bytes: int) -> "ImageTooLarge":
+        return cls(f"The image is larger than {max_bytes} bytes.")
+
 
 class UnsupportedMediaType(Problem):
     status = 415
     type = "unsupported-media-type"
-    title = "The body is of an unsupported type"
+    title = "The media type is not supported"
 
 
 class NotAnImage(Problem):
     status = 422
     type = "not-an-image"
-    title = "This is not a JPEG, PNG or WebP image"
+    title = "The content is not a JPEG, PNG or WebP image"
 
 
 class ImageUnreachable(Problem):
@@ -102,7 +106,8 @@ class EndpointBusy(Problem):
 
 
 class InternalError(Problem):
-    pass
+    def __init__(self, detail: str = "An unexpected error occurred.", *, cause: str = "") -> None:
+        super().__init__(detail, cause=cause)
 
 
 class EndpointFailed(Problem):
@@ -127,4 +132,4 @@ class EndpointTimeout(Problem):
 class BatchTimeout(Problem):
     status = 504
     type = "batch-timeout"
-    title = "There was no time left for this picture"
+    title = "The batch timed out"

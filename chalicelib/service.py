@@ -1,126 +1,139 @@
-"""What the API does: one method per thing a client can ask for."""
+"""The API without HTTP: one method per route."""
 
 import time
-from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from chalicelib import batch, breeds, images
+from chalicelib import batch, image_formats, ranking
 from chalicelib.deadline import Deadline
-from chalicelib.endpoint import Breeds, Endpoint
-from chalicelib.images import Fetcher
+from chalicelib.endpoint import Endpoint, ModelDescription
+from chalicelib.image_fetcher import ImageFetcher
 from chalicelib.inputs import BatchInput, ImageInput, UrlInput
-from chalicelib.problems import ImageTooLarge, InvalidRequest, Problem
+from chalicelib.problems import ImageTooLarge, InvalidRequest
 from chalicelib.settings import Settings
+from chalicelib.telemetry import BatchFigures, ImageFigures
 
 DEFAULT_TOP_K = 5
-ASK_AGAIN_S = 1.0
-"""How long the model may take to say that it knows more breeds now."""
+
+Figures = TypeVar("Figures", ImageFigures, BatchFigures)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Figures]):
+    """A response document, and the figures for its log line."""
+
+    document: dict[str, Any]
+    figures: Figures
 
 
 class Service:
-    """The API without HTTP. Every method raises the problems of the steps it takes."""
+    """The API for one deployment. Its methods raise the problems of the steps they take."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._fetcher = Fetcher(settings)
+        self._fetcher = ImageFetcher(settings)
         self.endpoint = Endpoint(settings)
-        self._known: int | None = None  # breeds of the model, when it last answered
+        self._breed_count: int | None = None
 
-    def predict(self, asked: UrlInput | ImageInput) -> dict[str, Any]:
-        """The answer of `/predict`, without the request's id."""
+    def predict(self, request: UrlInput | ImageInput) -> Answer[ImageFigures]:
+        """Classify one image."""
         start = time.perf_counter()
-        self._check_top_k(asked.top_k)
-        payload = asked.payload if isinstance(asked, ImageInput) else self._fetcher.fetch(asked.url)
-        return self._answer(payload, asked.top_k, start)
+        self._check_top_k(request.top_k)
+        if isinstance(request, ImageInput):
+            return self._classify(request.payload, request.top_k, start)
+        return self._classify(self._fetcher.fetch(request.url), request.top_k, start)
 
-    def predict_batch(self, asked: BatchInput) -> dict[str, Any]:
-        """The answer of `/predict/batch`: an answer or a problem for each picture."""
+    def predict_batch(self, request: BatchInput) -> Answer[BatchFigures]:
+        """Classify several images. Each result is a response document or a problem document."""
         start = time.perf_counter()
-        self._check_top_k(asked.top_k)
+        self._check_top_k(request.top_k)
 
-        def predict(url: str, deadline: Deadline) -> dict[str, Any]:
-            begun = time.perf_counter()
+        def classify(url: str, deadline: Deadline) -> Answer[ImageFigures]:
+            image_start = time.perf_counter()
             payload = self._fetcher.fetch(url, before=deadline)
-            deadline.remaining_s()  # past it, the endpoint is not asked for what nobody reads
-            return self._answer(payload, asked.top_k, begun)
+            deadline.remaining_s()  # a late result would be discarded: do not load the endpoint
+            return self._classify(payload, request.top_k, image_start)
 
-        results = batch.answer_each(
-            predict,
-            asked.urls,
+        results = batch.classify_all(
+            classify,
+            request.urls,
             concurrency=self._settings.batch_concurrency,
             timeout_s=self._settings.batch_timeout_s,
         )
-        return {
-            "results": results,
+        document = {
+            "results": [result.document for result in results],
             "timing_ms": {"total": _ms(time.perf_counter() - start)},
         }
+        images = [result.figures for result in results if isinstance(result, Answer)]
+        problems = [result.type for result in results if not isinstance(result, Answer)]
+        return Answer(document, BatchFigures(images, problems))
 
-    def _answer(self, payload: bytes, top_k: int | None, start: float) -> dict[str, Any]:
-        """The answer for one picture whose request began at `start`."""
+    def breeds(self) -> dict[str, Any]:
+        """Return the breeds in the order of `logits`, and the model."""
+        model = self._describe()
+        return {"breeds": list(model.breeds), "model": ranking.identity(model)}
+
+    def health(self, deep: bool) -> dict[str, Any]:
+        """Return the API's status. If `deep`, invoke the endpoint and include its model."""
+        if not deep:
+            return {"status": "ok"}
+        start = time.perf_counter()
+        model = self._describe()
+        return {
+            "status": "ok",
+            "model": ranking.identity(model),
+            "timing_ms": {"endpoint": _ms(time.perf_counter() - start)},
+        }
+
+    def _describe(self) -> ModelDescription:
+        model = self.endpoint.describe()
+        self._breed_count = len(model.breeds)
+        return model
+
+    def _classify(self, payload: bytes, top_k: int | None, start: float) -> Answer[ImageFigures]:
+        """Classify one image whose request began at `start`."""
         max_bytes = self._settings.max_image_bytes
         if len(payload) > max_bytes:
-            raise ImageTooLarge(f"The image has more than {max_bytes} bytes.")
-        media_type = images.media_type(payload)
+            raise ImageTooLarge.in_bytes(max_bytes)
+        media_type = image_formats.media_type(payload)
         fetched = time.perf_counter()
         scores = self.endpoint.classify(payload, media_type)
         inferred = time.perf_counter()
-        self._known = known = len(scores.breeds.names)
-        top_k = top_k or min(DEFAULT_TOP_K, known)
-        if top_k > known:
-            raise _too_many(known)
-        return {
-            **breeds.rank(scores, top_k),
+        self._breed_count = len(scores.model.breeds)
+        self._check_top_k(top_k)
+        ranked = ranking.rank(scores, top_k or DEFAULT_TOP_K)
+        timing_ms = {
+            "fetch": _ms(fetched - start),
+            "inference": _ms(inferred - fetched),
+            "total": _ms(time.perf_counter() - start),
+        }
+        document = {
+            **ranked,
             "image": {
                 "format": scores.image_format,
                 "width": scores.image_width,
                 "height": scores.image_height,
                 "bytes": len(payload),
             },
-            "timing_ms": {
-                "fetch": _ms(fetched - start),
-                "inference": _ms(inferred - fetched),
-                "total": _ms(time.perf_counter() - start),
-            },
+            "timing_ms": timing_ms,
         }
+        likeliest = ranked["predictions"][0]
+        figures = ImageFigures(
+            fetch_ms=timing_ms["fetch"],
+            inference_ms=timing_ms["inference"],
+            image_bytes=len(payload),
+            image_format=scores.image_format,
+            model_version=scores.model.version,
+            dog_probability=scores.dog_probability,
+            top_breed=likeliest["breed"],
+            top_probability=likeliest["probability"],
+        )
+        return Answer(document, figures)
 
     def _check_top_k(self, top_k: int | None) -> None:
-        """Refuse more breeds than the model knew when it last answered, before any work is done.
-
-        Another model may be there by now, so it is asked; where it does not say, the old counts.
-        """
-        known = self._known
-        if top_k is None or known is None or top_k <= known:
-            return
-        with suppress(TimeoutError, Problem):
-            known = len(Deadline(ASK_AGAIN_S).call(self._describe).names)
-        if top_k > known:
-            raise _too_many(known)
-
-    def _describe(self) -> Breeds:
-        described = self.endpoint.describe()
-        self._known = len(described.names)
-        return described
-
-    def breeds(self) -> dict[str, Any]:
-        """The answer of `/breeds`: the breeds in the order of `logits`, and the model."""
-        described = self._describe()
-        return {"breeds": list(described.names), "model": breeds.model(described)}
-
-    def health(self, deep: bool) -> dict[str, Any]:
-        """The answer of `/health`; a deep one includes the model that answered."""
-        if not deep:
-            return {"status": "ok"}
-        start = time.perf_counter()
-        described = self._describe()
-        return {
-            "status": "ok",
-            "model": breeds.model(described),
-            "timing_ms": {"endpoint": _ms(time.perf_counter() - start)},
-        }
-
-
-def _too_many(known: int) -> InvalidRequest:
-    return InvalidRequest(f"`top_k` must be a whole number from 1 to {known}.")
+        """Refuse more breeds than the model had in its last response: at best before any work."""
+        if top_k and self._breed_count and top_k > self._breed_count:
+            raise InvalidRequest(f"`top_k` must be an integer from 1 to {self._breed_count}.")
 
 
 def _ms(seconds: float) -> float:

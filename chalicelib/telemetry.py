@@ -1,7 +1,6 @@
-"""One JSON line in the log for each request, which CloudWatch also reads as metrics.
+"""One JSON log line per request, which CloudWatch also reads as metrics.
 
-The metrics are in the Embedded Metric Format: CloudWatch takes them out of the log line, so that a
-request waits for no other call. The same line is what one reads when something went wrong.
+The metrics are in the Embedded Metric Format, so that no request waits for a call to CloudWatch.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
@@ -9,13 +8,16 @@ import json
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 NAMESPACE = "WhatBreed"
-STAGE_OUTSIDE_AWS = "local"
+LOCAL_STAGE = "local"
 
-# Metric: its unit. Times of parts, bytes and probabilities are of pictures that were answered; the
-# means of the last two move when what people photograph, or what the model makes of it, does.
+# The unit of each metric. A change in the mean probabilities shows that the images or the model
+# have changed.
 _UNITS = {
     "requests": "Count",
     "duration_ms": "Milliseconds",
@@ -23,13 +25,35 @@ _UNITS = {
     "fetch_ms": "Milliseconds",
     "inference_ms": "Milliseconds",
     "image_bytes": "Bytes",
-    "batch_pictures": "Count",
+    "batch_images": "Count",
     "batch_failed": "Count",
     "dog_probability": "None",
     "top_probability": "None",
 }
 
 _cold_start = True
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFigures:
+    """What is logged about one classified image."""
+
+    fetch_ms: float
+    inference_ms: float
+    image_bytes: int
+    image_format: str
+    model_version: str
+    dog_probability: float
+    top_breed: str
+    top_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFigures:
+    """What is logged about a batch: its classified images, and the types of its problems."""
+
+    images: Sequence[ImageFigures]
+    problems: Sequence[str]
 
 
 def log_request(
@@ -40,11 +64,11 @@ def log_request(
     method: str,
     status: int,
     duration_ms: float,
-    answer: Any,
+    figures: ImageFigures | BatchFigures | None = None,
     problem: str = "",
     cause: str = "",
 ) -> None:
-    """Write what is worth knowing of a request: no URL, no header, no byte of an image."""
+    """Write the log line of one request: no URL, no header and no image content."""
     global _cold_start
     record: dict[str, Any] = {
         "request_id": request_id,
@@ -61,19 +85,19 @@ def log_request(
         record["trace_id"] = trace_id
     if problem:
         record |= {"problem": problem, "cause": cause, "problems": 1}
-    if isinstance(answer, dict) and "predictions" in answer:
-        record |= _of_prediction(answer)
-    elif isinstance(answer, dict) and "results" in answer:
-        record |= _of_batch(answer["results"])
+    if isinstance(figures, ImageFigures):
+        record |= asdict(figures)
+    elif figures is not None:
+        record |= _batch_members(figures)
     record["_aws"] = _metrics(record)
     sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
 def _trace_id() -> str:
-    """The X-Ray trace of this request, empty where there is none that X-Ray keeps.
+    """Return the id of this request's X-Ray trace, or "" if X-Ray does not record it.
 
-    Lambda sets the variable anew for each request, also where tracing is off; `Sampled` tells.
+    Lambda sets the variable for each request, even if tracing is off.
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """
     header = os.environ.get("_X_AMZN_TRACE_ID", "")
@@ -81,39 +105,22 @@ def _trace_id() -> str:
     return parts.get("Root", "") if parts.get("Sampled") == "1" else ""
 
 
-def _of_prediction(answer: dict[str, Any]) -> dict[str, Any]:
-    """What the log keeps of an answered picture."""
-    top = answer["predictions"][0]
-    return {
-        "fetch_ms": answer["timing_ms"]["fetch"],
-        "inference_ms": answer["timing_ms"]["inference"],
-        "image_bytes": answer["image"]["bytes"],
-        "image_format": answer["image"]["format"],
-        "model_version": answer["model"]["version"],
-        "dog_probability": answer["dog_probability"],
-        "top_breed": top["breed"],
-        "top_probability": top["probability"],
+def _batch_members(figures: BatchFigures) -> dict[str, Any]:
+    """Return counts, and a list of values per figure: a metric may have up to 100 per line."""
+    members: dict[str, Any] = {
+        "batch_images": len(figures.images) + len(figures.problems),
+        "batch_failed": len(figures.problems),
+        "batch_problems": dict(sorted(Counter(figures.problems).items())),
     }
-
-
-def _of_batch(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the log keeps of a batch: how many pictures, which problems how often, and each figure
-    of those that were answered: a metric may have up to 100 values a line."""
-    kinds = [result["type"] for result in results if "type" in result]
-    answered = [_of_prediction(result) for result in results if "predictions" in result]
-    found: dict[str, Any] = {
-        "batch_pictures": len(results),
-        "batch_failed": len(kinds),
-        "batch_problems": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
-    }
-    if answered:
-        found |= {name: [one[name] for one in answered] for name in answered[0]}
-        found["model_version"] = answered[0]["model_version"]
-    return found
+    if figures.images:
+        rows = [asdict(image) for image in figures.images]
+        members |= {name: [row[name] for row in rows] for name in rows[0]}
+        members["model_version"] = figures.images[0].model_version
+    return members
 
 
 def _metrics(record: dict[str, Any]) -> dict[str, Any]:
-    """The part of the line that tells CloudWatch which of its members are metrics."""
+    """Return the `_aws` member, which lists the members that are metrics."""
     directives = [_directive(["stage"], [name for name in _UNITS if name in record])]
     if "problem" in record:
         directives.append(_directive(["stage", "problem"], ["problems"]))

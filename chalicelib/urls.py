@@ -1,4 +1,4 @@
-"""A URL that a stranger sent, taken apart and found well formed."""
+"""Validation of user-supplied URLs."""
 
 import ipaddress
 import re
@@ -14,7 +14,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The parts of one URL. `host` is ASCII; `path` goes into the request line as it is."""
+    """The parts of a valid URL. `host` is ASCII; `path` includes the query."""
 
     url: str
     scheme: str
@@ -24,26 +24,30 @@ class Target:
 
     @classmethod
     def parse(cls, url: str) -> "Target":
-        """Raises `InvalidRequest` for no absolute URL, `UrlNotAllowed` for other schemes."""
+        """Parse an absolute URL.
+
+        Raises `InvalidRequest` if it is malformed, `UrlNotAllowed` if its scheme or its credentials
+        are not allowed.
+        """
         if len(url) > MAX_CHARACTERS:
             raise InvalidRequest(f"The URL is longer than {MAX_CHARACTERS} characters.")
-        if _FORBIDDEN.search(url):
-            raise InvalidRequest("The URL holds a space, a backslash or a control character.")
+        if forbidden := _FORBIDDEN.search(url):
+            raise InvalidRequest(f"The URL contains the character {forbidden[0]!a}.")
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
         except ValueError:
-            raise InvalidRequest("The URL is not well formed.") from None
+            raise InvalidRequest("The URL is malformed.") from None
         if parts.scheme and parts.scheme not in DEFAULT_PORTS:
-            raise UrlNotAllowed("Only http and https URLs are fetched.")
+            raise UrlNotAllowed("Only http and https URLs are allowed.")
         if not parts.scheme or not host:
-            raise InvalidRequest("The URL must be absolute, like https://example.com/dog.jpg.")
+            raise InvalidRequest("The URL must be absolute, such as https://example.com/dog.jpg.")
         if "@" in parts.netloc:
-            raise UrlNotAllowed("A URL with a user name or a password is not fetched.")
+            raise UrlNotAllowed("URLs with a user name or a password are not allowed.")
         try:
             host = _ipv6(host) if ":" in host else host.encode("idna").decode("ascii")
-        except ValueError:  # UnicodeError is one
-            raise InvalidRequest("The URL's host is not a valid name.") from None
+        except ValueError:  # includes UnicodeError
+            raise InvalidRequest("The URL's host name is invalid.") from None
         path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
         query = f"?{quote(parts.query, safe='/%:@!$&()*+,;=~-._?')}" if parts.query else ""
         return cls(
@@ -54,19 +58,16 @@ class Target:
             path=path + query,
         )
 
-    def redirected(self, location: str) -> "Target":
-        """Where a `Location` header leads from here. Raises what `parse` does."""
+    def redirect(self, location: str) -> "Target":
+        """Return the target of a `Location` header. Raises what `parse` raises."""
         try:
             return self.parse(urljoin(self.url, location))
-        except ValueError:  # urljoin's own; `parse` raises no other
-            raise InvalidRequest("The URL is not well formed.") from None
+        except ValueError:  # from urljoin
+            raise InvalidRequest("The URL is malformed.") from None
 
 
 def _ipv6(host: str) -> str:
-    """`host` if it is an IPv6 address without a zone, which only means something to one machine.
-
-    Raises `ValueError`.
-    """
+    """Return `host` normalised. Raise `ValueError` if it is not IPv6, or has a zone."""
     if "%" in host:
-        raise ValueError("an address with a zone")
+        raise ValueError("IPv6 address with a zone, which is only valid on one machine")
     return str(ipaddress.IPv6Address(host))

@@ -1,1 +1,1 @@
-"""What runs inside the SageMaker endpoint's container: from the bytes of a picture to scores."""
+"""The code of the SageMaker endpoint: image bytes in, scores out."""

@@ -1,4 +1,4 @@
-"""The model's description of itself: `model.json`, read and held against the files beside it."""
+"""Reads and validates a model folder: `model.json` and the files it describes."""
 
 import hashlib
 import json
@@ -20,11 +20,10 @@ RGB = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What the model wants to see.
+    """The model's input.
 
-    `size_px` is the side of the square; `crop` the fraction of the picture's short side that the
-    centred square keeps; `mean` and `std` are in units of 0..255 or 0..1 as the training wrote
-    them and are applied inside the graph: they stand here to be read, not to be used.
+    `size_px` is the side of the square; `crop` is the fraction of the image's shorter side that the
+    centre square keeps. `mean` and `std` are informative: the graph applies them.
     """
 
     size_px: int
@@ -35,7 +34,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One model on disk, checked: see `load`."""
+    """A validated model folder."""
 
     folder: Path
     name: str
@@ -47,24 +46,24 @@ class Artifact:
     dog_threshold: float
     metrics: Mapping[str, Any]
     trained_with: Mapping[str, Any]
-    answer_start: str = field(init=False, repr=False)
-    """The members of a prediction's JSON object that are the same in every one, written once."""
+    response_prefix: str = field(init=False, repr=False)
+    """The members that all responses share, serialised once (docs/performance.md)."""
 
     def __post_init__(self) -> None:
-        same = {
+        shared = {
             "labels": self.labels,
             "display_names": self.display_names,
             "model": self.identity(),
         }
-        text = json.dumps(same, allow_nan=False, separators=(",", ":"))
-        object.__setattr__(self, "answer_start", text.removesuffix("}"))
+        text = json.dumps(shared, allow_nan=False, separators=(",", ":"))
+        object.__setattr__(self, "response_prefix", text.removesuffix("}"))
 
     @property
     def graph(self) -> Path:
         return self.folder / GRAPH_FILE
 
     def describe(self) -> dict[str, Any]:
-        """What an invocation with an empty JSON object answers: the model without its files."""
+        """Return the response to an empty JSON object: the description without its files."""
         return {
             "labels": list(self.labels),
             "display_names": list(self.display_names),
@@ -80,7 +79,7 @@ class Artifact:
         }
 
     def identity(self) -> dict[str, Any]:
-        """The part of the description that every answer carries."""
+        """Return the part of the description that every response contains."""
         return {
             "name": self.name,
             "version": self.version,
@@ -90,24 +89,21 @@ class Artifact:
 
 
 def load(folder: Path) -> Artifact:
-    """The artifact in `folder`, after its checksums and the shape of its description were checked.
-
-    Raises `BrokenArtifact` naming the file at fault.
-    """
+    """Read `model.json` and verify the checksums of its files. Raises `BrokenArtifact`."""
     path = folder / DESCRIPTION_FILE
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise BrokenArtifact(f"{path} is missing: is {folder} the folder of a model?") from None
+        raise BrokenArtifact(f"{path} is missing. Is {folder} a model folder?") from None
     except (OSError, ValueError) as error:
-        raise BrokenArtifact(f"{path} cannot be read as JSON: {error}") from None
+        raise BrokenArtifact(f"{path} is not valid JSON: {error}") from None
     if not isinstance(document, dict):
-        raise BrokenArtifact(f"{path} holds no JSON object")
+        raise BrokenArtifact(f"{path} is not a JSON object")
     try:
         artifact = _parse(folder, document)
         _check_files(folder, document["sha256"])
     except KeyError as error:
-        raise BrokenArtifact(f"{path} lacks {error}") from None
+        raise BrokenArtifact(f"{path} has no {error}") from None
     except (TypeError, ValueError) as error:
         raise BrokenArtifact(f"{path}: {error}") from None
     return artifact
@@ -115,17 +111,17 @@ def load(folder: Path) -> Artifact:
 
 def _parse(folder: Path, document: dict[str, Any]) -> Artifact:
     if document["format"] != FORMAT:
-        raise ValueError(f"format is {document['format']!r}, this version reads {FORMAT}")
+        raise ValueError(f"format is {document['format']!r}; this version supports {FORMAT}")
     labels = tuple(_text(label, "labels") for label in document["labels"])
     names = tuple(_text(name, "display_names") for name in document["display_names"])
     if not labels or len(set(labels)) != len(labels):
-        raise ValueError("labels must be distinct, and at least one")
+        raise ValueError("labels must be distinct and not empty")
     if len(names) != len(labels):
-        raise ValueError(f"{len(names)} display_names for {len(labels)} labels")
+        raise ValueError(f"there are {len(names)} display_names for {len(labels)} labels")
     spec = document["input"]
     size_px = spec["size"]
     if not isinstance(size_px, int) or not 1 <= size_px <= 4096:
-        raise ValueError(f"input.size is {size_px!r}, not a number of pixels")
+        raise ValueError(f"input.size is {size_px!r}; it must be an integer from 1 to 4096")
     return Artifact(
         folder=folder,
         name=_text(document["name"], "name"),
@@ -147,13 +143,13 @@ def _parse(folder: Path, document: dict[str, Any]) -> Artifact:
 
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} holds {value!r} where a text belongs")
+        raise ValueError(f"{name} contains {value!r}; it must be text")
     return value
 
 
 def _number(value: Any, name: str, *, above: float, most: float = math.inf) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not above < value <= most:
-        raise ValueError(f"{name} is {value!r}, out of range")
+        raise ValueError(f"{name} is {value!r}, which is out of range")
     return float(value)
 
 
@@ -168,11 +164,11 @@ def _check_files(folder: Path, checksums: dict[str, str]) -> None:
         expected = checksums[file]
         try:
             with path.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
+                actual = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise BrokenArtifact(f"{path} cannot be read: {error.strerror}") from None
-        if found != expected:
+        if actual != expected:
             raise BrokenArtifact(
-                f"{path} is damaged or of another model: "
-                f"sha256 {found[:12]}…, {DESCRIPTION_FILE} says {expected[:12]}…"
+                f"{path} is damaged or belongs to another model: its sha256 is {actual[:12]}…, "
+                f"but {DESCRIPTION_FILE} requires {expected[:12]}…"
             )

@@ -1,34 +1,39 @@
-"""Every failure the endpoint's container can report.
+"""Every failure that the endpoint's container can report.
 
     ModelCodeError
-    ├── BrokenArtifact            the model's files are not what model.json says: refuse to start
-    └── InvocationError           one invocation failed; `status` is its HTTP status
+    ├── BrokenArtifact            the model's files do not match model.json; refuse to start
+    └── InvocationError           an invocation failed; `status` is its HTTP status
         ├── InvalidRequest        400  a JSON body that is not an empty object
-        ├── ImageTooLarge         413  more bytes or pixels than the limit
+        ├── RequestTimeout        408  the body did not arrive in time
+        ├── ImageTooLarge         413  too many bytes or pixels, or too costly to decode
         ├── UnsupportedMediaType  415  neither an image type nor JSON
-        ├── NotAnImage            422  cannot be decoded as JPEG, PNG or WebP
-        └── Overloaded            503  more invocations wait than are worth waiting
+        ├── NotAnImage            422  not an intact JPEG, PNG or WebP image
+        └── Overloaded            503  too many invocations are waiting
 
-The text of an `InvocationError` is one line that may be shown to the caller.
+The text of an `InvocationError` is one sentence that may be shown to the caller.
 """
 
 
 class ModelCodeError(Exception):
-    """The base of everything that `model_code` raises on purpose."""
+    """The base of all errors of this package."""
 
 
 class BrokenArtifact(ModelCodeError):
-    """The model's folder cannot be served: the message names the file and what is wrong."""
+    """The model folder cannot be served."""
 
 
 class InvocationError(ModelCodeError):
-    """An invocation that ends with an HTTP status other than 200."""
+    """An invocation failed."""
 
     status = 500
 
 
 class InvalidRequest(InvocationError):
     status = 400
+
+
+class RequestTimeout(InvocationError):
+    status = 408
 
 
 class ImageTooLarge(InvocationError):

@@ -12,7 +12,7 @@ MAX_CONNECTIONS = 512
 """Open connections. A SageMaker router holds a few, `ops loadtest` 128 by default."""
 MAX_HEAD_BYTES = 16 * 1024
 """Request line and headers together, as in most web servers."""
-HEAD_TIMEOUT_S = 20.0
+HEAD_TIMEOUT_S = 10.0
 """From the first byte of a request, or from the connection, to the end of the headers."""
 
 

@@ -1,6 +1,6 @@
-"""Decode untrusted images to the model's input, within limits of time and memory.
+"""Decodes untrusted images into the pixels a model expects, within limits.
 
-Training evaluates through this code too, so offline accuracy matches production.
+Training evaluates with this code, so that offline accuracy matches production.
 """
 
 import io
@@ -21,12 +21,12 @@ from model_code.structure import Structure
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PAYLOAD_BYTES = 5 * 1024 * 1024
-"""The largest image that fits Lambda's and SageMaker's limits (docs/security.md)."""
+"""What the limits of Lambda and SageMaker leave for an image, see docs/security.md."""
 MAX_DECODE_S = 1.0
 """Processor time of one decoder. The limits of `jpeg`, `png` and `webp` keep every known image well
 below; this one stops what they do not know."""
 MIN_DECODE_SCALE = 1.5
-"""Decode to at least this multiple of the input size, so that the antialiased resize decides."""
+"""Decode a JPEG to at least this multiple of the input size, measured in docs/performance.md."""
 
 # Pillow only warns about images between its own limit and twice that.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -47,7 +47,7 @@ _SIDEWAYS = frozenset({5, 6, 7, 8})
 _REDUCING_GAP = 3.0  # as in Pillow's resize: reduce cheaply to 3 times the size first
 _STRIP_PIXELS = 1_000_000  # pixels that are converted at a time
 
-# A decoder fed with garbage raises nearly anything.
+# Pillow's decoders raise almost anything for malformed data.
 DECODER_ERRORS = (
     OSError,
     ValueError,
@@ -65,18 +65,21 @@ DECODER_ERRORS = (
 )
 
 
-class Photo:
-    """An image whose structure was read and accepted; its pixels are decoded on demand.
+def check_bytes(count: int) -> None:
+    """Raise `ImageTooLarge` if an image of `count` bytes is over the limit."""
+    if count > MAX_PAYLOAD_BYTES:
+        raise ImageTooLarge(f"The image is larger than {MAX_PAYLOAD_BYTES} bytes.")
+
+
+class InputImage:
+    """An image whose structure was read and accepted. Its pixels are decoded on demand.
 
     `format` is JPEG, PNG or WEBP; `width` and `height` are in pixels after EXIF orientation.
     `decode_bytes` estimates the memory that decoding needs. Raises `ImageTooLarge` or `NotAnImage`.
     """
 
     def __init__(self, payload: bytes) -> None:
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            raise ImageTooLarge(
-                f"The image has {len(payload)} bytes; the limit is {MAX_PAYLOAD_BYTES}."
-            )
+        check_bytes(len(payload))
         self._structure = _read_structure(payload)
         sideways = self._structure.orientation in _SIDEWAYS
         size = (self._structure.width, self._structure.height)
@@ -116,7 +119,7 @@ def _read_structure(payload: bytes) -> Structure:
         return png.read(payload)
     if webp.is_webp(payload):
         return webp.read(payload)
-    raise NotAnImage("The body is not a JPEG, PNG or WebP.")
+    raise NotAnImage("The body is not a JPEG, PNG or WebP image.")
 
 
 class _TooSlow(Exception):

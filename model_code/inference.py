@@ -1,7 +1,6 @@
-"""SageMaker's handler contract: `model_fn`, `input_fn`, `predict_fn`, `output_fn`.
+"""SageMaker's handlers: `model_fn`, `input_fn`, `predict_fn`, `output_fn`.
 
-Our own server (`serve.py`) calls these four and nothing else, and so can every other host that
-knows the contract: AWS's PyTorch containers, a Batch Transform, a notebook.
+The server (serve.py) calls them; so can AWS containers for PyTorch, Batch Transform or a notebook.
 https://docs.aws.amazon.com/sagemaker/latest/dg/adapt-inference-container.html
 """
 
@@ -19,11 +18,12 @@ from numpy.typing import NDArray
 from model_code import artifact
 from model_code.artifact import Artifact
 from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaType
-from model_code.images import Photo
+from model_code.images import InputImage
 from model_code.runtime import ov
 
 DEFAULT_MODEL_DIR = Path(__file__).parent / "default"
 JSON = "application/json"
+MAX_JSON_BYTES = 1024  # the only JSON body is {}
 
 INPUT = "image"
 LOGITS = "logits"
@@ -31,48 +31,51 @@ DOG_PROBABILITY = "dog_probability"
 
 
 class Model:
-    """A compiled artifact that any number of threads may ask at once.
+    """A compiled model that any number of threads may call.
 
-    It is compiled twice: `shared` infers a photo on each core, which answers the most photos in a
-    second; `alone` infers one photo on all cores, which answers the first in half the time.
+    It is compiled twice: `throughput` infers one image per core, for the most images per second;
+    `latency` infers a single image on all cores, in half the time.
     """
 
     def __init__(
-        self, description: Artifact, shared: ov.CompiledModel, alone: ov.CompiledModel
+        self, description: Artifact, throughput: ov.CompiledModel, latency: ov.CompiledModel
     ) -> None:
         self.artifact = description
-        self._shared = shared
-        self._alone = _Request(alone)
+        self._throughput = throughput
+        self._latency_request = _InferRequest(latency)
+        self._thread_local = threading.local()
         self._active = 0
-        self._counting = threading.Lock()
-        self._of_thread = threading.local()
+        self._active_lock = threading.Lock()
 
     @property
     def parallel_requests(self) -> int:
-        """How many inferences side by side the CPU can use."""
-        return int(self._shared.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        """The number of inferences that the CPU can run in parallel."""
+        return int(self._throughput.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
 
     def infer(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
-        """Logits, float32 [breeds], and dog probability for uint8 RGB pixels [size, size, 3]."""
-        with self._counting:
-            alone = self._active == 0
+        """Return logits, float32 [breeds], and the dog probability.
+
+        `pixels` is RGB, uint8 [size, size, 3].
+        """
+        with self._active_lock:
+            is_only = self._active == 0
             self._active += 1
         try:
-            return (self._alone if alone else self._of_this_thread()).infer(pixels)
+            return (self._latency_request if is_only else self._thread_request()).infer(pixels)
         finally:
-            with self._counting:
+            with self._active_lock:
                 self._active -= 1
 
-    def _of_this_thread(self) -> "_Request":
-        """An infer request of the shared graph: one serves one thread at a time."""
-        if not hasattr(self._of_thread, "request"):
-            self._of_thread.request = _Request(self._shared)
-        request: _Request = self._of_thread.request
+    def _thread_request(self) -> "_InferRequest":
+        """Return this thread's own request: a request serves one thread at a time."""
+        if not hasattr(self._thread_local, "request"):
+            self._thread_local.request = _InferRequest(self._throughput)
+        request: _InferRequest = self._thread_local.request
         return request
 
 
-class _Request:
-    """An infer request, and its tensors as arrays: to name them anew each time costs a percent."""
+class _InferRequest:
+    """An infer request with its tensors cached: looking them up costs about 1 % per call."""
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         self._request = compiled.create_infer_request()
@@ -89,63 +92,63 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class Describe:
-    """The invocation that asks for the model itself: `application/json` with an empty object."""
+    """A request for the model's description: `application/json` with an empty object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model says of one photo. `logits` is float32 [breeds], in the order of labels."""
+    """The model's output for one image. `logits` is float32 [breeds], in the order of labels."""
 
     artifact: Artifact
-    photo: Photo
+    image: InputImage
     logits: NDArray[np.float32]
     dog_probability: float
 
 
 def model_fn(model_dir: str | os.PathLike[str]) -> Model:
-    """The model in `model_dir`, compiled for this CPU.
+    """Load the model in `model_dir` and compile it for this CPU.
 
-    Raises `BrokenArtifact` where the files are damaged or do not fit their description.
+    Raises `BrokenArtifact` if files are damaged or do not match their description.
     """
     folder = Path(model_dir)
     description = artifact.load(folder)
     core = ov.Core()
     try:
         graph = core.read_model(description.graph)
-        shared = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
-        alone = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+        throughput = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
+        latency = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise BrokenArtifact(f"{description.graph} cannot be compiled: {reason}") from None
-    _check_shapes(description, shared)
-    model = Model(description, shared, alone)
-    # The first inference of a process must be alone: OpenVINO's bindings set up their view of numpy
-    # in it, and two threads that do so at once can wait for each other for ever (2026.4.1).
+    _check_shapes(description, throughput)
+    model = Model(description, throughput, latency)
+    # The first inference of a process must not run in parallel with another: it initialises numpy
+    # in OpenVINO's bindings, where two threads can deadlock (2026.4.1).
     model.infer(np.zeros((description.input.size_px, description.input.size_px, 3), np.uint8))
     return model
 
 
-def input_fn(body: bytes, content_type: str) -> Photo | Describe:
-    """The photo in `body`, or `Describe` for an empty JSON object.
+def input_fn(body: bytes, content_type: str) -> InputImage | Describe:
+    """Parse a request.
 
-    Raises `UnsupportedMediaType`, `InvalidRequest`, `ImageTooLarge`, `NotAnImage`.
+    Raises `UnsupportedMediaType`, `InvalidRequest`, `ImageTooLarge` or `NotAnImage`.
     """
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type.startswith("image/") or media_type == "application/x-image":
-        return Photo(body)  # what it is stands in its first bytes: the header may be wrong
+        return InputImage(body)  # which reads the format from the bytes: the header may be wrong
     if media_type == JSON:
         try:
-            document = json.loads(body)
-        except ValueError:
+            document = json.loads(body) if len(body) <= MAX_JSON_BYTES else None
+        except (ValueError, RecursionError):
             document = None
         if document != {}:
-            raise InvalidRequest("a JSON body must be {}, which asks for the model's description")
+            raise InvalidRequest("A JSON body must be {}, which requests the model's description.")
         return Describe()
-    raise UnsupportedMediaType("the Content-Type must be image/* or application/json")
+    raise UnsupportedMediaType("The Content-Type must be image/* or application/json.")
 
 
-def predict_fn(data: Photo | Describe, model: Model) -> Prediction | Artifact:
-    """The model's scores of a photo, or its description. Raises `NotAnImage`."""
+def predict_fn(data: InputImage | Describe, model: Model) -> Prediction | Artifact:
+    """Classify an image, or return the model's description. Raises `NotAnImage`."""
     if isinstance(data, Describe):
         return model.artifact
     logits, dog_probability = model.infer(data.pixels(model.artifact.input))
@@ -153,20 +156,20 @@ def predict_fn(data: Photo | Describe, model: Model) -> Prediction | Artifact:
 
 
 def output_fn(prediction: Prediction | Artifact, accept: str = JSON) -> bytes:
-    """The answer as JSON, which is the only type there is, whatever `accept` says."""
+    """Serialise to JSON, the only supported type, whatever `accept` is."""
     if isinstance(prediction, Artifact):
         return _json(prediction.describe()).encode()
-    photo = prediction.photo
+    image = prediction.image
     scores = [prediction.dog_probability, *prediction.logits.tolist()]
     if not all(map(math.isfinite, scores)):
-        raise ValueError("the model answered with numbers that are not finite")
-    logits = ",".join([f"{logit:.5f}" for logit in scores[1:]])  # json.dumps takes thrice as long
-    own = {
+        raise ValueError("the model returned values that are not finite")
+    logits = ",".join([f"{logit:.5f}" for logit in scores[1:]])  # 3 times as fast as json.dumps
+    rest = {
         "dog_probability": round(prediction.dog_probability, 6),
-        "image": {"format": photo.format, "width": photo.width, "height": photo.height},
+        "image": {"format": image.format, "width": image.width, "height": image.height},
     }
-    start = prediction.artifact.answer_start
-    return f'{start},"logits":[{logits}],{_json(own)[1:]}'.encode()
+    prefix = prediction.artifact.response_prefix
+    return f'{prefix},"logits":[{logits}],{_json(rest)[1:]}'.encode()
 
 
 def _json(document: dict[str, Any]) -> str:
@@ -174,9 +177,9 @@ def _json(document: dict[str, Any]) -> str:
 
 
 def _check_shapes(description: Artifact, compiled: ov.CompiledModel) -> None:
-    """Hold the graph against its description: a mismatch would name wrong breeds, silently."""
+    """Compare the graph with its description: a mismatch would silently name wrong breeds."""
     size = description.input.size_px
-    found = {
+    actual = {
         name: (tuple(port.shape), port.element_type.get_type_name())
         for port in (*compiled.inputs, *compiled.outputs)
         for name in port.names
@@ -188,8 +191,8 @@ def _check_shapes(description: Artifact, compiled: ov.CompiledModel) -> None:
         DOG_PROBABILITY: [((1,), "f32"), ((1, 1), "f32")],
     }
     for name, allowed in expected.items():
-        if found.get(name) not in allowed:
+        if actual.get(name) not in allowed:
             raise BrokenArtifact(
-                f"{description.graph}: {name} is {found.get(name)}, "
-                f"{artifact.DESCRIPTION_FILE} needs {allowed[0]}"
+                f"{description.graph}: {name} is {actual.get(name)}, "
+                f"but {artifact.DESCRIPTION_FILE} requires {allowed[0]}"
             )

@@ -42,9 +42,8 @@ def decode(payload: bytes, format: str, spec: InputSpec) -> bytes:
         return result.stdout
     if result.returncode == _DAMAGED:
         raise NotAnImage(f"The {format} is damaged.")
-    raise ImageTooLarge(
-        f"Decoding the {format} takes more than {MAX_DECODE_BYTES // 1_000_000} MB or {MAX_CPU_S} s."
-    )
+    megabytes = MAX_DECODE_BYTES // 1_000_000
+    raise ImageTooLarge(f"Decoding the {format} takes more than {megabytes} MB or {MAX_CPU_S} s.")
 
 
 def _main() -> int:

@@ -1,8 +1,7 @@
-"""The model server behind SageMaker's Runtime API, so that `chalice local` needs no AWS account.
+"""The model server behind a local copy of SageMaker's Runtime API, for `chalice local`.
 
-`POST /endpoints/{name}/invocations` answers what sagemaker-runtime.REGION.amazonaws.com would, the
-errors included, so that boto3 raises the same exceptions. Point boto3 here with
-`AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=http://127.0.0.1:8080`. Source of the shapes:
+`POST /endpoints/{name}/invocations` responds like SageMaker, including errors, so that boto3 raises
+the same exceptions. Set `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=http://127.0.0.1:8080` to use it.
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 """
 
@@ -11,7 +10,6 @@ import logging
 import sys
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -29,7 +27,7 @@ REGION = "us-east-1"
 
 
 def create_app(container: Starlette, endpoint_name: str) -> Starlette:
-    """The Runtime API in front of `container`, which stays reachable at /ping and /invocations."""
+    """Add the Runtime API to `container`, whose own routes stay available."""
 
     async def invoke_endpoint(request: Request) -> Response:
         name = request.path_params["name"]
@@ -37,7 +35,7 @@ def create_app(container: Starlette, endpoint_name: str) -> Starlette:
             return _error(
                 400, "ValidationError", f"Endpoint {name} of account {ACCOUNT} not found."
             )
-        status, headers, body = await _ask(container, request)
+        status, headers, body = await _forward(request, container)
         if status != 200:
             return _model_error(name, status, body.decode(errors="replace"))
         return Response(
@@ -58,8 +56,8 @@ def create_app(container: Starlette, endpoint_name: str) -> Starlette:
     )
 
 
-async def _ask(container: ASGIApp, request: Request) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of the container's answer to the same request."""
+async def _forward(request: Request, container: ASGIApp) -> tuple[int, dict[str, str], bytes]:
+    """Send the request to the container. Return the status, headers and body of its response."""
     status, headers, body = 500, {}, b""
 
     async def collect(message: Message) -> None:
@@ -84,7 +82,7 @@ def _error(status: int, code: str, message: str, **members: object) -> Response:
 
 
 def _model_error(name: str, status: int, original: str) -> Response:
-    """What AWS makes of an answer other than 200: a ModelError, HTTP 424."""
+    """Return what AWS returns if the container responds with an error: a ModelError, HTTP 424."""
     side, code = (
         ("client", "CLIENT_ERROR_FROM_MODEL")
         if status < 500
@@ -106,13 +104,11 @@ def _model_error(name: str, status: int, original: str) -> Response:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model_code.local",
-        description="Serve a model behind SageMaker's Runtime API on this machine.",
+        description="Serve a model with a local copy of SageMaker's Runtime API.",
         epilog="example: python -m model_code.local --port 8080 --model model_code/default",
     )
-    parser.add_argument("--model", type=Path, default=inference.DEFAULT_MODEL_DIR)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=serve.PORT)
-    parser.add_argument("--endpoint-name", default=ENDPOINT_NAME)
+    serve.add_arguments(parser, inference.DEFAULT_MODEL_DIR, "127.0.0.1", serve.PORT)
+    parser.add_argument("--endpoint-name", default=ENDPOINT_NAME, help="name of the endpoint")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -123,11 +119,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = predictor.model.artifact
     address = f"http://{options.host}:{options.port}"
     print(
-        f"{model.name} {model.version} is endpoint {options.endpoint_name} at {address}", flush=True
+        f"Endpoint {options.endpoint_name}: {model.name} {model.version} at {address}", flush=True
     )
-    serve.run(
-        create_app(serve.create_app(predictor), options.endpoint_name), options.host, options.port
-    )
+    app = create_app(serve.create_app(predictor), options.endpoint_name)
+    serve.run(app, options.host, options.port)
     return 0
 
 

@@ -93,8 +93,8 @@ def _check_header(header: bytes) -> tuple[int, int, int]:
     if raw_bytes > MAX_RAW_BYTES:
         bits = channels * depth
         raise ImageTooLarge(
-            f"The image has {pixels / 1e6:.1f} megapixels; the limit for a PNG with {bits} bits per "
-            f"pixel is {MAX_RAW_BYTES * 8 / bits / 1e6:.0f}."
+            f"The image has {pixels / 1e6:.1f} megapixels; the limit for a PNG with {bits} bits "
+            f"per pixel is {MAX_RAW_BYTES * 8 / bits / 1e6:.0f}."
         )
     # Pillow's modes: 1, L and P take a byte per pixel, I;16 two, all others four.
     pixel_bytes = 4 if channels > 1 else 2 if depth == 16 else 1

@@ -1,7 +1,7 @@
 """The endpoint's web server: `GET /ping` and `POST /invocations` on port 8080.
 
-SageMaker starts the container with the argument `serve`; on any machine `python -m
-model_code.serve --model FOLDER` does the same. Source of the contract:
+SageMaker starts the container with the argument `serve`. On any other machine, run
+`python -m model_code.serve --model FOLDER`.
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 """
 
@@ -11,9 +11,9 @@ import io
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -23,35 +23,42 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from model_code import artifact, inference, memory
-from model_code.errors import BrokenArtifact, ImageTooLarge, InvocationError, Overloaded
-from model_code.images import MAX_PAYLOAD_BYTES, Photo
+from model_code import artifact, images, inference
+from model_code.errors import BrokenArtifact, InvocationError, Overloaded, RequestTimeout
+from model_code.http_limits import LimitedProtocol
+from model_code.images import InputImage
+from model_code.runtime import release_mapped_file
 
 PORT = 8080
 SAGEMAKER_MODEL_DIR = Path("/opt/ml/model")
 MAX_WAITING = 64
-"""Invocations that wait for a core. More would wait longer than a client does."""
+"""Invocations in the queue. With more, the last one waits longer than clients do."""
 MAX_WAITING_HEAVY = 8
-"""Heavy images that wait, up to 1.5 s each."""
+"""Heavy images in the queue, up to 1.5 s each."""
 HEAVY_DECODE_BYTES = 40_000_000
 """Decoding memory of a heavy image. 12 megapixels need 12 MB in a JPEG, 48 MB in a PNG."""
+BODY_TIMEOUT_S = 10.0
+"""For a request's body to arrive. SageMaker's router has all of it when it connects."""
+RETRY_AFTER_S = 1
 WORKERS_PER_INFERENCE = 2
-"""While one waits for its inference, the other decodes or writes JSON (docs/performance.md)."""
+"""One decodes or serialises while the other waits for its inference (docs/performance.md)."""
 
 log = logging.getLogger("model_code")
 
 
 class Predictor:
-    """The four handlers behind a bounded queue, with `WORKERS_PER_INFERENCE` threads for each
-    inference that runs in parallel.
+    """A model behind a bounded queue and a pool of `workers` threads.
 
-    Heavy images are decoded by a thread of their own, one at a time: that bounds memory, and other
-    images do not wait for them.
+    By default there are `WORKERS_PER_INFERENCE` threads per inference that the CPU can run in
+    parallel. Heavy images are decoded by one more thread, one at a time: that bounds memory, and
+    other images do not wait for them.
     """
 
-    def __init__(self, model: inference.Model, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(
+        self, model: inference.Model, workers: int | None = None, max_waiting: int = MAX_WAITING
+    ) -> None:
         self.model = model
-        self._workers = WORKERS_PER_INFERENCE * model.parallel_requests
+        self._workers = workers or WORKERS_PER_INFERENCE * model.parallel_requests
         self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="predict")
         self._max_pending = self._workers + max_waiting
         self._pending = 0
@@ -59,48 +66,54 @@ class Predictor:
         self._heavy_pending = 0
 
     def warm_up(self) -> None:
-        """Make a real prediction for each thread, so that the first caller waits for nothing."""
+        """Make one prediction per thread, so that the first request is not slower."""
         size = self.model.artifact.input.size_px
-        picture = io.BytesIO()
-        Image.new("RGB", (size, size)).save(picture, "JPEG")
-        for done in [
-            self._threads.submit(self._answer, picture.getvalue(), "image/jpeg")
+        image = io.BytesIO()
+        Image.new("RGB", (size, size)).save(image, "JPEG")
+        for prediction in [
+            self._threads.submit(self._invoke, image.getvalue(), "image/jpeg")
             for _ in range(self._workers)
         ]:
-            done.result()
+            prediction.result()
 
-    async def answer(self, body: bytes, content_type: str) -> bytes:
-        """The JSON answer to one invocation. Raises `InvocationError`."""
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place in the queue. Raises `Overloaded` if there is none.
+
+        Taken before the body is read, it bounds the bodies in memory too.
+        """
         if self._pending >= self._max_pending:
-            raise Overloaded("too many invocations wait already")
+            raise Overloaded("Too many invocations are waiting.")
         self._pending += 1
         try:
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._threads, self._answer, body, content_type)
-            if isinstance(answer, Photo):
-                answer = await self._answer_heavy(answer)
-            return answer
+            yield
         finally:
             self._pending -= 1
 
-    async def _answer_heavy(self, photo: Photo) -> bytes:
+    async def invoke(self, body: bytes, content_type: str) -> bytes:
+        """Return the JSON response to one invocation. Raises `InvocationError`."""
+        loop = asyncio.get_running_loop()
+        result = await loop.run_in_executor(self._threads, self._invoke, body, content_type)
+        return await self._invoke_heavy(result) if isinstance(result, InputImage) else result
+
+    async def _invoke_heavy(self, image: InputImage) -> bytes:
         if self._heavy_pending > MAX_WAITING_HEAVY:
-            raise Overloaded("too many large images wait already")
+            raise Overloaded("Too many large images are waiting.")
         self._heavy_pending += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._heavy_thread, self._predict, photo)
+            return await loop.run_in_executor(self._heavy_thread, self._predict, image)
         finally:
             self._heavy_pending -= 1
 
-    def _answer(self, body: bytes, content_type: str) -> bytes | Photo:
-        """Answer an invocation, or return its image if that is heavy."""
+    def _invoke(self, body: bytes, content_type: str) -> bytes | InputImage:
+        """Return the response to an invocation, or its image if that is heavy."""
         data = inference.input_fn(body, content_type)
-        if isinstance(data, Photo) and data.decode_bytes >= HEAVY_DECODE_BYTES:
+        if isinstance(data, InputImage) and data.decode_bytes >= HEAVY_DECODE_BYTES:
             return data
         return self._predict(data)
 
-    def _predict(self, data: Photo | inference.Describe) -> bytes:
+    def _predict(self, data: InputImage | inference.Describe) -> bytes:
         return inference.output_fn(inference.predict_fn(data, self.model))
 
     def close(self) -> None:
@@ -109,25 +122,25 @@ class Predictor:
 
 
 def create_app(predictor: Predictor) -> Starlette:
-    """The ASGI application in front of `predictor`, which is warm by the time it is up."""
+    """Return the ASGI application in front of `predictor`."""
 
     async def ping(_: Request) -> Response:
         return Response()
 
     async def invocations(request: Request) -> Response:
-        body = await _read(request)
-        answer = asyncio.ensure_future(
-            predictor.answer(body, request.headers.get("content-type", ""))
-        )
-        gone = asyncio.ensure_future(request.receive())  # once the body is read: the disconnect
-        try:
-            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
-                raise ClientDisconnect
-            return Response(answer.result(), media_type=inference.JSON)
-        finally:
-            answer.cancel()  # what still waits for a core need not be computed for nobody
-            gone.cancel()
+        with predictor.place():
+            body = await _read(request)
+            content_type = request.headers.get("content-type", "")
+            prediction = asyncio.ensure_future(predictor.invoke(body, content_type))
+            disconnect = asyncio.ensure_future(request.receive())  # the only message after the body
+            try:
+                await asyncio.wait({prediction, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+                if not prediction.done():
+                    raise ClientDisconnect
+                return Response(prediction.result(), media_type=inference.JSON)
+            finally:
+                prediction.cancel()  # if the client disconnected, do not compute its prediction
+                disconnect.cancel()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -139,75 +152,90 @@ def create_app(predictor: Predictor) -> Starlette:
             Route("/ping", ping),
             Route("/invocations", invocations, methods=["POST"]),
         ],
-        exception_handlers={InvocationError: _refuse, ClientDisconnect: _gone, 500: _fail},
+        exception_handlers={
+            InvocationError: _on_invocation_error,
+            ClientDisconnect: _on_disconnect,
+            500: _on_unexpected_error,
+        },
         lifespan=lifespan,
     )
 
 
 async def _read(request: Request) -> bytes:
-    """The request's body, given up as soon as it is larger than any picture may be."""
+    """Return the request body. Stop reading as soon as it is too large, or too late."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_PAYLOAD_BYTES:
-            raise ImageTooLarge(f"the image has more than {MAX_PAYLOAD_BYTES} bytes")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                body += chunk
+                images.check_bytes(len(body))
+    except TimeoutError:
+        raise RequestTimeout(f"The body did not arrive within {BODY_TIMEOUT_S:g} s.") from None
     return bytes(body)
 
 
-def _refuse(_: Request, error: Exception) -> Response:
+def _on_invocation_error(_: Request, error: Exception) -> Response:
     status = error.status if isinstance(error, InvocationError) else 500
-    return JSONResponse({"error": str(error)}, status_code=status)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == Overloaded.status else None
+    if status == RequestTimeout.status:
+        headers = {"Connection": "close"}  # the rest of the body may still come
+    return JSONResponse({"error": str(error)}, status_code=status, headers=headers)
 
 
-def _gone(_: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # nobody is there to read it
+def _on_disconnect(_: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # nginx's status for a closed connection; it is never sent
 
 
-def _fail(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": "the model failed on this picture"}, status_code=500)
+def _on_unexpected_error(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "The model failed to process this image."}, status_code=500)
 
 
 def load_predictor(model_dir: Path) -> Predictor:
-    """A warm predictor for the model in `model_dir`. Raises `BrokenArtifact`."""
-    memory.share_one_arena()
+    """Load the model in `model_dir` and warm it up. Raises `BrokenArtifact`."""
     predictor = Predictor(inference.model_fn(model_dir))
     predictor.warm_up()
-    memory.give_back(model_dir / artifact.WEIGHTS_FILE)
+    release_mapped_file(model_dir / artifact.WEIGHTS_FILE)
     return predictor
 
 
 def default_model_dir() -> Path:
-    """Where SageMaker unpacks a model; outside its containers, the model of this repository."""
+    """Return SageMaker's model folder, or outside its containers this repository's model."""
     return SAGEMAKER_MODEL_DIR if SAGEMAKER_MODEL_DIR.is_dir() else inference.DEFAULT_MODEL_DIR
 
 
 def run(app: Callable[..., object], host: str, port: int) -> None:
-    """Serve `app` until SIGTERM or SIGINT, then finish what is in flight, for 20 s at most."""
+    """Serve `app` until SIGTERM or SIGINT, then finish open requests, for at most 20 s."""
     uvicorn.run(
         app,
         host=host,
         port=port,
+        http=LimitedProtocol,
         ws="none",
         access_log=False,
         log_level="warning",
-        timeout_keep_alive=75,  # longer than proxies keep theirs: they meet no closed connection
+        timeout_keep_alive=75,  # longer than proxies, so that they never reuse a closed connection
         timeout_graceful_shutdown=20,
     )
+
+
+def add_arguments(parser: argparse.ArgumentParser, model: Path, host: str, port: int) -> None:
+    """Add the options of both servers, with their defaults."""
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    parser.add_argument("--model", type=Path, default=model, help="model folder")
+    parser.add_argument("--host", default=host, help="address to listen on")
+    parser.add_argument("--port", type=int, default=port, help="port to listen on")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model_code.serve",
-        description="Serve a model under SageMaker's container contract.",
+        description="Serve a model as a SageMaker inference container.",
         epilog="example: python -m model_code.serve --model model_code/default --port 8080",
     )
-    parser.add_argument("mode", nargs="?", choices=["serve"], help="what SageMaker passes")
-    parser.add_argument("--model", type=Path, default=default_model_dir(), help="its folder")
-    # SageMaker's router comes from outside the container, so it listens on every address there.
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")  # noqa: S104
-    parser.add_argument(
-        "--port", type=int, default=int(os.environ.get("SAGEMAKER_BIND_TO_PORT", PORT))
-    )
+    parser.add_argument("mode", nargs="?", default="serve", choices=["serve"], help="for SageMaker")
+    port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT", PORT))
+    # SageMaker connects from outside the container, hence all addresses.
+    add_arguments(parser, default_model_dir(), "0.0.0.0", port)  # noqa: S104
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:

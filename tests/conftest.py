@@ -1,10 +1,10 @@
-"""Fixtures that more than one house uses. Each is named after what it gives."""
+"""Fixtures that several test modules use. Those that start processes are session-wide."""
 
 import csv
 import dataclasses
 import io
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from PIL import Image
 
 from chalicelib.settings import Settings
 from tests import tiny_model
+from tests.servers import SwitchableHandler, api_server, model_server, web_server, whole_product
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what runs behind it so
     signal.signal(signal.SIGINT, signal.default_int_handler)  # and children would inherit it
@@ -24,7 +25,7 @@ PHOTOS = ROOT.parent / "shared" / "photos"
 
 @dataclasses.dataclass(frozen=True)
 class PhotoCollection:
-    """The photos of `index.csv`, a row each: file, split, label and more."""
+    """The photos listed in `index.csv`, one per row: file, split, label and more."""
 
     folder: Path
     rows: list[dict[str, str]]
@@ -50,8 +51,43 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_runtime(tiny_model_dir: Path) -> Iterator[str]:
+    """The local Runtime API with the tiny model, which recognises plain colours."""
+    with model_server(tiny_model_dir) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def api(tiny_runtime: str) -> Iterator[str]:
+    """The API with the tiny model, a short fetch timeout and a limit of 2 MB per image."""
+    with api_server(tiny_runtime, FETCH_TIMEOUT_S="1", MAX_IMAGE_BYTES="2000000") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def product() -> Iterator[str]:
+    """What `make run` starts: the API with the shipped model."""
+    with whole_product() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def runtime_handler() -> SwitchableHandler:
+    """The handler of the Runtime API behind `failing_api`, which tests set."""
+    return SwitchableHandler()
+
+
+@pytest.fixture(scope="session")
+def failing_api(runtime_handler: SwitchableHandler) -> Iterator[str]:
+    """The API with a Runtime API that responds with `runtime_handler`."""
+    limits = {"ENDPOINT_READ_TIMEOUT_S": "0.4", "ENDPOINT_ATTEMPTS": "1"}
+    with web_server(runtime_handler) as runtime, api_server(runtime, **limits) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
 def encode() -> Callable[..., bytes]:
-    """Encode a picture: `encode(image, "PNG")`; a colour makes a plain picture."""
+    """`encode(image, "PNG")` encodes an image, or a plain one if given a colour."""
 
     def encode(image: Any, format: str = "PNG", **options: Any) -> bytes:
         if not isinstance(image, Image.Image):

@@ -1,11 +1,12 @@
-"""Drawings of dogs of five breeds, as many as are wanted: pictures to train on that are ours.
+"""Draws dogs of five breeds, as training photos without copyright questions.
 
-Each is a portrait, different in coat, pose, light and background, and the same again for the same
-name. Retrievers come in colours that overlap, so that there is something to learn, and to mistake.
+The portraits differ in coat, pose, light and background, and are reproducible by name. The colours
+of the retrievers overlap, so that a model has something to learn and to confuse.
 """
 
 import math
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ SPLITS = {"train": 16, "valid": 8, "test": 8}
 
 
 def write(root: Path) -> Path:
-    """Draw a collection in ImageFolder's layout below `root`, and return it."""
+    """Draw a photo collection in the layout of ImageFolder. Return `root`."""
     for number, breed in enumerate(COATS, start=1):
         for split, count in SPLITS.items():
             folder = root / split / f"{number:03}.{breed}"
@@ -40,7 +41,7 @@ def write(root: Path) -> Path:
 
 
 def portrait(breed: str, name: str) -> Image.Image:
-    """The dog `name` of a breed of `COATS`: RGB, square."""
+    """Draw the dog `name` of a breed in `COATS`: RGB, square."""
     chance = random.Random(f"{breed}/{name}")
     canvas = _landscape(chance)
     draw = ImageDraw.Draw(canvas)
@@ -78,7 +79,7 @@ def _ears(
     *,
     front: bool,
 ) -> None:
-    """Pointed ears stand behind the head; others hang in front of it, long fur in curls."""
+    """Draw the ears: pointed ones are behind the head, the others in front of it."""
     for side in (-1, 1):
         if breed == "German_shepherd_dog" and not front:
             tip = 80 + side * (40 + chance.uniform(-4, 4))
@@ -88,8 +89,8 @@ def _ears(
             ear = BLACK if breed == "Dalmatian" else dark
             _disc(draw, 80 + side * 38, 76, 10, 24, ear)
         elif breed == "Golden_retriever" and front:
-            for y in range(58, 112, 9):
-                _disc(draw, 80 + side * (38 + chance.uniform(-3, 3)), y, 10, 11, dark)
+            for row in range(58, 112, 9):
+                _disc(draw, 80 + side * (38 + chance.uniform(-3, 3)), row, 10, 11, dark)
     if breed == "Poodle" and not front:
         for _ in range(46):
             x, y = chance.triangular(40, 120), chance.triangular(26, 76)
@@ -102,7 +103,7 @@ def _ears(
 
 
 def _landscape(chance: random.Random) -> Image.Image:
-    """Sky over a meadow, out of focus."""
+    """Draw a sky over a meadow, out of focus."""
     side = SIDE_PX * SCALE
     canvas = Image.new("RGB", (side, side), _varied(chance, (164, 196, 222), 30))
     draw = ImageDraw.Draw(canvas)
@@ -115,7 +116,7 @@ def _landscape(chance: random.Random) -> Image.Image:
 
 
 def _photographed(canvas: Image.Image, chance: random.Random) -> Image.Image:
-    """The drawing as a camera sees it: turned, cropped, lit, with grain."""
+    """Rotate, crop, light and add grain, as in a photo."""
     turned = canvas.rotate(
         chance.uniform(-22, 22), Image.Resampling.BICUBIC, fillcolor=(120, 150, 96)
     )
@@ -145,5 +146,7 @@ def _disc(
     draw.ellipse([SCALE * edge for edge in (x - rx, y - ry, x + rx, y + ry)], fill=fill)
 
 
-def _polygon(draw: ImageDraw.ImageDraw, points: list[tuple[float, float]], fill: Colour) -> None:
+def _polygon(
+    draw: ImageDraw.ImageDraw, points: Sequence[tuple[float, float]], fill: Colour
+) -> None:
     draw.polygon([(SCALE * x, SCALE * y) for x, y in points], fill=fill)

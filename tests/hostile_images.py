@@ -373,7 +373,8 @@ def random_image(chance: random.Random) -> bytes:
             )  # fmt: skip
         case 2:
             payload = encode(
-                photo(min(width, 16_000), min(height, 16_000), chance.choice(("RGB", "RGBA"))), "WEBP", lossless=chance.random() < 0.5, method=0,
+                photo(min(width, 16_000), min(height, 16_000), chance.choice(("RGB", "RGBA"))),
+                "WEBP", lossless=chance.random() < 0.5, method=0,
             )  # fmt: skip
         case _:
             payload = _encoded_photo(

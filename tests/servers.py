@@ -1,4 +1,4 @@
-"""Real web servers on loopback, for the length of a `with` block."""
+"""Web servers on loopback, each for the duration of a `with` block."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ Handle = Callable[[BaseHTTPRequestHandler], None]
 
 @contextmanager
 def web_server(handle: Handle) -> Iterator[str]:
-    """A server that gives every GET and POST to `handle`; yields its address."""
+    """Start a server that passes every GET and POST to `handle`; yield its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -35,11 +35,11 @@ def web_server(handle: Handle) -> Iterator[str]:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: object, client_address: object) -> None:
-            pass  # a client that hangs up is what some tests are about
+            pass  # some tests disconnect on purpose
 
     server = Server((HOST, 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True)
     thread.start()
     try:
         yield f"http://{HOST}:{server.server_port}"
@@ -52,7 +52,7 @@ def web_server(handle: Handle) -> Iterator[str]:
 def answer(
     status: int = 200, body: bytes = b"", headers: Mapping[str, str] | None = None
 ) -> Handle:
-    """A handler that reads the request and always answers the same."""
+    """Return a handler that reads the request and always sends the same response."""
 
     def handle(request: BaseHTTPRequestHandler) -> None:
         request.rfile.read(int(request.headers.get("Content-Length", "0")))
@@ -65,8 +65,18 @@ def answer(
     return handle
 
 
+class SwitchableHandler:
+    """A handler that passes requests to another one, which can be replaced."""
+
+    def __init__(self) -> None:
+        self.handle: Handle = answer(500)
+
+    def __call__(self, request: BaseHTTPRequestHandler) -> None:
+        self.handle(request)
+
+
 class Process(subprocess.Popen[str]):
-    """A child whose output goes to a file: a pipe that nobody reads stops who writes to it."""
+    """A child process that writes its output to a file: an unread pipe would block it."""
 
     def __init__(
         self, command: Sequence[str], output: Path, environment: Mapping[str, str]
@@ -84,13 +94,13 @@ class Process(subprocess.Popen[str]):
             )
 
     def said(self) -> str:
-        """All that it has written so far."""
+        """Return what it has written so far."""
         return self._output.read_text()
 
 
 @contextmanager
 def process(command: Sequence[str], **environment: str) -> Iterator[Process]:
-    """A child in a process group of its own, which is gone when the block is left."""
+    """Start a child in its own process group, and end the group after the block."""
     with tempfile.TemporaryDirectory() as folder:
         child = Process(command, Path(folder) / "output", environment)
         try:
@@ -107,7 +117,7 @@ def process(command: Sequence[str], **environment: str) -> Iterator[Process]:
 
 @contextmanager
 def model_server(model: Path, module: str = "model_code.local") -> Iterator[str]:
-    """A model server's address, once it answers."""
+    """Start a model server; yield its address when it is ready."""
     port = free_port()
     command = [sys.executable, "-m", module, "--host", HOST]
     with process([*command, "--model", str(model), "--port", str(port)]) as child:
@@ -118,7 +128,7 @@ def model_server(model: Path, module: str = "model_code.local") -> Iterator[str]
 
 @contextmanager
 def api_server(runtime_address: str, stage: str = "local", **environment: str) -> Iterator[str]:
-    """`chalice local`, asking the Runtime API at `runtime_address`; yields its address."""
+    """Start `chalice local` with the Runtime API at `runtime_address`; yield its address."""
     port = free_port()
     chalice = str(Path(sys.executable).with_name("chalice"))
     command = [chalice, "local", "--stage", stage, "--port", str(port), "--no-autoreload"]
@@ -136,7 +146,7 @@ def api_server(runtime_address: str, stage: str = "local", **environment: str) -
 
 @contextmanager
 def whole_product(**environment: str) -> Iterator[str]:
-    """What `make run` starts: the API's address, once it reaches its model."""
+    """Start what `make run` starts; yield the API's address when its model is ready."""
     port = free_port()
     command = [sys.executable, "-m", "ops.api.run_local", "--port", str(port)]
     with process(command, **environment) as child:
@@ -146,7 +156,7 @@ def whole_product(**environment: str) -> Iterator[str]:
 
 
 def wait_for(url: str, child: Process, timeout_s: float = 60) -> None:
-    """Return once `url` answers 200; fail with the child's words if it ends or never does."""
+    """Wait until `url` returns 200. Fail with the child's output if it exits or takes too long."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end and child.poll() is None:
         try:
@@ -154,7 +164,7 @@ def wait_for(url: str, child: Process, timeout_s: float = 60) -> None:
                 return
         except OSError:
             time.sleep(0.05)
-    raise AssertionError(f"{url} never answered: {child.said()}")
+    raise AssertionError(f"{url} is not available: {child.said()}")
 
 
 def free_port() -> int:

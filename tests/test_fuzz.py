@@ -1,6 +1,6 @@
-"""Mutated pictures and requests: refused or answered, never anything else.
+"""Mutated images and requests: accepted or refused, without any other exception.
 
-2,000 inputs in every run, 20,000 in `make nightly`; the same ones each time.
+2,000 inputs per run, 20,000 in `make nightly`, from fixed seeds.
 """
 
 import io
@@ -20,19 +20,19 @@ from chalicelib.problems import InvalidRequest, UnsupportedMediaType, UrlNotAllo
 from chalicelib.urls import Target
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
-from model_code.images import Photo
+from model_code.images import InputImage
 from tests.nightly import often
 
-# As in the product: what Pillow remarks on a broken file is no failure.
+# As in the product, warnings of Pillow about broken files are ignored.
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\..*")
 
-PICTURES = often(1_500, nightly=15_000)
+IMAGES = often(1_500, nightly=15_000)
 REQUESTS = often(500, nightly=5_000)
 SPEC = InputSpec(size_px=64, crop=0.9, mean=(0, 0, 0), std=(1, 1, 1))
 
 
 def seeds() -> list[bytes]:
-    """Small pictures of every kind that is accepted."""
+    """Return a small image of every kind that is accepted."""
     rng = np.random.default_rng(0)
     colours = Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)).resize((160, 120))
     exif = Image.Exif()
@@ -60,7 +60,7 @@ def seeds() -> list[bytes]:
 
 
 def mutate(chance: random.Random, payload: bytes, others: list[bytes]) -> bytes:
-    """One to eight changes of the kinds that break parsers."""
+    """Make one to eight changes of kinds that often break parsers."""
     data = bytearray(payload)
     for _ in range(chance.randint(1, 8)):
         # half of the changes hit the head, where the structure is
@@ -91,7 +91,7 @@ def mutate(chance: random.Random, payload: bytes, others: list[bytes]) -> bytes:
 def resident_bytes() -> int:
     status = Path("/proc/self/status")
     if not status.exists():
-        pytest.skip("memory is read from /proc, which this system has not")
+        pytest.skip("needs Linux's /proc")
     [line] = [line for line in status.read_text().splitlines() if line.startswith("VmRSS:")]
     return int(line.split()[1]) * 1024
 
@@ -104,9 +104,9 @@ def mutants(count: int, seed: int) -> Iterator[bytes]:
 
 
 def decode(payload: bytes) -> str:
-    """What became of a picture. Any other exception is the failure that is looked for."""
+    """Return the outcome of decoding. Any other exception is a bug."""
     try:
-        pixels = Photo(payload).pixels(SPEC)
+        pixels = InputImage(payload).pixels(SPEC)
     except (ImageTooLarge, NotAnImage) as error:
         return type(error).__name__
     assert pixels.shape == (SPEC.size_px, SPEC.size_px, 3)
@@ -114,21 +114,21 @@ def decode(payload: bytes) -> str:
     return "decoded"
 
 
-def test_the_seeds_are_fine() -> None:
+def test_seeds_are_valid() -> None:
     assert [decode(seed) for seed in seeds()] == ["decoded"] * len(seeds())
 
 
-def test_mutated_pictures_are_decoded_or_refused() -> None:
-    outcomes = [decode(payload) for payload in mutants(PICTURES, seed=1)]
-    assert outcomes.count("decoded") > PICTURES // 20  # else the mutants die too early
-    assert outcomes.count("NotAnImage") > PICTURES // 20
+def test_mutated_images() -> None:
+    outcomes = [decode(payload) for payload in mutants(IMAGES, seed=1)]
+    assert outcomes.count("decoded") > IMAGES // 20  # otherwise the mutations are too destructive
+    assert outcomes.count("NotAnImage") > IMAGES // 20
 
 
-def test_no_memory_is_left_behind() -> None:
-    for payload in mutants(PICTURES // 3, seed=2):
+def test_no_memory_leak() -> None:
+    for payload in mutants(IMAGES // 3, seed=2):
         decode(payload)
     before = resident_bytes()
-    for payload in mutants(PICTURES // 3, seed=3):
+    for payload in mutants(IMAGES // 3, seed=3):
         decode(payload)
     assert resident_bytes() - before < 20_000_000
 
@@ -146,9 +146,9 @@ QUERY = st.dictionaries(
 )
 
 
-def refused_or_read(read: Callable[[], object]) -> None:
+def parse_or_refuse(parse: Callable[[], object]) -> None:
     try:
-        read()
+        parse()
     except (InvalidRequest, UnsupportedMediaType, UrlNotAllowed) as problem:
         detail = problem.detail
     else:
@@ -159,16 +159,16 @@ def refused_or_read(read: Callable[[], object]) -> None:
 
 @settings(max_examples=REQUESTS, deadline=None, derandomize=True)
 @given(MEDIA_TYPE, BODY, QUERY)
-def test_any_body_is_read_or_refused(media_type: str, body: bytes, query: inputs.Query) -> None:
-    refused_or_read(lambda: inputs.from_body(media_type, body, query))
-    refused_or_read(lambda: inputs.from_query(query))
-    refused_or_read(lambda: inputs.deep(query))
+def test_any_request(media_type: str, body: bytes, query: inputs.Query) -> None:
+    parse_or_refuse(lambda: inputs.from_body(media_type, body, query))
+    parse_or_refuse(lambda: inputs.from_query(query))
+    parse_or_refuse(lambda: inputs.deep(query))
 
 
 @settings(max_examples=REQUESTS, deadline=None, derandomize=True)
 @given(st.text() | st.from_regex(r"https?://[^\s]*", fullmatch=True))
-def test_any_url_is_taken_apart_or_refused(url: str) -> None:
-    def read() -> None:
+def test_any_url(url: str) -> None:
+    def parse() -> None:
         target = Target.parse(url)
         assert target.host.isascii()
         assert target.path.isascii()
@@ -176,4 +176,4 @@ def test_any_url_is_taken_apart_or_refused(url: str) -> None:
         assert " " not in target.path
         assert 0 <= target.port <= 65535
 
-    refused_or_read(read)
+    parse_or_refuse(parse)

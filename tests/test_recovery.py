@@ -1,4 +1,4 @@
-"""The model server dies under load; the API says so, and is well again when the server is back."""
+"""The model server is killed under load, and restarted: the API recovers."""
 
 import signal
 import sys
@@ -16,7 +16,7 @@ from tests.servers import HOST, api_server, free_port, process, wait_for
 pytestmark = pytest.mark.server
 
 
-def test_sigkill_of_the_model_server_in_the_middle_of_load(
+def test_sigkill_of_the_model_server_under_load(
     tiny_model_dir: Path, encode: Callable[..., bytes]
 ) -> None:
     port = free_port()
@@ -24,20 +24,20 @@ def test_sigkill_of_the_model_server_in_the_middle_of_load(
     command = [sys.executable, "-m", "model_code.local", "--model", str(tiny_model_dir)]
     command += ["--port", str(port)]
     body, headers = encode("red"), {"Content-Type": "image/png"}
-    seen: Counter[tuple[int, str]] = Counter()
+    outcomes: Counter[tuple[int, str]] = Counter()
     stop = threading.Event()
 
     def load(api: str) -> None:
         while not stop.is_set():
-            response = requests.post(f"{api}/predict", body, headers=headers, timeout=20)
+            response = requests.post(f"{api}/predict", body, headers=headers, timeout=60)
             document = response.json()
-            said = document.get("type") or document["predictions"][0]["breed"]
-            seen[response.status_code, said] += 1
+            result = document.get("type") or document["predictions"][0]["breed"]
+            outcomes[response.status_code, result] += 1
 
     def wait_for_more(outcome: tuple[int, str]) -> None:
-        enough, end = seen[outcome] + 20, time.monotonic() + 20
-        while seen[outcome] < enough:
-            assert time.monotonic() < end, f"{outcome} never came: {seen}"
+        enough, end = outcomes[outcome] + 10, time.monotonic() + 60
+        while outcomes[outcome] < enough:
+            assert time.monotonic() < end, f"{outcome} is missing: {outcomes}"
             time.sleep(0.01)
 
     with api_server(runtime) as api:
@@ -59,4 +59,4 @@ def test_sigkill_of_the_model_server_in_the_middle_of_load(
                     thread.join()
         finally:
             stop.set()
-    assert set(seen) == {(200, "Red setter"), (503, "endpoint-unavailable")}
+    assert set(outcomes) == {(200, "Red setter"), (503, "endpoint-unavailable")}

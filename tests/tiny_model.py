@@ -1,7 +1,7 @@
-"""A model for tests, made in milliseconds: it sees red, green and blue, and says how sure it is.
+"""A model for tests, created in milliseconds, with one breed per colour channel.
 
-Its logits are ten times the mean of each colour, so that a test can say which breed must come out
-of a plain picture. It believes in dogs as much as the picture is bright.
+Its logits are ten times the mean of each channel, so that a plain image determines the breed. The
+dog probability is the brightness.
 """
 
 import hashlib

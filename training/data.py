@@ -136,7 +136,7 @@ def write_index(path: Path, kept: Sequence[Looked]) -> None:
 
 def _decode(photo: Photo) -> Looked:
     payload = photo.path.read_bytes()
-    picture = images.Photo(payload)
+    picture = images.InputImage(payload)
     pixels = picture.pixels(_FINGERPRINT)
     size = f"{picture.width}x{picture.height}"
     content = hashlib.sha256(size.encode() + pixels.tobytes()).hexdigest()

@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 def as_served(photo: Photo, spec: InputSpec) -> Pixels:
     """The square that the endpoint would show its model, uint8 [S, S, 3]. Raises `DataError`."""
     try:
-        return images.Photo(photo.path.read_bytes()).pixels(spec)
+        return images.InputImage(photo.path.read_bytes()).pixels(spec)
     except (ModelCodeError, OSError) as error:
         raise DataError(f"{photo.path}: {error}") from None
 

@@ -7,7 +7,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from model_code import artifact
-from model_code.images import Photo
+from model_code.images import InputImage
 from model_code.inference import DEFAULT_MODEL_DIR, DOG_PROBABILITY, LOGITS, Prediction
 
 
@@ -28,7 +28,7 @@ class Batched:
         self._request = core.compile_model(graph, "CPU", options).create_infer_request()
 
     def predict(
-        self, photos: Sequence[Photo], pixels: Sequence[NDArray[np.uint8]]
+        self, photos: Sequence[InputImage], pixels: Sequence[NDArray[np.uint8]]
     ) -> list[Prediction]:
         """A prediction for each photo, of which `pixels` are uint8 [size, size, 3]."""
         self._request.infer({0: np.stack(pixels)})

@@ -16,7 +16,7 @@ import bentoml  # type: ignore[import-not-found]
 import PIL.Image
 
 from benchmarks.peers.batched import Batched
-from model_code.images import Photo
+from model_code.images import InputImage
 from model_code.inference import output_fn
 
 MAX_BATCH_SIZE = int(os.environ.get("BENCH_BATCH", "16"))
@@ -41,6 +41,6 @@ class WhatBreed:
         for image in images:
             file: Any = image.fp  # type: ignore[attr-defined]  # nobody has loaded the pixels yet
             file.seek(0)
-            photos.append(Photo(file.read()))
+            photos.append(InputImage(file.read()))
         pixels = [photo.pixels(self.model.artifact.input) for photo in photos]
         return [json.loads(output_fn(found)) for found in self.model.predict(photos, pixels)]

@@ -1,21 +1,22 @@
-"""Debian's Chromium, watched: what its pages say in the console, and whom they ask."""
+"""Chromium, with a record of its console and its requests."""
 
 import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests import npm_packages
 from tests.conftest import ROOT
-from tests.servers import answer, api_server, model_server, web_server, whole_product
+from tests.servers import answer, web_server
 
+TIMEOUT_MS = 60_000  # slow machines need more than Playwright's 5 s
+expect.set_options(timeout=TIMEOUT_MS)
 SAMPLE = ROOT / "docs" / "samples" / "dalmatian.png"
-# Without these, Chromium looks for updates and the like, on a network that tests must not need.
+# These keep Chromium from using the network for itself.
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -30,7 +31,7 @@ FLAGS = [
 
 @dataclasses.dataclass
 class Watch:
-    """What a page did that a visitor does not see."""
+    """The console messages and requests of a page."""
 
     console: list[str] = dataclasses.field(default_factory=list)
     requests: list[str] = dataclasses.field(default_factory=list)
@@ -41,7 +42,7 @@ class Watch:
         page.on("request", lambda request: self.requests.append(request.url))
 
     def elsewhere(self, *allowed: str) -> list[str]:
-        """The requests over the network that went to none of the `allowed` addresses."""
+        """Return the network requests to URLs other than `allowed`."""
         local = ("data:", "blob:", *allowed)
         return [url for url in self.requests if not url.startswith(local)]
 
@@ -50,7 +51,7 @@ class Watch:
 def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
-        pytest.skip("Chromium is not on this machine (Debian: apt-get install chromium)")
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield browser
@@ -58,28 +59,20 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def product() -> Iterator[str]:
-    """The whole product with its own model."""
-    with whole_product() as address:
-        yield f"{address}/"
+def product(product: str) -> str:
+    """The page of the product, with the shipped model."""
+    return f"{product}/"
 
 
 @pytest.fixture(scope="session")
-def tiny_runtime(tiny_model_dir: Path) -> Iterator[str]:
-    with model_server(tiny_model_dir) as address:
-        yield address
+def api(api: str) -> str:
+    """The page of the API, with the tiny model."""
+    return f"{api}/"
 
 
 @pytest.fixture(scope="session")
-def api(tiny_runtime: str) -> Iterator[str]:
-    """The API in front of the tiny model, which knows plain colours."""
-    with api_server(tiny_runtime, FETCH_TIMEOUT_S="1", MAX_IMAGE_BYTES="2000000") as address:
-        yield f"{address}/"
-
-
-@pytest.fixture(scope="session")
-def pictures(encode: Callable[..., bytes]) -> Iterator[str]:
-    """A host of pictures: /red, /lime, /blue, /black; /text is none, and all else is 404."""
+def images(encode: Callable[..., bytes]) -> Iterator[str]:
+    """A host of images: /red, /lime, /blue, /black; /text is none, and all else is 404."""
 
     def handle(request: BaseHTTPRequestHandler) -> None:
         name = request.path.strip("/")
@@ -101,14 +94,14 @@ def watch() -> Watch:
 
 @pytest.fixture
 def visit(chromium: Browser, watch: Watch) -> Iterator[Callable[..., Page]]:
-    """`visit(url)`: a page in a browser that knows nothing yet; options are the context's."""
+    """`visit(url)` opens a page in a new browser context with the given options."""
     contexts = []
 
     def visit(url: str, **options: Any) -> Page:
         context = chromium.new_context(**options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(TIMEOUT_MS)
         watch.follow(page)
         page.goto(url)
         return page

@@ -1,4 +1,4 @@
-"""The snippet for browsers in docs/clients.md, on a page at another origin than the API's."""
+"""The browser snippet of docs/clients.md, on a page of another origin."""
 
 import re
 from collections.abc import Callable
@@ -28,9 +28,9 @@ def test_in_a_browser(
         icon = '<link rel="icon" href="data:,">'
         pages.append(f"<!doctype html>{icon}{snippet}".encode())
         page = visit(origin)
-        for colour, says in (("red", "Red setter"), ("black", "No dog.")):
-            page.locator("#photo").set_input_files(file("x.png", encode(colour)))
-            expect(page.get_by_role("status")).to_have_text(says)
+        for colour, result in (("red", "Red setter"), ("black", "No dog.")):
+            page.locator("#image").set_input_files(file("x.png", encode(colour)))
+            expect(page.get_by_role("status")).to_have_text(result)
         assert watch.console == []
-        page.locator("#photo").set_input_files(file("x.png", b"no picture"))
+        page.locator("#image").set_input_files(file("x.png", b"no image"))
         expect(page.get_by_role("status")).to_contain_text("not a JPEG, PNG or WebP image")

@@ -1,4 +1,4 @@
-"""/docs: all of openapi.json, readable."""
+"""/docs shows all of openapi.json."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,25 +15,24 @@ pytestmark = [pytest.mark.server, pytest.mark.browser]
 DESCRIPTION = json.loads((ROOT / "chalicelib" / "openapi.json").read_text())
 
 
-def sayings(part: Any) -> Iterator[str]:
-    """Every summary and description, the marks of Markdown left out."""
+def texts(part: Any) -> Iterator[str]:
+    """Yield every summary and description, without Markdown."""
     if isinstance(part, dict):
         for name in ("summary", "description"):
             if isinstance(part.get(name), str):
                 yield part[name].replace("`", "").replace("**", "")
         for value in part.values():
-            yield from sayings(value)
+            yield from texts(value)
     elif isinstance(part, list):
         for value in part:
-            yield from sayings(value)
+            yield from texts(value)
 
 
 def words(text: str) -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("width_px", [320, 800, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width_px", "scheme"), [(320, "light"), (800, "dark"), (1280, "light")])
 def test_axe_and_width(
     visit: Callable[..., Page], api: str, axe: str, width_px: int, scheme: str
 ) -> None:
@@ -43,13 +42,13 @@ def test_axe_and_width(
     for summary in page.locator("summary").all():
         summary.click()
     assert violations(page, axe) == []
-    wide, seen = page.locator("html").evaluate("html => [html.scrollWidth, html.clientWidth]")
-    assert wide <= seen
+    scroll_px, client_px = page.locator("html").evaluate(
+        "html => [html.scrollWidth, html.clientWidth]"
+    )
+    assert scroll_px <= client_px
 
 
-def test_it_says_all_that_the_description_says(
-    visit: Callable[..., Page], api: str, watch: Watch
-) -> None:
+def test_all_texts_are_shown(visit: Callable[..., Page], api: str, watch: Watch) -> None:
     page = visit(f"{api}docs")
     expect(page.locator("section")).to_have_count(8)
     shown = words(page.locator("main").inner_text())
@@ -58,7 +57,7 @@ def test_it_says_all_that_the_description_says(
         for method, operation in methods.items():
             heading = f"{method.upper()} {path} {operation['summary']}"
             expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
-    # What a schema as a whole is for stands in the headings; its fields are what is shown.
+    # Of a schema, only the fields are shown.
     parts = [DESCRIPTION["info"]["description"], paths, DESCRIPTION["components"]["responses"]]
     parts += [
         schema.get("properties", {}) for schema in DESCRIPTION["components"]["schemas"].values()
@@ -70,7 +69,7 @@ def test_it_says_all_that_the_description_says(
     headers = {header["description"] for header in DESCRIPTION["components"]["headers"].values()}
     missing = [
         text
-        for text in [*paragraphs, *map(words, sayings(rest))]
+        for text in [*paragraphs, *map(words, texts(rest))]
         if text not in shown and text not in headers
     ]
     assert missing == []
@@ -85,8 +84,8 @@ def test_problems_are_linked(visit: Callable[..., Page], api: str) -> None:
     expect(page.locator("#problem-image-unreachable")).to_be_in_viewport()
 
 
-def test_without_a_description_it_says_so(visit: Callable[..., Page], api: str) -> None:
+def test_a_description_that_cannot_be_loaded(visit: Callable[..., Page], api: str) -> None:
     page = visit(api)
     page.route("**/openapi.json", lambda route: route.abort())
     page.goto(f"{api}docs")
-    expect(page.get_by_role("status")).to_contain_text("could not be read")
+    expect(page.get_by_role("status")).to_contain_text("could not be loaded")

@@ -1,4 +1,4 @@
-"""The page where API Gateway puts it: under a stage, with and without a slash at its end."""
+"""The page under a stage of API Gateway, with and without a trailing slash."""
 
 import http.client
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Watch
-from tests.browser.test_page import ask, sentences
+from tests.browser.test_page import enter, sentences
 from tests.servers import answer, web_server
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
@@ -18,7 +18,7 @@ STAGE = "/dev"
 
 @pytest.fixture
 def gateway(api: str) -> Iterator[str]:
-    """The API under a stage; any other path is API Gateway's 403."""
+    """The API under a stage. Other paths are 403, as in API Gateway."""
 
     def handle(request: BaseHTTPRequestHandler) -> None:
         if request.path.partition("?")[0].split("/")[1] != STAGE.strip("/"):
@@ -44,21 +44,21 @@ def gateway(api: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("end", ["", "/"])
 def test_under_a_stage(
-    visit: Callable[..., Page], gateway: str, pictures: str, watch: Watch, end: str
+    visit: Callable[..., Page], gateway: str, images: str, watch: Watch, end: str
 ) -> None:
     page = visit(f"{gateway}{STAGE}{end}")
-    ask(page, f"{pictures}red")
+    enter(page, f"{images}red")
     assert sentences(page) == ["Very likely a Red setter."]
-    ask(page, f"{pictures}red", f"{pictures}blue")
+    enter(page, f"{images}red", f"{images}blue")
     expect(page.locator(".card")).to_have_count(2)
     assert sentences(page) == ["Very likely a Red setter.", "Very likely a Blue terrier."]
     page.locator("summary").first.click()
     expect(page.locator(".curl").first).to_contain_text(f"'{gateway}{STAGE}/predict'")
-    assert watch.elsewhere(f"{gateway}{STAGE}", pictures) == []
+    assert watch.elsewhere(f"{gateway}{STAGE}", images) == []
     assert watch.console == []
-    page.get_by_role("link", name="The API").click()
+    page.get_by_role("link", name="API reference").click()
     expect(page).to_have_url(f"{gateway}{STAGE}/docs")
     page.goto(f"{gateway}{STAGE}/docs{end}")
     expect(page.locator("section")).to_have_count(8)
-    page.get_by_role("link", name="What breed is this dog?").click()
+    page.get_by_role("link", name="Try the API").click()
     expect(page).to_have_url(f"{gateway}{STAGE}/")

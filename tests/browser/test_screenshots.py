@@ -1,6 +1,6 @@
-"""Pictures of the running product, to look at and for the README.
+"""Screenshots of the page.
 
-They go to a temporary folder; `SCREENSHOTS=docs/screenshots` puts them where the README finds them.
+They go to a temporary folder. Set `SCREENSHOTS=docs/screenshots` to write those of the README.
 """
 
 import os
@@ -21,7 +21,7 @@ SIZES_PX = {"phone": (390, 844), "tablet": (820, 1000), "desktop": (1120, 840)}
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", SIZES_PX)
-def test_an_answer(
+def test_a_result(
     visit: Callable[..., Page], product: str, tmp_path: Path, name: str, scheme: str
 ) -> None:
     folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)

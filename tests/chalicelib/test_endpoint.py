@@ -1,4 +1,4 @@
-"""The endpoint's client against a real HTTP server that speaks SageMaker's Runtime API, badly."""
+"""The client of the endpoint, against HTTP servers that imitate SageMaker's failures."""
 
 import dataclasses
 import json
@@ -46,7 +46,7 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ask(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`ask(handle)` classifies a picture through an endpoint that answers with `handle`."""
+    """`ask(handle)` classifies an image with an endpoint that responds with `handle`."""
 
     def ask(handle: Handle, **changes: Any) -> Any:
         with web_server(handle) as address:
@@ -75,26 +75,26 @@ def test_scores(ask: Any) -> None:
     scores = ask(good())
     assert scores.logits == (1.5, -0.5)
     assert scores.dog_probability == 0.75
-    assert scores.breeds.names == ("Red setter", "Green hound")
-    assert (scores.breeds.temperature, scores.breeds.dog_threshold) == (2.0, 0.25)
+    assert scores.model.breeds == ("Red setter", "Green hound")
+    assert (scores.model.temperature, scores.model.dog_threshold) == (2.0, 0.25)
     assert (scores.image_format, scores.image_width, scores.image_height) == ("PNG", 64, 48)
 
 
 def test_a_model_without_display_names_shows_its_labels(ask: Any) -> None:
-    assert ask(good(display_names=None)).breeds.names == ("Red_setter", "Green_hound")
+    assert ask(good(display_names=None)).model.breeds == ("Red_setter", "Green_hound")
 
 
-def test_what_the_endpoint_is_asked(ask: Any) -> None:
-    seen: list[tuple[str, str | None, bytes]] = []
+def test_the_request(ask: Any) -> None:
+    requests: list[tuple[str, str | None, bytes]] = []
 
     def handle(request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
-        seen.append((request.path, request.headers["Content-Type"], body))
+        requests.append((request.path, request.headers["Content-Type"], body))
         request.headers.replace_header("Content-Length", "0")
         good()(request)
 
     ask(handle)
-    assert seen == [("/endpoints/whatbreed-local/invocations", "image/jpeg", b"\xff\xd8\xff")]
+    assert requests == [("/endpoints/whatbreed-local/invocations", "image/jpeg", b"\xff\xd8\xff")]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_failures(ask: Any, handle: Handle, problem: type[Problem]) -> None:
         ask(handle)
     assert type(caught.value) is problem
     assert "Traceback" not in caught.value.detail
-    assert caught.value.cause  # the log says what really happened
+    assert caught.value.cause
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_failures(ask: Any, handle: Handle, problem: type[Problem]) -> None:
         {"image": None},
     ],
 )
-def test_answers_that_make_no_sense(ask: Any, changes: dict[str, Any]) -> None:
-    with pytest.raises(EndpointFailed, match="makes no sense"):
+def test_invalid_responses(ask: Any, changes: dict[str, Any]) -> None:
+    with pytest.raises(EndpointFailed, match="invalid response"):
         ask(good(**changes))
 
 
@@ -176,7 +176,7 @@ def test_an_endpoint_that_stops_in_the_middle(ask: Any) -> None:
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"])
 def test_an_endpoint_that_drips_ends_at_the_deadline(ask: Any, head: bytes) -> None:
-    """A byte now and then keeps botocore's own timeouts alive."""
+    """botocore's own timeouts restart with every byte."""
 
     def handle(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(head)
@@ -196,7 +196,7 @@ def test_an_endpoint_that_hangs_up(ask: Any) -> None:
         ask(lambda request: request.connection.shutdown(socket.SHUT_RDWR))
 
 
-def test_nobody_at_the_endpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_server_at_the_endpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://{HOST}:{free_port()}")
     with pytest.raises(EndpointUnavailable):
         Endpoint(settings).describe()
@@ -214,23 +214,23 @@ def test_an_environment_without_credentials_or_region(
 
 @contextmanager
 def failing_once(handle: Handle) -> Iterator[tuple[Handle, list[str]]]:
-    seen: list[str] = []
+    requests: list[str] = []
 
     def first_fail(request: BaseHTTPRequestHandler) -> None:
-        seen.append(request.path)
-        (handle if len(seen) == 1 else good())(request)
+        requests.append(request.path)
+        (handle if len(requests) == 1 else good())(request)
 
-    yield first_fail, seen
+    yield first_fail, requests
 
 
 @pytest.mark.parametrize("handle", [refusal(503, "ServiceUnavailable"), refusal(500, "Internal")])
-def test_a_passing_failure_is_tried_again(ask: Any, handle: Handle) -> None:
-    with failing_once(handle) as (first_fail, seen):
+def test_a_temporary_failure_is_retried(ask: Any, handle: Handle) -> None:
+    with failing_once(handle) as (first_fail, requests):
         assert ask(first_fail, endpoint_attempts=2).dog_probability == 0.75
-    assert len(seen) == 2
+    assert len(requests) == 2
 
 
-def test_a_failure_of_the_model_is_not_tried_again(ask: Any) -> None:
-    with failing_once(model_error(500)) as (first_fail, seen), pytest.raises(EndpointFailed):
+def test_a_failure_of_the_model_is_not_retried(ask: Any) -> None:
+    with failing_once(model_error(500)) as (first_fail, requests), pytest.raises(EndpointFailed):
         ask(first_fail, endpoint_attempts=2)
-    assert len(seen) == 1
+    assert len(requests) == 1

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from chalicelib import inputs
-from chalicelib.inputs import ImageInput, UrlInput
+from chalicelib.inputs import BatchInput, ImageInput, UrlInput
 from chalicelib.problems import InvalidRequest, UnsupportedMediaType
 
 URL = "https://example.com/dog.jpg"
@@ -28,7 +28,7 @@ def test_a_url_as_query() -> None:
 
 
 @pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/webp", "IMAGE/PNG; x=y"])
-def test_the_image_itself(media_type: str) -> None:
+def test_an_image_as_the_body(media_type: str) -> None:
     assert inputs.from_body(media_type, b"bytes", {"top_k": ["2"]}) == ImageInput(b"bytes", 2)
 
 
@@ -43,7 +43,7 @@ def test_a_wrong_document_is_refused(document: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b'{"url": NaN}'])
-def test_what_is_no_json_is_refused(body: bytes) -> None:
+def test_invalid_json_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
         inputs.from_body("application/json", body, {})
 
@@ -61,21 +61,36 @@ def test_a_wrong_query_is_refused_by_name() -> None:
         inputs.from_query({})
     with pytest.raises(InvalidRequest, match="`url` is given more than once"):
         inputs.from_query({"url": [URL, URL]})
-    with pytest.raises(InvalidRequest, match=r"`uri` is not known here; `top_k` and `url`"):
+    with pytest.raises(InvalidRequest, match=r"Unknown parameter `uri`\. Allowed: `top_k`, `url`"):
         inputs.from_query({"uri": [URL]})
-    with pytest.raises(InvalidRequest, match="`url` is not known here; `top_k` would be"):
+    with pytest.raises(InvalidRequest, match=r"Unknown parameter `url`\. Allowed: `top_k`"):
         inputs.from_body("application/json", b'{"url": "https://x.y"}', {"url": [URL]})
 
 
-def test_top_k_beside_json_is_not_overlooked() -> None:
-    beside = {"top_k": ["7"]}
-    assert inputs.from_body("application/json", b'{"url": "u"}', beside) == UrlInput("u", 7)
-    both = b'{"url": "u", "top_k": 2}'
-    assert inputs.from_body("application/json", both, beside) == UrlInput("u", 7)
-    assert inputs.from_body("application/json", both, {"top_k": ["1"]}) == UrlInput("u", 2)
-    assert inputs.from_body("application/json", both, {}) == UrlInput("u", 2)
+def test_top_k_in_the_query_of_a_json_request() -> None:
+    query = {"top_k": ["7"]}
+    assert inputs.from_body("application/json", b'{"url": "u"}', query) == UrlInput("u", 7)
     null = b'{"url": "u", "top_k": null}'
+    assert inputs.from_body("application/json", null, query) == UrlInput("u", 7)
     assert inputs.from_body("application/json", null, {}) == UrlInput("u", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "query"),
+    [
+        (b'{"url": "u", "top_k": 2}', {"top_k": ["2"]}),
+        (b'{"url": "u", "top_k": 2, "top_k": 2}', {}),
+        (b'{"url": "u"}', {"top_k": ["2", "2"]}),
+    ],
+)
+def test_top_k_twice_is_refused(body: bytes, query: inputs.Query) -> None:
+    with pytest.raises(InvalidRequest, match="`top_k` is"):
+        inputs.from_body("application/json", body, query)
+
+
+def test_a_field_given_twice_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="`urls` is given more than once"):
+        inputs.from_batch(b'{"urls": ["a"], "urls": ["b"]}', {}, max_urls=3)
 
 
 def test_an_empty_image_is_refused() -> None:
@@ -84,7 +99,7 @@ def test_an_empty_image_is_refused() -> None:
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "image/gif", "multipart/form-data"])
-def test_other_media_types_are_refused_with_the_right_ones_named(content_type: str) -> None:
+def test_other_media_types_are_refused(content_type: str) -> None:
     with pytest.raises(UnsupportedMediaType, match="application/json or one of image/jpeg"):
         inputs.from_body(content_type, b"x", {})
 
@@ -96,3 +111,30 @@ def test_deep() -> None:
     for wrong in ("1", "", "True"):
         with pytest.raises(InvalidRequest):
             inputs.deep({"deep": [wrong]})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"urls": []}',
+        b'{"urls": "https://a.example"}',
+        b'{"urls": [1]}',
+        b'{"urls": [null]}',
+        b'{"urls": ["a", "b", "c", "d"]}',
+        b'{"urls": ["a"], "top_k": 0}',
+        b'{"urls": ["a"], "url": "a"}',
+    ],
+)
+def test_a_wrong_batch_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        inputs.from_batch(body, {}, max_urls=3)
+    with pytest.raises(InvalidRequest):
+        inputs.from_batch(b'{"urls": ["a"]}', {"top_k": ["1"]}, max_urls=3)
+
+
+def test_a_batch() -> None:
+    read = inputs.from_batch(b'{"urls": [" a", "b", "a"], "top_k": 2}', {}, max_urls=3)
+    assert read == BatchInput(("a", "b", "a"), 2)

@@ -1,5 +1,6 @@
-"""What every answer passes on its way out, and what is left of it in the log."""
+"""Problem documents, headers and log lines of responses."""
 
+import dataclasses
 import json
 import time
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import pytest
 from chalice.app import CORSConfig, Request, Response
 
-from chalicelib.middleware import Middleware
+from chalicelib.middleware import AnswerResponse, Middleware
 from chalicelib.problems import EndpointBusy, Problem
+from chalicelib.service import Answer
+from chalicelib.telemetry import BatchFigures, ImageFigures
 
 SECRET_QUERY = "https://dogs.example/photo.jpg?token=secret"
 
@@ -35,7 +38,7 @@ def raises(error: Exception) -> Any:
 
 @pytest.fixture
 def log(capsys: pytest.CaptureFixture[str]) -> Any:
-    """`log()`: the one line that was logged, as JSON, after a look for what must not be in it."""
+    """`log()` returns the log line, and checks that it contains no secret."""
 
     def log() -> dict[str, Any]:
         [line] = capsys.readouterr().out.splitlines()
@@ -46,18 +49,23 @@ def log(capsys: pytest.CaptureFixture[str]) -> Any:
     return log
 
 
-def test_a_good_answer(log: Any) -> None:
-    answer = {
-        "is_dog": True,
-        "dog_probability": 0.9,
-        "predictions": [{"breed": "Akita", "probability": 0.8, "logit": 3.0}],
-        "model": {"name": "whatbreed", "version": "1"},
-        "image": {"format": "PNG", "width": 1, "height": 1, "bytes": 9},
-        "timing_ms": {"fetch": 1.0, "inference": 2.0, "total": 3.0},
-    }
-    response = Middleware(None)(request(requestId="id"), lambda _: Response(dict(answer)))
+FIGURES = ImageFigures(
+    fetch_ms=1.0,
+    inference_ms=2.0,
+    image_bytes=9,
+    image_format="PNG",
+    model_version="1",
+    dog_probability=0.9,
+    top_breed="Akita",
+    top_probability=0.8,
+)
+
+
+def test_an_answer(log: Any) -> None:
+    answer = AnswerResponse(Answer({"is_dog": True}, FIGURES))
+    response = Middleware(None)(request(requestId="id"), lambda _: answer)
     assert response.status_code == 200
-    assert response.body == {**answer, "request_id": "id"}
+    assert response.body == {"is_dog": True, "request_id": "id"}
     assert response.headers["X-Request-Id"] == "id"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["Cache-Control"] == "no-store"
@@ -71,24 +79,17 @@ def test_a_good_answer(log: Any) -> None:
 
 
 def test_a_batch(log: Any) -> None:
-    answered = [
-        {
-            "predictions": [{"breed": "Akita", "probability": probability, "logit": 2.0}],
-            "dog_probability": 0.9,
-            "model": {"name": "m", "version": "1"},
-            "image": {"format": "PNG", "width": 1, "height": 1, "bytes": 9},
-            "timing_ms": {"fetch": 1.0, "inference": 2.0, "total": 3.0},
-        }
-        for probability in (0.8, 0.6)
-    ]
-    failed = {"type": "not-an-image", "status": 422}
-    batch = {"results": [*answered, dict(failed), dict(failed)]}
-    response = Middleware(None)(request(requestId="id"), lambda _: Response(batch))
-    assert [result["request_id"] for result in response.body["results"]] == ["id"] * 4
+    figures = BatchFigures(
+        [FIGURES, dataclasses.replace(FIGURES, top_probability=0.6)],
+        ["not-an-image", "not-an-image"],
+    )
+    answer = AnswerResponse(Answer({"results": [{}, {}, {}, {}]}, figures))
+    response = Middleware(None)(request(requestId="id"), lambda _: answer)
+    assert response.body == {"results": [{"request_id": "id"}] * 4, "request_id": "id"}
     record = log()
-    assert (record["batch_pictures"], record["batch_failed"]) == (4, 2)
+    assert (record["batch_images"], record["batch_failed"]) == (4, 2)
     assert record["batch_problems"] == {"not-an-image": 2}
-    # CloudWatch takes each value of a list: drift is seen in batches too.
+    # CloudWatch reads every value of a list.
     assert record["top_probability"] == [0.8, 0.6]
     assert (record["fetch_ms"], record["top_breed"]) == ([1.0, 1.0], ["Akita", "Akita"])
     assert record["model_version"] == "1"
@@ -96,11 +97,11 @@ def test_a_batch(log: Any) -> None:
     assert "top_probability" in {metric["Name"] for metric in directive["Metrics"]}
 
 
-def test_a_batch_of_which_nothing_came(log: Any) -> None:
-    batch = {"results": [{"type": "not-an-image", "status": 422}]}
-    Middleware(None)(request(requestId="id"), lambda _: Response(batch))
+def test_a_batch_without_a_classified_image(log: Any) -> None:
+    figures = BatchFigures([], ["not-an-image"])
+    Middleware(None)(request(), lambda _: AnswerResponse(Answer({"results": [{}]}, figures)))
     record = log()
-    assert (record["batch_pictures"], record["batch_failed"]) == (1, 1)
+    assert (record["batch_images"], record["batch_failed"]) == (1, 1)
     assert "top_probability" not in record
 
 
@@ -122,11 +123,11 @@ def test_a_problem(log: Any) -> None:
     assert record["cause"] == "ThrottlingException of 10.0.0.7"
 
 
-def test_a_defect_shows_nothing_to_the_client_and_all_to_the_log(log: Any) -> None:
+def test_an_unexpected_error_is_logged_but_not_shown(log: Any) -> None:
     response = Middleware(None)(request(), raises(RuntimeError("what went wrong")))
     assert response.status_code == 500
     assert response.body["type"] == "internal-error"
-    assert "went wrong" not in json.dumps(response.body).replace("Something went wrong", "")
+    assert "went wrong" not in json.dumps(response.body)
     record = log()
     assert record["problem"] == "internal-error"
     assert "RuntimeError: what went wrong" in record["cause"]
@@ -142,15 +143,15 @@ def test_a_defect_shows_nothing_to_the_client_and_all_to_the_log(log: Any) -> No
         (500, "internal-error"),
     ],
 )
-def test_what_chalice_refuses_becomes_a_problem(log: Any, status: int, kind: str) -> None:
-    refused = Response({"Code": "X", "Message": "Y"}, status_code=status)
-    response = Middleware(None)(request(), lambda _: refused)
+def test_errors_of_chalice_become_problems(log: Any, status: int, kind: str) -> None:
+    error = Response({"Code": "X", "Message": "Y"}, status_code=status)
+    response = Middleware(None)(request(), lambda _: error)
     assert (response.status_code, response.body["type"]) == (status, kind)
     assert log()["problem"] == kind
 
 
 @pytest.mark.parametrize("problem", [None, EndpointBusy("Try again soon.")])
-def test_cors_is_on_every_answer_where_it_is_on(log: Any, problem: Problem | None) -> None:
+def test_cors_headers_are_on_every_response(log: Any, problem: Problem | None) -> None:
     middleware = Middleware(CORSConfig(allow_origin="https://dogs.example"))
     get_response = raises(problem) if problem else lambda _: Response({})
     headers = middleware(request(), get_response).headers
@@ -158,21 +159,20 @@ def test_cors_is_on_every_answer_where_it_is_on(log: Any, problem: Problem | Non
     log()
 
 
-def test_a_log_line_holds_metrics_as_cloudwatch_reads_them(log: Any) -> None:
-    """The Embedded Metric Format: every metric and dimension that is named is there, a number
-    and a text."""
+def test_metrics_are_in_the_embedded_metric_format(log: Any) -> None:
+    """Each metric that is listed is a number, each dimension is text."""
     Middleware(None)(request(stage="prod"), raises(EndpointBusy("Try again soon.")))
     record = log()
     assert abs(record["_aws"]["Timestamp"] / 1000 - time.time()) < 60
-    seen: dict[str, list[list[str]]] = {}
+    dimensions: dict[str, list[list[str]]] = {}
     for directive in record["_aws"]["CloudWatchMetrics"]:
         assert directive["Namespace"] == "WhatBreed"
         for metric in directive["Metrics"]:
             assert isinstance(record[metric["Name"]], int | float)
             assert metric["Unit"] in {"Count", "Milliseconds", "Bytes", "None"}
-            seen.setdefault(metric["Name"], []).extend(directive["Dimensions"])
-        for dimensions in directive["Dimensions"]:
-            assert all(isinstance(record[name], str) for name in dimensions)
-    assert seen["duration_ms"] == [["stage"]]
-    assert seen["problems"] == [["stage"], ["stage", "problem"]]
+            dimensions.setdefault(metric["Name"], []).extend(directive["Dimensions"])
+        for names in directive["Dimensions"]:
+            assert all(isinstance(record[name], str) for name in names)
+    assert dimensions["duration_ms"] == [["stage"]]
+    assert dimensions["problems"] == [["stage"], ["stage", "problem"]]
     assert record["stage"] == "prod"

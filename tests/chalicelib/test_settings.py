@@ -1,9 +1,12 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from chalicelib import service, settings
+from chalicelib import settings
 from chalicelib.settings import Settings, SettingsError
 
 CONFIG = Path(__file__).resolve().parents[2] / ".chalice" / "config.json"
@@ -32,14 +35,31 @@ def test_every_setting_is_read() -> None:
             "FETCH_PORTS": "80,443,8443",
             "FETCH_ALLOW_LOOPBACK": "TRUE",
             "CORS_ALLOW_ORIGIN": "https://example.com",
+            "BATCH_MAX_URLS": "3",
+            "BATCH_CONCURRENCY": "2",
+            "BATCH_TIMEOUT_S": "1.5",
         }
     )
     assert loaded == Settings(
-        "whatbreed-dev", 0.5, 3, 1, 9, 4, 1, 1000, 0, (80, 443, 8443), True, "https://example.com"
+        "whatbreed-dev",
+        0.5,
+        3,
+        1,
+        9,
+        4,
+        1,
+        1000,
+        0,
+        (80, 443, 8443),
+        True,
+        "https://example.com",
+        3,
+        2,
+        1.5,
     )
 
 
-def test_missing_endpoint_names_the_variable_and_the_file() -> None:
+def test_a_missing_endpoint() -> None:
     with pytest.raises(SettingsError, match=r"ENDPOINT_NAME.*config\.json"):
         settings.load({"ENDPOINT_NAME": "  "})
 
@@ -55,20 +75,46 @@ def test_missing_endpoint_names_the_variable_and_the_file() -> None:
         ("MAX_IMAGE_BYTES", "1e6"),
         ("FETCH_PORTS", "80;443"),
         ("FETCH_ALLOW_LOOPBACK", "yes"),
+        ("ENDPOINT_NAME", "what breed"),
+        ("CORS_ALLOW_ORIGIN", "example.com"),
+        ("CORS_ALLOW_ORIGIN", "https://example.com/page"),
+        ("BATCH_MAX_URLS", "21"),
+        ("BATCH_CONCURRENCY", "11"),  # more than botocore keeps connections
+        ("BATCH_TIMEOUT_S", "29"),
     ],
 )
-def test_a_wrong_value_names_its_variable(variable: str, value: str) -> None:
-    with pytest.raises(SettingsError, match=f"{variable}='{value}'"):
+def test_an_invalid_value_is_refused_by_name(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}='{value}' is invalid: it must be"):
         settings.load({**MINIMAL, variable: value})
 
 
-def test_a_request_ends_before_api_gateway_gives_up() -> None:
-    """The worst case of the defaults, and of what the stages set: both waits to their ends."""
+@pytest.mark.parametrize("variable", ["FETCH_TIMOUT_S", "BATCH_SIZE", "MAX_IMAGE_MB"])
+def test_an_unknown_variable_is_refused_by_name(variable: str) -> None:
+    with pytest.raises(SettingsError, match=f"Unknown environment variable {variable}. Known: "):
+        settings.load({**MINIMAL, variable: "1"})
+
+
+def test_the_app_reports_an_invalid_setting_in_one_line() -> None:
+    completed = subprocess.run(
+        [sys.executable, "-c", "import app"],
+        cwd=CONFIG.parents[1],
+        env={**os.environ, **MINIMAL, "FETCH_TIMOUT_S": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.returncode == 1
+    [line] = completed.stderr.splitlines()
+    assert "FETCH_TIMOUT_S" in line
+
+
+def test_a_request_ends_before_api_gateway_times_out() -> None:
+    """In every stage, even if fetching and inference both take until their timeouts."""
     stages = json.loads(CONFIG.read_text())
     assert stages["lambda_timeout"] < API_GATEWAY_TIMEOUT_S
     for stage in stages["stages"].values():
         loaded = settings.load(stage["environment_variables"])
-        worst_s = loaded.fetch_timeout_s + loaded.endpoint_timeout_s + service.ASK_AGAIN_S
+        worst_s = loaded.fetch_timeout_s + loaded.endpoint_timeout_s
         assert worst_s + OVERHEAD_S < stages["lambda_timeout"]
         assert loaded.batch_timeout_s + OVERHEAD_S < stages["lambda_timeout"]
 

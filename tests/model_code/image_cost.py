@@ -17,7 +17,7 @@ from pathlib import Path
 
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
-from model_code.images import Photo
+from model_code.images import InputImage
 from tests import hostile_images
 
 SPEC = InputSpec(size_px=224, crop=1.0, mean=(0, 0, 0), std=(1, 1, 1))
@@ -26,7 +26,7 @@ HONEST = "honest photo of 12 megapixels"
 
 def main(names: list[str]) -> None:
     honest = hostile_images.encode(hostile_images.photo(4000, 3000), "WEBP", method=0)
-    Photo(honest).pixels(SPEC)  # Pillow loads its plugins
+    InputImage(honest).pixels(SPEC)  # Pillow loads its plugins
     print(json.dumps(measure(HONEST, honest)), flush=True)
     if names[0] == "--random":
         count, seed, folder = int(names[1]), int(names[2]), Path(names[3])
@@ -48,7 +48,7 @@ def measure(name: str, payload: bytes) -> dict[str, object]:
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak of resident memory
     before, began, child_before = status("VmRSS"), cpu_seconds(), child_peak_bytes()
     try:
-        Photo(payload).pixels(SPEC)
+        InputImage(payload).pixels(SPEC)
         outcome = "answered"
     except (ImageTooLarge, NotAnImage) as error:
         outcome = str(error)

@@ -8,7 +8,7 @@ from model_code.errors import BrokenArtifact
 from tests import tiny_model
 
 
-def test_what_is_read(tmp_path: Path) -> None:
+def test_a_valid_folder(tmp_path: Path) -> None:
     loaded = artifact.load(tiny_model.write(tmp_path, metrics={"top1": 0.9}))
     assert loaded.labels == tuple(tiny_model.LABELS)
     assert loaded.display_names[0] == "Red setter"
@@ -19,12 +19,12 @@ def test_what_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "error"),
     [
         ({"format": 2}, "format is 2"),
         ({"labels": []}, "labels"),
         ({"labels": ["A", "A", "B"]}, "distinct"),
-        ({"labels": ["A", "B", 3]}, "labels holds 3"),
+        ({"labels": ["A", "B", 3]}, "labels contains 3"),
         ({"display_names": ["A"]}, "1 display_names for 3 labels"),
         ({"name": ""}, "name"),
         ({"temperature": 0}, "temperature is 0"),
@@ -34,17 +34,17 @@ def test_what_is_read(tmp_path: Path) -> None:
         ({"input": {"size": 0, "mean": [0, 0, 0], "std": [1, 1, 1], "crop": 1}}, "input.size"),
         ({"input": {"size": 32, "mean": [0, 0, 0], "std": [1, 1, 1], "crop": 0}}, "input.crop"),
         ({"input": {"size": 32, "mean": [0, 0], "std": [1, 1, 1], "crop": 1}}, "unpack"),
-        ({"input": {}}, "lacks 'size'"),
-        ({"sha256": {}}, "lacks 'model.xml'"),
+        ({"input": {}}, "has no 'size'"),
+        ({"sha256": {}}, "has no 'model.xml'"),
         ({"sha256": {"model.xml": "0" * 64, "model.bin": "0" * 64}}, "model.xml is damaged"),
     ],
 )
-def test_what_is_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(BrokenArtifact, match=says):
+def test_invalid_descriptions(tmp_path: Path, changes: dict[str, Any], error: str) -> None:
+    with pytest.raises(BrokenArtifact, match=error):
         artifact.load(tiny_model.write(tmp_path, **changes))
 
 
-def test_files_that_are_missing_or_damaged_are_named(tmp_path: Path) -> None:
+def test_missing_and_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(BrokenArtifact, match=r"model\.json is missing"):
         artifact.load(tmp_path)
     tiny_model.write(tmp_path)
@@ -56,8 +56,8 @@ def test_files_that_are_missing_or_damaged_are_named(tmp_path: Path) -> None:
     with pytest.raises(BrokenArtifact, match=r"model\.bin cannot be read"):
         artifact.load(tmp_path)
     (tmp_path / "model.json").write_text("{")
-    with pytest.raises(BrokenArtifact, match=r"model\.json cannot be read as JSON"):
+    with pytest.raises(BrokenArtifact, match=r"model\.json is not valid JSON"):
         artifact.load(tmp_path)
     (tmp_path / "model.json").write_text("[]")
-    with pytest.raises(BrokenArtifact, match="no JSON object"):
+    with pytest.raises(BrokenArtifact, match="not a JSON object"):
         artifact.load(tmp_path)

@@ -1,4 +1,4 @@
-"""The same picture in every encoding of it has the same breed."""
+"""An image gets the same breed in every encoding."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,7 +20,7 @@ def model() -> Model:
 
 
 def encodings(encode: Encode, image: Image.Image) -> Iterator[tuple[str, bytes]]:
-    """An RGB picture in every way that keeps what an eye sees."""
+    """Encode an RGB image in every way that preserves its appearance."""
     rgba = image.copy()
     rgba.putalpha(255)
     for quality in (75, 95):
@@ -49,7 +49,7 @@ def encodings(encode: Encode, image: Image.Image) -> Iterator[tuple[str, bytes]]
 
 
 def breed(model: Model, payload: bytes) -> tuple[str, float]:
-    """The likeliest breed and its lead over the next, in logits."""
+    """Return the likeliest breed, and by how many logits it leads."""
     prediction = inference.predict_fn(inference.input_fn(payload, "image/*"), model)
     assert isinstance(prediction, Prediction)
     order = np.argsort(prediction.logits)
@@ -65,7 +65,7 @@ def test_the_sample(model: Model, encode: Encode) -> None:
 
 @pytest.mark.photos
 def test_real_photos(model: Model, encode: Encode, photos: PhotoCollection) -> None:
-    """Of those that the model is sure about: elsewhere a breath of noise decides."""
+    """Only photos with a clear lead: otherwise noise may change the order."""
     checked = 0
     for row in photos.split("test")[::25]:
         with Image.open(photos.folder / row["file"]) as image:

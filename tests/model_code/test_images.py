@@ -4,6 +4,7 @@ import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image, ImageDraw
 from model_code import images
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
-from model_code.images import Photo
+from model_code.images import InputImage
 
 SPEC = InputSpec(size_px=32, crop=1.0, mean=(0, 0, 0), std=(1, 1, 1))
 ORIENTATION_TAG = 0x0112
@@ -20,7 +21,7 @@ Encode = Callable[..., bytes]
 
 
 def corners(size: tuple[int, int] = (64, 64)) -> Image.Image:
-    """A picture that looks different whichever way it is turned: red, green, blue, white."""
+    """An image that looks different in every orientation: red, green, blue, white."""
     width, height = size
     image = Image.new("RGB", size, "red")
     draw = ImageDraw.Draw(image)
@@ -31,21 +32,21 @@ def corners(size: tuple[int, int] = (64, 64)) -> Image.Image:
 
 
 def pixels(payload: bytes, spec: InputSpec = SPEC) -> np.ndarray:
-    found = Photo(payload).pixels(spec)
-    assert found.shape == (spec.size_px, spec.size_px, 3)
-    assert found.dtype == np.uint8
-    return found.astype(int)
+    decoded = InputImage(payload).pixels(spec)
+    assert decoded.shape == (spec.size_px, spec.size_px, 3)
+    assert decoded.dtype == np.uint8
+    return decoded.astype(int)
 
 
-def difference(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.abs(one - other).mean())
+def difference(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.abs(first - second).mean())
 
 
 @pytest.mark.parametrize(("format", "tolerance"), [("PNG", 0), ("JPEG", 8), ("WEBP", 8)])
 def test_formats(encode: Encode, format: str, tolerance: float) -> None:
     payload = encode(corners((80, 60)), format)
-    photo = Photo(payload)
-    assert (photo.format, photo.width, photo.height) == (format, 80, 60)
+    image = InputImage(payload)
+    assert (image.format, image.width, image.height) == (format, 80, 60)
     reference = np.asarray(corners((60, 60)).resize((32, 32), Image.Resampling.HAMMING)).astype(int)
     assert difference(pixels(encode(corners((60, 60)), format)), reference) <= tolerance
 
@@ -53,7 +54,7 @@ def test_formats(encode: Encode, format: str, tolerance: float) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 def test_all_orientations_end_upright(encode: Encode, format: str, orientation: int) -> None:
-    """The camera held any way: stored turned, tagged, and shown as it was seen."""
+    """Stored turned and tagged, as cameras do."""
     turned_back = {
         1: None,
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,14 +65,14 @@ def test_all_orientations_end_upright(encode: Encode, format: str, orientation: 
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
     }[orientation]
-    seen = corners((80, 60))
-    stored = seen if turned_back is None else seen.transpose(turned_back)
+    upright = corners((80, 60))
+    stored = upright if turned_back is None else upright.transpose(turned_back)
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = orientation
     payload = encode(stored, format, exif=exif, quality=95)
-    photo = Photo(payload)
-    assert (photo.width, photo.height) == (80, 60)
-    assert difference(pixels(payload), pixels(encode(seen, format, quality=95))) < 3
+    image = InputImage(payload)
+    assert (image.width, image.height) == (80, 60)
+    assert difference(pixels(payload), pixels(encode(upright, format, quality=95))) < 3
 
 
 def test_the_crop_is_the_centre(encode: Encode) -> None:
@@ -99,10 +100,10 @@ def test_odd_sizes(encode: Encode, size: tuple[int, int]) -> None:
         ("I;16", 40_000, (156, 156, 156)),
     ],
 )
-def test_modes_of_png(encode: Encode, mode: str, colour: object, expected: object) -> None:
+def test_modes_of_png(encode: Encode, mode: str, colour: Any, expected: Any) -> None:
     image = Image.new(mode, (40, 40), colour)
-    wanted = np.asarray(image.convert("RGB"))[0, 0] if expected is None else expected
-    assert (pixels(encode(image)) == wanted).all()
+    rgb = np.asarray(image.convert("RGB"))[0, 0] if expected is None else expected
+    assert (pixels(encode(image)) == rgb).all()
 
 
 def test_cmyk_and_grey_jpegs(encode: Encode) -> None:
@@ -125,8 +126,8 @@ def test_an_animation_shows_its_first_frame(encode: Encode) -> None:
         assert difference(pixels(payload), np.array((255, 0, 0))) < 3
 
 
-def test_a_large_jpeg_is_the_same_picture_as_its_small_self(encode: Encode) -> None:
-    """JPEG draft mode decodes large photos smaller: nobody may see it."""
+def test_a_large_jpeg_looks_like_a_small_one(encode: Encode) -> None:
+    """Large JPEGs are decoded at a reduced size, which must not be visible."""
     rng = np.random.default_rng(0)
     smooth = Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)).resize(
         (4000, 3000), Image.Resampling.BICUBIC
@@ -137,8 +138,8 @@ def test_a_large_jpeg_is_the_same_picture_as_its_small_self(encode: Encode) -> N
     assert difference(large, exact) < 1.5
 
 
-def test_the_header_of_the_request_does_not_decide(encode: Encode) -> None:
-    assert Photo(encode("red", "PNG")).format == "PNG"
+def test_the_format_is_read_from_the_bytes(encode: Encode) -> None:
+    assert InputImage(encode("red", "PNG")).format == "PNG"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_the_header_of_the_request_does_not_decide(encode: Encode) -> None:
 )
 def test_other_formats_are_never_parsed(encode: Encode, make: Callable[[Encode], bytes]) -> None:
     with pytest.raises(NotAnImage):
-        Photo(make(encode))
+        InputImage(make(encode))
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
@@ -168,7 +169,7 @@ def test_truncated_files_are_refused(encode: Encode, format: str) -> None:
         pixels(payload[: len(payload) // 2])
 
 
-def test_corrupt_metadata_does_not_spoil_a_picture(encode: Encode) -> None:
+def test_corrupt_metadata_is_ignored(encode: Encode) -> None:
     payload = encode("blue", "JPEG", exif=b"Exif\0\0" + b"\xff" * 40)
     assert difference(pixels(payload), np.array((0, 0, 254))) < 3
 
@@ -179,14 +180,14 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, depth: int, rows: bytes, *more: bytes) -> bytes:
-    """An RGB PNG put together by hand, `more` chunks in front of its pixels."""
+    """An RGB PNG with the chunks `more` before its pixels."""
     header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
     body = (png_chunk(b"IHDR", header), *more, png_chunk(b"IDAT", zlib.compress(rows)))
     return b"\x89PNG\r\n\x1a\n" + b"".join(body) + png_chunk(b"IEND", b"")
 
 
 def bomb_png(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds nothing."""
+    """A PNG that declares a size but contains no pixels."""
     return png(width, height, 8, b"")
 
 
@@ -196,7 +197,7 @@ def test_sixteen_bits_a_colour() -> None:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_a_huge_colour_profile_is_carried_along_and_ignored(encode: Encode, format: str) -> None:
+def test_a_huge_colour_profile_is_ignored(encode: Encode, format: str) -> None:
     # a PNG's is compressed, and Pillow unpacks 1 MiB of metadata at the most
     size = 1_000_000 if format == "PNG" else 2_000_000
     payload = encode("blue", format, icc_profile=bytes(size))
@@ -209,8 +210,8 @@ def test_text_that_unpacks_to_gigabytes_is_never_unpacked() -> None:
     row = b"\0" + b"\0\0\xff" * 40
     tracemalloc.start()
     try:
-        found = pixels(png(40, 40, 8, row * 40, bomb))
-        assert (found == (0, 0, 255)).all()
+        decoded = pixels(png(40, 40, 8, row * 40, bomb))
+        assert (decoded == (0, 0, 255)).all()
     except NotAnImage:
         pass
     _, peak = tracemalloc.get_traced_memory()
@@ -218,33 +219,33 @@ def test_text_that_unpacks_to_gigabytes_is_never_unpacked() -> None:
     assert peak < 10_000_000
 
 
-def test_polyglots_are_the_picture_or_nothing(encode: Encode) -> None:
+def test_polyglots(encode: Encode) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as stream:
         stream.writestr("evil.html", "<script>alert(1)</script>")
-    picture = encode("red")
-    assert (pixels(picture + archive.getvalue()) == (255, 0, 0)).all()
+    image = encode("red")
+    assert (pixels(image + archive.getvalue()) == (255, 0, 0)).all()
     for head in (b"<html>", b"%PDF-1.4\n", b"GIF89a", b"#!/bin/sh\n"):
         with pytest.raises(NotAnImage):
-            Photo(head + picture)
+            InputImage(head + image)
 
 
 @pytest.mark.parametrize("side", [6_400, 9_500, 13_000, 60_000])
 def test_too_many_pixels_are_refused_by_the_header_alone(side: int) -> None:
-    with pytest.raises(ImageTooLarge, match="pixels"):
-        Photo(bomb_png(side, side))
+    with pytest.raises(ImageTooLarge, match="megapixels"):
+        InputImage(bomb_png(side, side))
 
 
 def test_too_many_bytes_are_refused() -> None:
     with pytest.raises(ImageTooLarge, match="bytes"):
-        Photo(b"\xff\xd8\xff" + bytes(images.MAX_PAYLOAD_BYTES))
+        InputImage(b"\xff\xd8\xff" + bytes(images.MAX_PAYLOAD_BYTES))
 
 
-def test_zero_pixels_are_no_image() -> None:
+def test_zero_pixels() -> None:
     with pytest.raises(NotAnImage):
-        Photo(bomb_png(0, 10)).pixels(SPEC)
+        InputImage(bomb_png(0, 10)).pixels(SPEC)
 
 
-def test_a_photo_can_be_asked_twice(encode: Encode) -> None:
-    photo = Photo(encode(corners((4000, 3000)), "JPEG"))
-    assert (photo.pixels(SPEC) == photo.pixels(SPEC)).all()
+def test_pixels_can_be_read_twice(encode: Encode) -> None:
+    image = InputImage(encode(corners((4000, 3000)), "JPEG"))
+    assert (image.pixels(SPEC) == image.pixels(SPEC)).all()

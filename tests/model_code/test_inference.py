@@ -21,15 +21,15 @@ def model(tiny_model_dir: Path) -> Model:
     return inference.model_fn(str(tiny_model_dir))
 
 
-def ask(model: Model, body: bytes, content_type: str) -> dict[str, object]:
+def invoke(model: Model, body: bytes, content_type: str) -> dict[str, object]:
     data = inference.input_fn(body, content_type)
-    answer = inference.output_fn(inference.predict_fn(data, model), "application/json")
-    document: dict[str, object] = json.loads(answer)
+    response = inference.output_fn(inference.predict_fn(data, model), "application/json")
+    document: dict[str, object] = json.loads(response)
     return document
 
 
-def test_the_four_handlers_make_an_answer(model: Model, encode: Encode) -> None:
-    answer = ask(model, encode((255, 0, 51)), "image/png")
+def test_the_four_handlers(model: Model, encode: Encode) -> None:
+    answer = invoke(model, encode((255, 0, 51)), "image/png")
     assert answer == {
         "labels": tiny_model.LABELS,
         "display_names": ["Red setter", "Green hound", "Blue terrier"],
@@ -41,14 +41,12 @@ def test_the_four_handlers_make_an_answer(model: Model, encode: Encode) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["image/jpeg", "image/*", "application/x-image"])
-def test_the_bytes_decide_what_the_picture_is(
-    model: Model, encode: Encode, content_type: str
-) -> None:
-    assert ask(model, encode("red", "PNG"), content_type)["image"]["format"] == "PNG"  # type: ignore[index]
+def test_the_format_is_read_from_the_bytes(model: Model, encode: Encode, content_type: str) -> None:
+    assert invoke(model, encode("red", "PNG"), content_type)["image"]["format"] == "PNG"  # type: ignore[index]
 
 
-def test_an_empty_object_asks_for_the_model(model: Model) -> None:
-    answer = ask(model, b" {} ", "application/json; charset=utf-8")
+def test_an_empty_object_requests_the_description(model: Model) -> None:
+    answer = invoke(model, b" {} ", "application/json; charset=utf-8")
     assert answer["labels"] == tiny_model.LABELS
     assert answer["model"] == model.artifact.identity()
 
@@ -65,29 +63,29 @@ def test_other_types_are_refused(model: Model, content_type: str) -> None:
         inference.input_fn(b"x", content_type)
 
 
-def test_threads_do_not_mix_up_their_pictures(model: Model, encode: Encode) -> None:
+def test_threads_get_their_own_results(model: Model, encode: Encode) -> None:
     colours = [(red, 0, 255 - red) for red in range(0, 256, 5)] * 4
 
     def first_logit(colour: tuple[int, int, int]) -> float:
-        return float(ask(model, encode(colour), "image/png")["logits"][0])  # type: ignore[index]
+        return float(invoke(model, encode(colour), "image/png")["logits"][0])  # type: ignore[index]
 
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(first_logit, colours))
     assert found == pytest.approx([red / 25.5 for red, _, _ in colours], abs=1e-3)
 
 
-def test_a_lone_photo_and_one_of_many_get_the_same_scores() -> None:
+def test_scores_are_the_same_alone_and_in_parallel() -> None:
     model = inference.model_fn(inference.DEFAULT_MODEL_DIR)
     size_px = model.artifact.input.size_px
     pixels = np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3)).astype(np.uint8)
     alone, dog_probability = model.infer(pixels)
-    with ThreadPoolExecutor(8) as threads:  # most find the graph for a lone photo taken
+    with ThreadPoolExecutor(8) as threads:  # most of them use the throughput graph
         for logits, dog in threads.map(lambda _: model.infer(pixels), range(32)):
             np.testing.assert_allclose(logits, alone, atol=1e-3)
             assert dog == pytest.approx(dog_probability, abs=1e-5)
 
 
-def test_scores_that_are_no_numbers_are_no_answer(model: Model, encode: Encode) -> None:
+def test_scores_that_are_not_finite(model: Model, encode: Encode) -> None:
     photo = inference.input_fn(encode("red"), "image/png")
     found = inference.predict_fn(photo, model)
     assert isinstance(found, inference.Prediction)
@@ -96,20 +94,20 @@ def test_scores_that_are_no_numbers_are_no_answer(model: Model, encode: Encode) 
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "port"),
     [
         ({"labels": ["A", "B"], "display_names": ["A", "B"]}, "logits"),
         ({"input": {"size": 33, "mean": [0, 0, 0], "std": [1, 1, 1], "crop": 1}}, "image"),
     ],
 )
-def test_a_graph_that_does_not_fit_its_description_is_refused(
-    tmp_path: Path, changes: dict[str, object], says: str
+def test_a_graph_that_does_not_match_its_description(
+    tmp_path: Path, changes: dict[str, object], port: str
 ) -> None:
-    with pytest.raises(BrokenArtifact, match=rf"model\.xml: {says} is"):
+    with pytest.raises(BrokenArtifact, match=rf"model\.xml: {port} is"):
         inference.model_fn(tiny_model.write(tmp_path, **changes))
 
 
-def test_a_graph_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_graph(tmp_path: Path) -> None:
     tiny_model.write(tmp_path)
     (tmp_path / "model.xml").write_text("<net/>")
     document = json.loads((tmp_path / "model.json").read_text())

@@ -1,4 +1,4 @@
-"""The Runtime API on this machine, asked by boto3 itself."""
+"""The local Runtime API, called with boto3."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What serving imports of OpenVINO, in a process of its own."""
+"""Imports of the server, in a process of its own."""
 
 import subprocess
 import sys
@@ -14,8 +14,8 @@ print(callable(convert_model))
 """
 
 
-def test_the_server_loads_no_converter_and_leaves_it_to_who_needs_it() -> None:
-    ended = subprocess.run(
+def test_the_converter_is_not_loaded_but_can_be() -> None:
+    completed = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert ended.stdout.splitlines() == ["", "True"], ended.stderr
+    assert completed.stdout.splitlines() == ["", "True"], completed.stderr

@@ -1,6 +1,7 @@
-"""The container's server, as a real process."""
+"""The container's server, as a process."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -9,22 +10,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
+import numpy as np
 import pytest
 import requests
 
 from model_code import inference
+from model_code.errors import Overloaded
+from model_code.http_limits import MAX_CONNECTIONS
 from model_code.images import MAX_PAYLOAD_BYTES
 from model_code.serve import Predictor, create_app
-from tests import tiny_model
+from tests import hostile_images, tiny_model
 from tests.servers import HOST, ROOT, free_port, model_server, process, wait_for
 
 pytestmark = pytest.mark.server
 Encode = Callable[..., bytes]
+T = TypeVar("T")
 PNG = {"Content-Type": "image/png"}
 
 
@@ -50,20 +55,22 @@ def test_invocations(address: str, encode: Encode) -> None:
     ("body", "content_type", "status"),
     [
         (b"[]", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b" " * 10_000 + b"{}", "application/json", 400),
         (bytes(MAX_PAYLOAD_BYTES + 1), "image/jpeg", 413),
         (b"x", "text/plain", 415),
         (b"x", "", 415),
         (b"no image", "image/jpeg", 422),
     ],
 )
-def test_the_callers_faults(address: str, body: bytes, content_type: str, status: int) -> None:
+def test_client_errors(address: str, body: bytes, content_type: str, status: int) -> None:
     headers = {"Content-Type": content_type}
     response = requests.post(f"{address}/invocations", body, headers=headers, timeout=5)
     assert response.status_code == status
     assert re.fullmatch(r"[^\n]{5,100}", response.json()["error"])
 
 
-def test_a_body_without_length_is_cut_at_the_limit(address: str) -> None:
+def test_an_endless_body_is_cut(address: str) -> None:
     def endless() -> Iterator[bytes]:
         for _ in range(2 * MAX_PAYLOAD_BYTES // 65536):
             yield bytes(65536)
@@ -72,7 +79,7 @@ def test_a_body_without_length_is_cut_at_the_limit(address: str) -> None:
     assert response.status_code == 413
 
 
-def test_a_client_that_goes_away_harms_nobody(address: str, encode: Encode) -> None:
+def test_clients_that_disconnect_affect_no_others(address: str, encode: Encode) -> None:
     host, port = address.removeprefix("http://").split(":")
     for _ in range(20):
         with socket.create_connection((host, int(port))) as connection:
@@ -84,33 +91,48 @@ def test_a_client_that_goes_away_harms_nobody(address: str, encode: Encode) -> N
     assert response.status_code == 200
 
 
-def test_what_waits_for_a_client_that_went_away_is_not_computed(
+class SlowModel:
+    """A model whose inferences wait for an event, and are recorded by their first pixel."""
+
+    def __init__(self, model: inference.Model) -> None:
+        self.artifact = model.artifact
+        self.started = threading.Event()
+        self.released = threading.Event()
+        self.inferred: list[tuple[int, ...]] = []
+        self._model = model
+
+    def infer(self, pixels: np.ndarray) -> tuple[np.ndarray, float]:
+        self.started.set()
+        assert self.released.wait(30)
+        self.inferred.append(tuple(pixels[0, 0].tolist()))
+        return self._model.infer(pixels)
+
+
+def run_in_thread(main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` in an event loop of its own: Playwright has one in the main thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, main).result()
+
+
+def test_a_queued_prediction_is_cancelled_if_its_client_disconnects(
     tiny_model_dir: Path, encode: Encode
 ) -> None:
-    """Spoken to as by an ASGI server: one core, busy; behind it one who leaves, one who stays."""
-    busy = threading.Event()
-    computed: list[str] = []
-
-    class OneCore(Predictor):
-        def _answer(self, body: bytes, content_type: str) -> bytes:
-            assert busy.wait(10)
-            computed.append(content_type)
-            return super()._answer(body, "image/png")
-
-    predictor = OneCore(inference.model_fn(tiny_model_dir))
-    predictor._threads = ThreadPoolExecutor(1)
+    """One busy worker, and a queue with a client that disconnects and one that waits."""
+    model = SlowModel(inference.model_fn(tiny_model_dir))
+    predictor = Predictor(cast(inference.Model, model), workers=1)
     app = create_app(predictor)
 
-    async def ask(name: str, leaves: bool) -> int:
+    async def invoke(colour: tuple[int, int, int], disconnects: bool = False) -> int:
         scope = {"type": "http", "method": "POST", "path": "/invocations", "query_string": b""}
-        headers = [(b"content-type", name.encode())]
-        events = [{"type": "http.request", "body": encode("red")}]
+        headers = [(b"content-type", b"image/png")]
+        messages = [{"type": "http.request", "body": encode(colour)}]
         statuses: list[int] = []
 
         async def receive() -> dict[str, Any]:
-            if events:
-                return events.pop()
-            await asyncio.sleep(0.05 if leaves else 60)
+            if messages:
+                return messages.pop()
+            if not disconnects:
+                await asyncio.Event().wait()
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
@@ -119,22 +141,20 @@ def test_what_waits_for_a_client_that_went_away_is_not_computed(
         await app({**scope, "headers": headers}, receive, send)
         return statuses[0]
 
-    async def play() -> list[int]:
-        asking = [asyncio.ensure_future(ask("image/first", leaves=False))]
-        await asyncio.sleep(0.05)
-        asking += [asyncio.ensure_future(ask("image/leaves", leaves=True))]
-        asking += [asyncio.ensure_future(ask("image/stays", leaves=False))]
-        await asyncio.sleep(0.2)
-        busy.set()
-        return list(await asyncio.gather(*asking))
+    async def run() -> list[int]:
+        first = asyncio.ensure_future(invoke((255, 0, 0)))
+        await asyncio.to_thread(model.started.wait, 30)
+        last = asyncio.ensure_future(invoke((0, 0, 255)))
+        cancelled = await invoke((0, 255, 0), disconnects=True)
+        model.released.set()
+        return [await first, cancelled, await last]
 
-    with ThreadPoolExecutor(1) as aside:  # Playwright keeps a loop running in this thread
-        assert aside.submit(lambda: asyncio.run(play())).result() == [200, 499, 200]
-    assert computed == ["image/first", "image/stays"]
+    assert run_in_thread(run()) == [200, 499, 200]
+    assert model.inferred == [(255, 0, 0), (0, 0, 255)]
     predictor.close()
 
 
-def test_sigterm_finishes_what_is_in_flight(tiny_model_dir: Path, encode: Encode) -> None:
+def test_sigterm_finishes_open_requests(tiny_model_dir: Path, encode: Encode) -> None:
     port = free_port()
     command = [sys.executable, "-m", "model_code.serve", "--host", HOST, "--port", str(port)]
     with process([*command, "--model", str(tiny_model_dir)]) as child:
@@ -153,32 +173,30 @@ def test_sigterm_finishes_what_is_in_flight(tiny_model_dir: Path, encode: Encode
         assert child.wait(20) in (0, -signal.SIGTERM)
 
 
-def test_too_many_at_once_are_refused_and_not_queued(tmp_path: Path, encode: Encode) -> None:
-    """More clients than places: some answers are 503, none is wrong, all come."""
-    with model_server(tiny_model.write(tmp_path), "model_code.serve") as address:
-        statuses: list[int] = []
-        from PIL import Image
+def test_a_full_queue_refuses_invocations(tiny_model_dir: Path, encode: Encode) -> None:
+    model = SlowModel(inference.model_fn(tiny_model_dir))
+    predictor = Predictor(cast(inference.Model, model), workers=1, max_waiting=2)
 
-        body = encode(Image.new("RGB", (3000, 3000), "red"))
+    async def run() -> list[bytes | BaseException]:
+        async def call() -> bytes:
+            with predictor.place():
+                return await predictor.invoke(encode("red"), "image/png")
 
-        def ask() -> None:
-            response = requests.post(f"{address}/invocations", body, headers=PNG, timeout=60)
-            statuses.append(response.status_code)
+        calls = [asyncio.ensure_future(call()) for _ in range(5)]
+        await asyncio.wait(calls, return_when=asyncio.FIRST_EXCEPTION)
+        model.released.set()
+        return await asyncio.gather(*calls, return_exceptions=True)
 
-        threads = [threading.Thread(target=ask) for _ in range(100)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert set(statuses) == {200, 503}
-    assert statuses.count(200) >= 64
+    results = run_in_thread(run())
+    assert [type(result) for result in results] == [bytes] * 3 + [Overloaded] * 2
+    predictor.close()
 
 
 @pytest.mark.parametrize("module", ["model_code.serve", "model_code.local"])
-def test_a_broken_model_is_one_line_and_no_server(tmp_path: Path, module: str) -> None:
+def test_a_broken_model_is_reported_in_one_line(tmp_path: Path, module: str) -> None:
     tiny_model.write(tmp_path)
     (tmp_path / "model.bin").write_bytes(b"half")
-    ended = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", module, "--model", str(tmp_path), "--port", str(free_port())],
         cwd=ROOT,
         capture_output=True,
@@ -186,6 +204,59 @@ def test_a_broken_model_is_one_line_and_no_server(tmp_path: Path, module: str) -
         timeout=60,
         env={**os.environ},
     )
-    assert ended.returncode == 1
-    assert len((ended.stderr + ended.stdout).strip().splitlines()) == 1
-    assert "model.bin is damaged" in ended.stderr
+    assert completed.returncode == 1
+    assert len((completed.stderr + completed.stdout).strip().splitlines()) == 1
+    assert "model.bin is damaged" in completed.stderr
+
+
+def test_stalled_requests_are_ended(address: str) -> None:
+    """Connections that send nothing, half a head, or half a body do not stay open."""
+    host, port = address.removeprefix("http://").split(":")
+    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+    beginnings = (b"", head, head + b"Content-Length: 1000\r\n\r\nhalf a body")
+    connections = []
+    for beginning in beginnings * 5:
+        connection = socket.create_connection((host, int(port)), timeout=60)
+        connection.sendall(beginning)
+        connections.append(connection)
+    for connection in connections:
+        with connection:
+            assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
+            while connection.recv(1000):
+                pass  # until the server closes the connection
+    assert requests.get(f"{address}/ping", timeout=5).status_code == 200
+
+
+def test_a_large_head_is_refused(address: str) -> None:
+    response = requests.get(f"{address}/ping", headers={"X-Filler": "x" * 30_000}, timeout=5)
+    assert response.status_code == 431
+
+
+def test_connections_are_limited(address: str) -> None:
+    host, port = address.removeprefix("http://").split(":")
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_CONNECTIONS):
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+        with socket.create_connection((host, int(port)), timeout=30) as one_more:
+            assert one_more.recv(100).startswith(b"HTTP/1.1 503 ")
+
+
+def test_heavy_images_wait_for_each_other_and_others_do_not(address: str) -> None:
+    heavy = hostile_images.png(4600, 3450, 16, 6)
+    light = hostile_images.encode(hostile_images.photo(640, 480), "JPEG")
+    with ThreadPoolExecutor(30) as clients:
+
+        def post(body: bytes) -> requests.Response:
+            return requests.post(f"{address}/invocations", body, headers=PNG, timeout=120)
+
+        heavies = [clients.submit(post, heavy) for _ in range(25)]
+        wait(heavies, return_when=FIRST_COMPLETED)
+        began = time.monotonic()
+        assert post(light).status_code == 200
+        light_s = time.monotonic() - began
+        responses = [future.result() for future in heavies]
+        all_s = time.monotonic() - began
+    assert {response.status_code for response in responses} == {200, 503}
+    refused = next(response for response in responses if response.status_code == 503)
+    assert refused.headers["Retry-After"] == "1"
+    assert light_s < all_s  # the light one did not wait for the last of the heavy ones

@@ -11,7 +11,7 @@ from PIL import Image
 from model_code import exif, jpeg
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
-from model_code.images import Photo
+from model_code.images import InputImage
 from tests import hostile_images
 from tests.hostile_images import chunk, encode, photo, segment
 
@@ -25,7 +25,7 @@ XMP = b'<x:xmpmeta xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="
 
 
 def pixels(payload: bytes) -> np.ndarray:
-    return Photo(payload).pixels(SPEC)
+    return InputImage(payload).pixels(SPEC)
 
 
 def with_png_chunks(*chunks: bytes) -> bytes:
@@ -73,7 +73,7 @@ def test_png_metadata_changes_nothing(payload: bytes) -> None:
     ],
 )
 def test_jpeg_metadata_changes_nothing(payload: bytes) -> None:
-    assert Photo(payload).format == "JPEG"
+    assert InputImage(payload).format == "JPEG"
     assert np.array_equal(pixels(payload), pixels(JPEG))
 
 
@@ -151,7 +151,7 @@ def test_a_jpeg_without_its_last_rows_is_refused(part: float, progressive: bool)
 )
 def test_the_message_names_the_limit(build: Callable[[], bytes], message: str) -> None:
     with pytest.raises(ImageTooLarge, match=message):
-        Photo(build())
+        InputImage(build())
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_the_message_names_the_limit(build: Callable[[], bytes], message: str) -
 )
 def test_damage_is_named(payload: bytes, message: str) -> None:
     with pytest.raises(NotAnImage, match=message):
-        Photo(payload)
+        InputImage(payload)
 
 
 def test_a_photo_of_a_phone_passes_in_every_kind() -> None:
@@ -179,9 +179,9 @@ def test_a_photo_of_a_phone_passes_in_every_kind() -> None:
         ("JPEG", {"quality": 60}),
         ("WEBP", {"quality": 50, "method": 0}),
     ):
-        Photo(encode(large, format, **options))
+        InputImage(encode(large, format, **options))
     for depth, colour in ((8, 2), (16, 2), (8, 6), (16, 6), (16, 0), (8, 3)):
-        Photo(hostile_images.png(4096, 3072, depth, colour))
+        InputImage(hostile_images.png(4096, 3072, depth, colour))
     for progressive in (False, True):
         payload = encode(photo(7300, 5470), "JPEG", quality=60, progressive=progressive)
         assert jpeg.read(payload).complete

@@ -1,4 +1,4 @@
-"""The fetcher against real servers on loopback; the resolver is the one part a test replaces."""
+"""The fetcher, against servers on loopback."""
 
 import dataclasses
 import ipaddress
@@ -14,15 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib import images
 from chalicelib.addresses import Address
 from chalicelib.deadline import Deadline
-from chalicelib.images import Fetcher
+from chalicelib.image_fetcher import ImageFetcher
 from chalicelib.problems import (
     ImageTooLarge,
     ImageUnreachable,
     InvalidRequest,
-    NotAnImage,
     Problem,
     UrlNotAllowed,
 )
@@ -30,13 +28,13 @@ from chalicelib.settings import Settings
 from tests.servers import HOST, answer, free_port, web_server
 
 
-def leads_to(*found: str) -> Callable[[str, int, Deadline], Sequence[Address]]:
-    return lambda host, port, deadline: [ipaddress.ip_address(text) for text in found]
+def resolves_to(*texts: str) -> Callable[[str, int, Deadline], Sequence[Address]]:
+    return lambda host, port, deadline: [ipaddress.ip_address(text) for text in texts]
 
 
 @contextmanager
 def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that is given the bare connection after the request's head was read."""
+    """A server that reads a request and passes the connection to `talk`."""
     with socket.create_server((HOST, 0)) as listener:
         listener.settimeout(5)
 
@@ -59,20 +57,22 @@ def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[str]:
 def test_the_bytes_arrive_as_they_are(settings: Settings) -> None:
     body = bytes(range(256)) * 1000
     with web_server(answer(200, body)) as address:
-        assert Fetcher(settings).fetch(f"{address}/dog.jpg?size=1") == body
+        assert ImageFetcher(settings).fetch(f"{address}/dog.jpg?size=1") == body
 
 
-def test_what_the_host_is_asked(settings: Settings) -> None:
-    seen: list[tuple[str, dict[str, str]]] = []
+def test_the_request(settings: Settings) -> None:
+    requests: list[tuple[str, dict[str, str]]] = []
 
     def handle(request: BaseHTTPRequestHandler) -> None:
-        seen.append((request.path, dict(request.headers)))
+        requests.append((request.path, dict(request.headers)))
         answer()(request)
 
     with web_server(handle) as address:
         port = address.rpartition(":")[2]
-        Fetcher(settings, leads_to(HOST)).fetch(f"http://dogs.example:{port}/a%20b?q=ä#fragment")
-    [(path, headers)] = seen
+        ImageFetcher(settings, resolves_to(HOST)).fetch(
+            f"http://dogs.example:{port}/a%20b?q=ä#fragment"
+        )
+    [(path, headers)] = requests
     assert path == "/a%20b?q=%C3%A4"
     assert headers["Host"] == f"dogs.example:{port}"
     assert headers["Accept-Encoding"] == "identity"
@@ -84,7 +84,7 @@ def test_chunked_bodies_arrive(settings: Settings) -> None:
         connection.sendall(b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n")
 
     with raw_server(talk) as url:
-        assert Fetcher(settings).fetch(url) == b"abcdefg"
+        assert ImageFetcher(settings).fetch(url) == b"abcdefg"
 
 
 def test_redirects_are_followed(settings: Settings) -> None:
@@ -94,9 +94,9 @@ def test_redirects_are_followed(settings: Settings) -> None:
         (answer(200, b"here") if hop == 0 else answer(302, b"", headers))(request)
 
     with web_server(handle) as address:
-        fetcher = Fetcher(settings)
+        fetcher = ImageFetcher(settings)
         assert fetcher.fetch(f"{address}/{settings.fetch_max_redirects}") == b"here"
-        with pytest.raises(ImageUnreachable, match="redirects too often"):
+        with pytest.raises(ImageUnreachable, match="redirects more than 3 times"):
             fetcher.fetch(f"{address}/{settings.fetch_max_redirects + 1}")
 
 
@@ -115,23 +115,23 @@ def test_redirects_are_followed(settings: Settings) -> None:
 )
 def test_every_hop_is_checked(settings: Settings, location: str, problem: type[Problem]) -> None:
     with web_server(answer(302, b"", {"Location": location})) as address, pytest.raises(problem):
-        Fetcher(settings).fetch(address)
+        ImageFetcher(settings).fetch(address)
 
 
 @pytest.mark.parametrize(
-    "found", [["10.0.0.1"], ["8.8.8.8", "10.0.0.1"], ["::1", "8.8.8.8"], ["fd00:ec2::254"]]
+    "texts", [["10.0.0.1"], ["8.8.8.8", "10.0.0.1"], ["::1", "8.8.8.8"], ["fd00:ec2::254"]]
 )
-def test_one_private_address_spoils_the_host(settings: Settings, found: list[str]) -> None:
+def test_one_private_address_is_enough_to_refuse(settings: Settings, texts: list[str]) -> None:
     with pytest.raises(UrlNotAllowed) as caught:
-        Fetcher(settings, leads_to(*found)).fetch("http://dogs.example/")
-    assert not any(address in caught.value.detail for address in found)
+        ImageFetcher(settings, resolves_to(*texts)).fetch("http://dogs.example/")
+    assert not any(address in caught.value.detail for address in texts)
 
 
-def test_loopback_is_refused_where_the_setting_is_off(settings: Settings) -> None:
-    reached: list[str] = []
+def test_loopback_is_refused_by_default(settings: Settings) -> None:
+    requests: list[str] = []
 
     def handle(request: BaseHTTPRequestHandler) -> None:
-        reached.append(request.path)
+        requests.append(request.path)
         answer()(request)
 
     with web_server(handle) as address:
@@ -139,59 +139,58 @@ def test_loopback_is_refused_where_the_setting_is_off(settings: Settings) -> Non
         strict = dataclasses.replace(settings, fetch_allow_loopback=False, fetch_ports=(port,))
         for host in ("127.0.0.1", "localhost", "127.1", "2130706433", "[::ffff:127.0.0.1]"):
             with pytest.raises(UrlNotAllowed):
-                Fetcher(strict).fetch(f"http://{host}:{port}/")
-    assert reached == []
+                ImageFetcher(strict).fetch(f"http://{host}:{port}/")
+    assert requests == []
 
 
-def test_a_rebinding_resolver_is_asked_once(settings: Settings) -> None:
-    """Public at the check, loopback afterwards: nobody asks afterwards."""
+def test_a_host_is_resolved_once(settings: Settings) -> None:
     answers = iter([["192.0.2.1"], ["127.0.0.1"]])
-    asked: list[str] = []
+    lookups: list[str] = []
 
     def resolve(host: str, port: int, deadline: Deadline) -> Sequence[Address]:
-        asked.append(host)
+        lookups.append(host)
         return [ipaddress.ip_address(text) for text in next(answers)]
 
     strict = dataclasses.replace(settings, fetch_allow_loopback=False)
     with pytest.raises(UrlNotAllowed):
-        Fetcher(strict, resolve).fetch("http://rebind.example/")
-    assert asked == ["rebind.example"]
+        ImageFetcher(strict, resolve).fetch("http://rebind.example/")
+    assert lookups == ["rebind.example"]
 
 
-def test_odd_ports_are_refused(settings: Settings) -> None:
-    with pytest.raises(UrlNotAllowed, match="Port 22"):
-        Fetcher(settings, leads_to("8.8.8.8")).fetch("http://dogs.example:22/")
+def test_other_ports_are_refused(settings: Settings) -> None:
+    with pytest.raises(UrlNotAllowed, match=r"Port 22 is not allowed\. Allowed: 80, 443"):
+        ImageFetcher(settings, resolves_to("8.8.8.8")).fetch("http://dogs.example:22/")
 
 
 def test_an_unknown_host(settings: Settings) -> None:
-    with pytest.raises(ImageUnreachable, match="not known"):
-        Fetcher(settings).fetch("https://no-such-host.invalid/dog.jpg")
+    with pytest.raises(ImageUnreachable, match="does not exist"):
+        ImageFetcher(settings).fetch("https://no-such-host.invalid/dog.jpg")
 
 
 def test_a_host_that_refuses(settings: Settings) -> None:
-    with pytest.raises(ImageUnreachable, match="does not answer"):
-        Fetcher(settings).fetch(f"http://{HOST}:{free_port()}/")
+    with pytest.raises(ImageUnreachable, match="connection to the image's host failed"):
+        ImageFetcher(settings).fetch(f"http://{HOST}:{free_port()}/")
 
 
 @pytest.mark.parametrize("status", [204, 206, 304, 401, 404, 500])
-def test_an_error_of_the_host_is_told_with_its_number(settings: Settings, status: int) -> None:
+def test_other_statuses_are_named(settings: Settings, status: int) -> None:
     with (
         web_server(answer(status)) as address,
-        pytest.raises(ImageUnreachable, match=f"answered with {status}"),
+        pytest.raises(ImageUnreachable, match=f"responded with status {status}"),
     ):
-        Fetcher(settings).fetch(address)
+        ImageFetcher(settings).fetch(address)
 
 
 def test_a_declared_size_is_enough_to_refuse(settings: Settings) -> None:
     small = dataclasses.replace(settings, max_image_bytes=1000)
     with web_server(answer(200, b"x" * 1001)) as address, pytest.raises(ImageTooLarge):
-        Fetcher(small).fetch(address)
+        ImageFetcher(small).fetch(address)
     with web_server(answer(200, b"x" * 1000)) as address:
-        assert len(Fetcher(small).fetch(address)) == 1000
+        assert len(ImageFetcher(small).fetch(address)) == 1000
 
 
 @pytest.mark.parametrize("head", [b"", b"Transfer-Encoding: chunked\r\n"])
-def test_an_endless_body_is_given_up(settings: Settings, head: bytes) -> None:
+def test_an_endless_body_is_cut(settings: Settings, head: bytes) -> None:
     sent = 0
 
     def talk(connection: socket.socket) -> None:
@@ -204,7 +203,7 @@ def test_an_endless_body_is_given_up(settings: Settings, head: bytes) -> None:
 
     small = dataclasses.replace(settings, max_image_bytes=100_000)
     with raw_server(talk) as url, pytest.raises(ImageTooLarge):
-        Fetcher(small).fetch(url)
+        ImageFetcher(small).fetch(url)
     assert sent < 30_000_000
 
 
@@ -218,28 +217,32 @@ def test_an_endless_body_is_given_up(settings: Settings, head: bytes) -> None:
     ],
 )
 def test_a_drip_ends_at_the_deadline(settings: Settings, first: bytes) -> None:
-    """One byte every tenth of a second keeps a plain socket timeout alive for ever."""
+    """A socket's own timeout restarts with every byte."""
+
+    sent = 0
 
     def talk(connection: socket.socket) -> None:
+        nonlocal sent
         connection.sendall(first)
         for _ in range(50):
             time.sleep(0.1)
             connection.sendall(b"x")
+            sent += 1
 
-    start = time.monotonic()
-    with raw_server(talk) as url, pytest.raises(ImageUnreachable, match="within 1 seconds"):
-        Fetcher(settings).fetch(url)
-    assert time.monotonic() - start < 3
+    impatient = dataclasses.replace(settings, fetch_timeout_s=0.3)
+    with raw_server(talk) as url, pytest.raises(ImageUnreachable, match=r"within 0\.3 seconds"):
+        ImageFetcher(impatient).fetch(url)
+    assert sent < 30
 
 
-def test_endless_headers_are_given_up(settings: Settings) -> None:
+def test_endless_headers_are_cut(settings: Settings) -> None:
     def talk(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\n")
         for number in range(100_000):
             connection.sendall(b"X-%d: %s\r\n" % (number, b"y" * 1000))
 
     with raw_server(talk) as url, pytest.raises(ImageUnreachable):
-        Fetcher(settings).fetch(url)
+        ImageFetcher(settings).fetch(url)
 
 
 @pytest.mark.parametrize(
@@ -253,17 +256,17 @@ def test_endless_headers_are_given_up(settings: Settings) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b",
     ],
 )
-def test_broken_answers(settings: Settings, reply: bytes) -> None:
+def test_invalid_responses(settings: Settings, reply: bytes) -> None:
     def talk(connection: socket.socket) -> None:
         connection.sendall(reply)
 
     with raw_server(talk) as url, pytest.raises(ImageUnreachable):
-        Fetcher(settings).fetch(url)
+        ImageFetcher(settings).fetch(url)
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for dogs.example that signs itself, with its key."""
+    """A self-signed certificate for dogs.example, with its key."""
     path = tmp_path_factory.mktemp("tls") / "dogs.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
@@ -297,51 +300,44 @@ def tls_server(certificate: Path) -> Iterator[int]:
         thread.join(5)
 
 
-def test_a_certificate_nobody_vouches_for_is_refused(settings: Settings, certificate: Path) -> None:
+def test_an_untrusted_certificate_is_refused(settings: Settings, certificate: Path) -> None:
     with tls_server(certificate) as port, pytest.raises(ImageUnreachable, match="certificate"):
-        Fetcher(settings, leads_to(HOST)).fetch(f"https://dogs.example:{port}/")
+        ImageFetcher(settings, resolves_to(HOST)).fetch(f"https://dogs.example:{port}/")
 
 
-def test_tls_is_checked_against_the_host_name(
-    settings: Settings, certificate: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_certificate_is_verified_against_the_host_name(
+    settings: Settings, certificate: Path
 ) -> None:
-    """With our authority trusted, the right name is fetched and another name is not, though both
-    lead to the same address."""
     trusting = ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
-    monkeypatch.setattr("chalicelib.connection._tls", lambda: trusting)
+    fetcher = ImageFetcher(settings, resolves_to(HOST), tls_context=lambda: trusting)
     with tls_server(certificate) as port:
-        fetched = Fetcher(settings, leads_to(HOST)).fetch(f"https://dogs.example:{port}/")
-    assert fetched == b"dog"
+        assert fetcher.fetch(f"https://dogs.example:{port}/") == b"dog"
     with tls_server(certificate) as port, pytest.raises(ImageUnreachable, match="certificate"):
-        Fetcher(settings, leads_to(HOST)).fetch(f"https://cats.example:{port}/")
+        fetcher.fetch(f"https://cats.example:{port}/")
 
 
 def test_a_handshake_that_never_comes_ends_at_the_deadline(settings: Settings) -> None:
-    def talk(connection: socket.socket) -> None:
-        time.sleep(2)
+    done = threading.Event()
 
-    with raw_server(talk) as url, pytest.raises(ImageUnreachable, match="within 1 seconds"):
-        Fetcher(settings).fetch(url.replace("http:", "https:"))
+    def wait(connection: socket.socket) -> None:
+        done.wait(30)
 
-
-def test_media_types_are_seen_in_the_bytes(encode: Callable[..., bytes]) -> None:
-    assert images.media_type(encode("red", "JPEG")) == "image/jpeg"
-    assert images.media_type(encode("red", "PNG")) == "image/png"
-    assert images.media_type(encode("red", "WEBP")) == "image/webp"
-    for other in (b"", b"<html>", encode("red", "GIF"), b"RIFF\0\0\0\0WAVE", b"\xff\xd8"):
-        with pytest.raises(NotAnImage):
-            images.media_type(other)
+    impatient = dataclasses.replace(settings, fetch_timeout_s=0.3)
+    with raw_server(wait) as url:
+        with pytest.raises(ImageUnreachable, match=r"within 0\.3 seconds"):
+            ImageFetcher(impatient).fetch(url.replace("http:", "https:"))
+        done.set()
 
 
-def test_what_is_no_url_is_the_callers_fault(settings: Settings) -> None:
+def test_an_invalid_url(settings: Settings) -> None:
     with pytest.raises(InvalidRequest):
-        Fetcher(settings).fetch("dog.jpg")
+        ImageFetcher(settings).fetch("dog.jpg")
 
 
-def test_a_deadline_of_the_caller_ends_a_fetch_sooner(settings: Settings) -> None:
+def test_a_deadline_of_the_caller(settings: Settings) -> None:
     with web_server(lambda request: time.sleep(0.6)) as address:
         with pytest.raises(TimeoutError):
-            Fetcher(settings).fetch(address, before=Deadline(0.2))
+            ImageFetcher(settings).fetch(address, before=Deadline(0.2))
         patient = dataclasses.replace(settings, fetch_timeout_s=0.2)
         with pytest.raises(ImageUnreachable):
-            Fetcher(patient).fetch(address, before=Deadline(5))
+            ImageFetcher(patient).fetch(address, before=Deadline(5))
