@@ -21,7 +21,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._head_bytes = 0
+        self._head_bytes = 0  # received, while the head is incomplete
+        self._field_bytes = 0  # parsed
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -43,8 +44,15 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._field_bytes = 0
         if self._head_timer is None:
             self._expect_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._field_bytes += len(name) + len(value)
+        if len(self.url) + self._field_bytes > MAX_HEAD_BYTES:
+            raise ValueError("the head is too large")  # uvicorn answers 400
 
     def on_headers_complete(self) -> None:
         self._cancel_timer()
