@@ -1,4 +1,4 @@
-"""What the name of an instance type says."""
+"""Properties of an instance type that follow from its name."""
 
 import re
 

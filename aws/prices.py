@@ -1,7 +1,4 @@
-"""What AWS asks for each thing: a table with its date, region and source, and overrides.
-
-`prices.json` holds tiers: [from this quantity a month on, US dollars a unit].
-"""
+"""AWS's prices: prices.json with its date, region and source, and overrides."""
 
 import json
 from collections.abc import Mapping
@@ -10,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import SettingsError
+from cli.files import write_atomically
 
 PATH = Path(__file__).with_name("prices.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars a unit, by the quantity of a month: (from, price), ascending from 0."""
+    """US dollars per unit. `tiers` are (from quantity per month, price), ascending from 0."""
 
     unit: str
     tiers: tuple[tuple[float, float], ...]
 
     def usd(self, quantity: float) -> float:
-        """What `quantity` units in one month cost, each tier at its own price."""
+        """Return the cost of `quantity` units in one month, each tier at its own price."""
         ends = [start for start, _ in self.tiers[1:]] + [float("inf")]
         return sum(
             (min(quantity, end) - start) * price
@@ -33,7 +31,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """The table, and where it comes from."""
+    """A table of prices and its origin."""
 
     region: str
     as_of: str
@@ -41,48 +39,56 @@ class Prices:
     table: dict[str, Price]
 
     def price(self, name: str) -> Price:
-        """The price of `name`. Raises `SettingsError` that says how to give one."""
+        """Return the price of `name`. Raises SettingsError if it is unknown."""
         if name not in self.table:
             raise SettingsError(
-                f'no price of {name!r}: add "{name}" = US dollars to [costs.prices] in '
-                "settings.toml, or run costs --refresh"
+                f'No price of "{name}": add "{name}" = US_DOLLARS to [costs.prices] in '
+                "settings.toml, or run `python -m ops costs --refresh`."
             )
         return self.table[name]
 
     def usd(self, name: str, quantity: float) -> float:
-        """What `quantity` units of `name` in one month cost."""
+        """Return the cost of `quantity` units of `name` in one month."""
         return self.price(name).usd(quantity)
 
 
 def read(path: Path = PATH, overrides: Mapping[str, float] | None = None) -> Prices:
-    """The table at `path`, with flat prices of `overrides` in place of its own.
-
-    Raises `SettingsError` where it is not such a table.
-    """
+    """Read a table and replace the prices in `overrides`. Raises SettingsError if it is invalid."""
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         table = {
             name: Price(entry["unit"], tuple((float(a), float(b)) for a, b in entry["tiers"]))
             for name, entry in document["prices"].items()
         }
-        found = Prices(document["region"], document["as_of"], document["source"], table)
+        prices = Prices(document["region"], document["as_of"], document["source"], table)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(f"{path} is no table of prices: {error!r}") from None
+        raise SettingsError(f"{path} is not a table of prices: {error!r}.") from None
     for name, price in table.items():
         starts = [start for start, _ in price.tiers]
         if not starts or starts[0] != 0 or starts != sorted(set(starts)):
-            raise SettingsError(f"{path}: the tiers of {name!r} do not ascend from 0")
-    return override(found, overrides or {})
+            raise SettingsError(f'{path}: the tiers of "{name}" must ascend from 0.')
+    return override(prices, overrides or {})
+
+
+def instance_usd_per_hour(
+    kind: str, instance_type: str, overrides: Mapping[str, float] | None = None
+) -> float | None:
+    """Return the hourly on-demand price of an instance type, or None if it is unknown.
+
+    `kind` is hosting, training or ec2.
+    """
+    price = read(overrides=overrides).table.get(f"{kind} {instance_type}")
+    return None if price is None else price.usd(1)
 
 
 def override(prices: Prices, overrides: Mapping[str, float]) -> Prices:
-    """`prices` with some replaced, and the source that says so."""
+    """Return `prices` with flat prices replaced, and named in its source."""
     if not overrides:
         return prices
     table = dict(prices.table)
     for name, usd in overrides.items():
         if not isinstance(usd, int | float) or usd < 0:
-            raise SettingsError(f"[costs.prices] {name!r} is {usd!r}, not a price")
+            raise SettingsError(f'[costs.prices]: "{name}" is {usd!r}, which is not a price.')
         unit = table[name].unit if name in table else "hour"
         table[name] = Price(unit, ((0.0, float(usd)),))
     source = f"{prices.source}; overridden by settings: {', '.join(overrides)}"
@@ -90,7 +96,7 @@ def override(prices: Prices, overrides: Mapping[str, float]) -> Prices:
 
 
 def write(prices: Prices, path: Path) -> None:
-    """Write the table, one price a line, so that a diff shows what changed."""
+    """Write the table with one price per line, which keeps diffs short."""
     lines = [
         f"    {json.dumps(name)}: "
         + json.dumps({"unit": price.unit, "tiers": [list(tier) for tier in price.tiers]})
@@ -98,4 +104,4 @@ def write(prices: Prices, path: Path) -> None:
     ]
     head = {"region": prices.region, "as_of": prices.as_of, "source": prices.source}
     text = json.dumps(head, indent=2)[:-2] + ',\n  "prices": {\n' + ",\n".join(lines) + "\n  }\n}\n"
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, text)
