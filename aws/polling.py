@@ -36,9 +36,7 @@ def poll(
         time.sleep(account.settings.poll_s)
 
 
-def retry(
-    account: Account, call: Callable[[], T], may_pass: Callable[[ClientError], bool]
-) -> T:
+def retry(account: Account, call: Callable[[], T], may_pass: Callable[[ClientError], bool]) -> T:
     """Call `call` until it succeeds, at most 12 times, and return its result.
 
     Only errors that `may_pass` accepts are retried: IAM needs seconds to spread a new role.

@@ -170,9 +170,7 @@ def put_statements(account: Account, statements: Sequence[dict[str, Any]]) -> di
             raise
         policy = {"Version": "2012-10-17", "Statement": []}
     replaced = {statement["Sid"] for statement in statements}
-    kept = [
-        statement for statement in policy["Statement"] if statement.get("Sid") not in replaced
-    ]
+    kept = [statement for statement in policy["Statement"] if statement.get("Sid") not in replaced]
     policy["Statement"] = [*kept, *statements]
     s3.put_bucket_policy(Bucket=account.bucket, Policy=json.dumps(policy))
     return dict(policy)

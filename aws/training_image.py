@@ -26,4 +26,6 @@ def uri(account: Account, fit: FitSettings) -> str:
             )
         )
     except ValueError as error:
-        raise SettingsError(f"AWS has no such training image: {str(error).splitlines()[0]}") from None
+        raise SettingsError(
+            f"AWS has no such training image: {str(error).splitlines()[0]}"
+        ) from None

@@ -12,9 +12,7 @@ def changed(train: TrainSettings) -> dict[str, Any]:
     """Return the values that differ from settings.toml, which the job carries, by option name."""
     default = TrainSettings.read()
     return {
-        field.replace("_", "-"): value
-        for field, value in train
-        if value != getattr(default, field)
+        field.replace("_", "-"): value for field, value in train if value != getattr(default, field)
     }
 
 

@@ -18,5 +18,5 @@ def pack(folder: Path) -> None:
     """Copy the packages, settings.toml and the requirements of a job into `folder`."""
     for package in PACKAGES:
         shutil.copytree(ROOT / package, folder / package, ignore=_IGNORED)
-    shutil.copy(ROOT / "training" / REQUIREMENTS, folder / REQUIREMENTS)
+    shutil.copy(Path(__file__).with_name(REQUIREMENTS), folder / REQUIREMENTS)
     shutil.copy(settings.settings_file(), folder / settings.PATH.name)

@@ -95,7 +95,7 @@ def start(
     values: Mapping[str, Any],
     data: str,
 ) -> str:
-    """Start the tuning job and return its name. `values` outside `space` are the same in all jobs."""
+    """Start the tuning job and return its name. All jobs share the `values` that `space` lacks."""
     from sagemaker.train.tuner import HyperparameterTuner  # type: ignore[import-untyped]
 
     fixed = {key: value for key, value in values.items() if key.replace("-", "_") not in space}
