@@ -161,6 +161,6 @@ def follow(account: Account, name: str) -> None:
 
 def _progress(job: Mapping[str, Any]) -> str:
     completed = job.get("TrainingJobStatusCounters", {}).get("Completed", 0)
-    text = f"{job['HyperParameterTuningJobStatus']}, {completed} jobs completed"
+    text = f"{job['HyperParameterTuningJobStatus']}, completed jobs: {completed}"
     best = job.get("BestTrainingJob", {}).get("FinalHyperParameterTuningJobObjectiveMetric")
     return f"{text}, best {best['MetricName']} {best['Value']:.4f}" if best else text
