@@ -231,9 +231,11 @@ def sagemaker_hyperparameters(environment: Mapping[str, str] = os.environ) -> di
     """The job's hyperparameters from SM_HPS, with underscores, without the launchers' own keys."""
     text = environment.get("SM_HPS", "{}")
     try:
-        document = dict(json.loads(text))
-    except (ValueError, TypeError):
-        raise SettingsError(f"SM_HPS is not a JSON object: {text[:60]!r}.") from None
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise SettingsError(f"SM_HPS is not a JSON object: {text[:60]!r}.")
     return {
         # the tuner sends its values as quoted texts
         key.replace("-", "_"): value.strip('"') if isinstance(value, str) else value

@@ -74,10 +74,11 @@ def command(
 ) -> None:
     if output.suffix not in (".csv", ".jsonl"):
         raise DataError(f"--output {output} must end in .csv or .jsonl.")
+    endpoint = stages.read(stage).endpoint
     photos = photos_below(account, source)
     if not photos:
         raise DataError(f"There are no photos below {source}.")
-    model = _model(account, stages.read(stage).endpoint)
+    model = _model(account, endpoint)
     name = job or f"{account.settings.prefix}-transform-{datetime.now(UTC):%Y%m%d%H%M%S}"
     destination = account.uri(s3_layout.TRANSFORM, name)
     if dry_run:
