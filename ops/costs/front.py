@@ -88,12 +88,18 @@ def _poisson_p99(mean: float) -> int:
 def read(stage: str) -> Front:
     """The front of `stage`. Raises `SettingsError` where it is not set up, or not JSON."""
     known = stages.read(stage)
+    document = stages.config()
+    memory = document["stages"][stage].get("lambda_memory_size") or document.get(
+        "lambda_memory_size", 128
+    )
+    function = stages.properties(stage, "APIHandler")
+    held = function.get("ProvisionedConcurrencyConfig", {}).get("ProvisionedConcurrentExecutions")
     methods = stages.properties(stage, "RestAPI").get("MethodSettings", [])
     return Front(
         stage=stage,
-        memory_mb=known.memory_mb,
+        memory_mb=int(memory),
         reserved=known.reserved_concurrency,
-        provisioned=known.provisioned_concurrency or 0,
+        provisioned=int(held or 0),
         throttle_rate=next(
             (float(m["ThrottlingRateLimit"]) for m in methods if "ThrottlingRateLimit" in m), None
         ),

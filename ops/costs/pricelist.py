@@ -59,7 +59,6 @@ QUERIES = {
     "logs ingested": Query("AmazonCloudWatch", "DataProcessing-Bytes"),
     "logs stored": Query("AmazonCloudWatch", "TimedStorage-ByteHrs"),
 }
-EC2_FILTERS = (("operatingSystem", "Linux"), ("preInstalledSw", "NA"), ("tenancy", "Shared"))
 COMPONENTS = {"hosting": ("Hosting", "Host"), "training": ("Training", "Train")}
 
 
@@ -94,8 +93,6 @@ def query(name: str) -> Query:
     if name in QUERIES:
         return QUERIES[name]
     kind, _, instance_type = name.partition(" ")
-    if kind == "ec2":
-        return Query("AmazonEC2", f"BoxUsage:{re.escape(instance_type)}", EC2_FILTERS)
     component, usage = COMPONENTS[kind]
     filters = (("component", component), ("instanceName", instance_type))
     return Query("AmazonSageMaker", f"{usage}:{re.escape(instance_type)}", filters)

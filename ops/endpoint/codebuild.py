@@ -75,7 +75,7 @@ def ensure_project(account: Account, repository: str, architecture: str) -> str:
     """The name of the CodeBuild project for an architecture, created where it is missing."""
     name = project_name(account, architecture)
     new_role = roles.ensure_role(
-        account, ROLE, roles.trust("codebuild.amazonaws.com"), policy(account, repository)
+        account, ROLE, "codebuild.amazonaws.com", policy(account, repository)
     )
     machine, image = _MACHINES[architecture]
     request: dict[str, Any] = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws import endpoints
-from aws.account import Account, or_none
+from aws.account import Account
 from aws.settings import ServingSettings
 from ops.endpoint.alarms import VARIANT
 
@@ -91,7 +91,7 @@ def create_parts(account: Account, wanted: Version) -> list[Callable[[], Any]]:
     sagemaker = account.client("sagemaker")
     undo: list[Callable[[], Any]] = []
     try:
-        if not or_none(lambda: sagemaker.describe_model(ModelName=wanted.model_name)):
+        if not endpoints.or_none(lambda: sagemaker.describe_model(ModelName=wanted.model_name)):
             sagemaker.create_model(**wanted.model)
             undo.append(lambda: sagemaker.delete_model(ModelName=wanted.model_name))
         if not endpoints.describe_config(account, wanted.config_name):

@@ -7,6 +7,7 @@ do no more than the API needs.
 
 import json
 import re
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -128,13 +129,16 @@ def ensure(account: Account, stage: Stage, repository: str) -> list[str]:
     client = account.client("iam")
     if not stages.has_stack(stage.name):
         name = release_policy.function_role(stage)
-        new = roles.ensure_role(account, name, roles.trust("lambda.amazonaws.com"))
+        new = _ensure_role(account, name, roles.trust("lambda.amazonaws.com"))
         client.put_role_permissions_boundary(
             RoleName=name, PermissionsBoundary=release_policy.boundary_arn(account, stage)
         )
         done += [f"role {name} created"] if new else []
     name = role(stage)
-    new = roles.ensure_role(account, name, trusted, policy(account, stage))
+    new = _ensure_role(account, name, trusted)
+    client.put_role_policy(
+        RoleName=name, PolicyName=roles.POLICY, PolicyDocument=json.dumps(policy(account, stage))
+    )
     done.append(f"role {account.role_arn(name)} {'created' if new else 'is up to date'}")
     return done
 
@@ -153,3 +157,19 @@ def _ensure_provider(account: Account) -> bool:
         Url=f"https://{ISSUER}", ClientIDList=[AUDIENCE], Tags=account.settings.tag_list()
     )
     return True
+
+
+def _ensure_role(account: Account, name: str, trusted: dict[str, Any]) -> bool:
+    """Let the role exist and be trusted so; returns whether it is new."""
+    client, document = account.client("iam"), json.dumps(trusted)
+    try:
+        client.get_role(RoleName=name)
+    except ClientError as error:
+        if not is_missing(error):
+            raise
+        client.create_role(
+            RoleName=name, AssumeRolePolicyDocument=document, Tags=account.settings.tag_list()
+        )
+        return True
+    client.update_assume_role_policy(RoleName=name, PolicyDocument=document)
+    return False

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.stage:
         stage = stages.read(arguments.stage)
         policy = role_policies.lambda_(account, stage)
-        output = arguments.output or stages.folder() / f"policy-{stage.name}.json"
+        output = arguments.output or stages.CONFIG.with_name(f"policy-{stage.name}.json")
         _write(policy, None if arguments.dry_run else output)
         return
     role = ROLES[arguments.role]
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
             "attach what is printed to your user or group"
         )
     name = role.name(account)
-    created = roles.ensure_role(account, name, roles.trust(role.service), policy)
+    created = roles.ensure_role(account, name, role.service, policy)
     if arguments.role == "ec2":
         roles.ensure_instance_profile(account, name)
     print(f"role {name} {'created' if created else 'is up to date'}")

@@ -23,7 +23,7 @@ from aws import account as accounts
 from aws import prices, training_jobs
 from aws.account import Account
 from aws.settings import TuningJobSettings
-from cli import commands, settings, tables
+from cli import commands, tables
 from training.jobs import job_logs
 
 
@@ -53,9 +53,14 @@ class Job:
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows.")
 @click.option("--follow", metavar="NAME", help="Show the log of this job until it ends.")
 @commands.json_option
-@accounts.options()
+@accounts.options(without_options=[TuningJobSettings])
 def command(
-    account: Account, contains: str | None, limit: int, follow: str | None, as_json: bool
+    account: Account,
+    contains: str | None,
+    limit: int,
+    follow: str | None,
+    as_json: bool,
+    tuning_job: TuningJobSettings,
 ) -> None:
     if follow:
         job_logs.follow(account, follow)
@@ -63,8 +68,7 @@ def command(
     names = _names(account, contains or account.settings.prefix, limit)
     with ThreadPoolExecutor(8) as pool:
         jobs = list(pool.map(lambda name: training_jobs.describe(account, name), names))
-    objective = TuningJobSettings.read(file=settings.file_option()).objective
-    rows = table(jobs, objective, partial(prices.instance_usd_per_hour, "training"))
+    rows = table(jobs, tuning_job.objective, partial(prices.instance_usd_per_hour, "training"))
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
     else:

@@ -21,7 +21,7 @@ from aws.account import Account
 from aws.errors import JobFailed
 from aws.polling import poll
 from aws.settings import FitSettings, TuningJobSettings
-from cli import commands, settings
+from cli import commands
 from cli.errors import SettingsError
 from training.jobs import hyperparameters, sagemaker_trainer, source_code
 from training.jobs.fit import job_values
@@ -37,7 +37,7 @@ Space = Mapping[str, Range | Choice]
 @click.option("--detach", is_flag=True, help="Do not wait for the tuning job to end.")
 @commands.dry_run_option
 @commands.json_option
-@accounts.options(TuningJobSettings, FitSettings, TrainSettings)
+@accounts.options(TuningJobSettings, FitSettings, TrainSettings, without_options=[TuneSettings])
 def command(
     account: Account,
     data: str | None,
@@ -48,19 +48,19 @@ def command(
     tuning_job: TuningJobSettings,
     fit: FitSettings,
     train: TrainSettings,
+    tune: TuneSettings,
 ) -> None:
     if tuning_job.objective not in fit.metrics:
         raise SettingsError(
             f'Unknown objective "{tuning_job.objective}". '
             f"Metrics of [fit]: {', '.join(fit.metrics)}."
         )
-    space = TuneSettings.read(file=settings.file_option()).space
     data = data or account.uri(s3_layout.DATA)
     s3_storage.require(account)
     sagemaker_trainer.check_photos(account, fit, data)
     if dry_run:
         summary = {
-            "space": {key: dimension.model_dump() for key, dimension in space.items()},
+            "space": {key: dimension.model_dump() for key, dimension in tune.space.items()},
             "jobs": tuning_job.max_jobs,
             "parallel_jobs": tuning_job.parallel_jobs,
             "strategy": tuning_job.strategy,
@@ -68,7 +68,7 @@ def command(
         }
         print(json.dumps(summary, indent=2))
         return
-    name = start(account, fit, tuning_job, run, space, job_values(fit, train), data)
+    name = start(account, fit, tuning_job, run, tune.space, job_values(fit, train), data)
     print(
         f"started {name}: {tuning_job.max_jobs} jobs, {tuning_job.parallel_jobs} in parallel",
         flush=True,
