@@ -71,6 +71,11 @@ class Account:
         return str(self.session.get_partition_for_region(self.region))
 
     @property
+    def dns_suffix(self) -> str:
+        """The domain of AWS's services in the region's partition."""
+        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+
+    @property
     def bucket(self) -> str:
         """The bucket for data, jobs and models."""
         return self.settings.bucket or f"whatbreed-{self.id}-{self.region}"

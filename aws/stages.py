@@ -14,12 +14,6 @@ from cli.settings import unknown_key
 PROJECT_VARIABLE = "WHATBREED_PROJECT"
 """Environment variable with the folder whose .chalice/ is read instead of this repository's."""
 
-# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
-LogDays = Literal[
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
-    3288, 3653,
-]  # fmt: skip
-
 
 class _Keys(BaseModel):
     """Keys that Chalice reads; an unknown one is refused by its name."""
@@ -45,7 +39,7 @@ class FunctionConfig(_Keys):
     lambda_memory_size: Annotated[int, Field(ge=128, le=10240)] | None = None
     lambda_timeout: Annotated[int, Field(ge=1, le=900)] | None = None
     layers: list[str] | None = None
-    log_retention_in_days: LogDays | None = None
+    log_retention_in_days: Annotated[int, Field(ge=1)] | None = None
     manage_iam_role: bool | None = None
     reserved_concurrency: Annotated[int, Field(ge=0)] | None = None
     security_group_ids: list[str] | None = None

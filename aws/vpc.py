@@ -1,43 +1,36 @@
-"""Find out how jobs inside a VPC reach S3."""
-
-from dataclasses import dataclass
+"""Check that jobs inside a VPC can reach S3."""
 
 from aws.account import Account
 from aws.errors import AwsError
 
 
-@dataclass(frozen=True, slots=True)
-class S3Route:
-    """The S3 gateway endpoints of a VPC, and the subnets without a route to one."""
+def check_s3_route(account: Account) -> str:
+    """Check that every subnet of [aws] has a route to an S3 gateway endpoint; return a report.
 
-    vpc: str
-    gateways: list[str]
-    subnets_without: list[str]
-
-
-def s3_route(account: Account) -> S3Route:
-    """Look up how the subnets of [aws] reach S3.
-
-    Raises AwsError if no subnets are set or they are in several VPCs.
+    Raises AwsError with the command that adds what is missing.
     https://docs.aws.amazon.com/sagemaker/latest/dg/train-vpc.html#train-vpc-s3
     """
     subnets = account.settings.subnets
     if not subnets:
         raise AwsError("Jobs run outside a VPC: settings.toml has no subnets in [aws].")
     ec2 = account.client("ec2")
-    described = ec2.describe_subnets(SubnetIds=subnets)["Subnets"]
-    vpcs = {subnet["VpcId"] for subnet in described}
+    vpcs = {subnet["VpcId"] for subnet in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]}
     if len(vpcs) != 1:
         raise AwsError(f"The subnets must be in one VPC, not in {', '.join(sorted(vpcs))}.")
     [vpc] = vpcs
-    endpoints = ec2.describe_vpc_endpoints(
+    service = f"com.amazonaws.{account.region}.s3"
+    gateways = ec2.describe_vpc_endpoints(
         Filters=[
             {"Name": "vpc-id", "Values": [vpc]},
-            {"Name": "service-name", "Values": [f"com.amazonaws.{account.region}.s3"]},
+            {"Name": "service-name", "Values": [service]},
             {"Name": "vpc-endpoint-type", "Values": ["Gateway"]},
         ]
     )["VpcEndpoints"]
-    served = {table for endpoint in endpoints for table in endpoint.get("RouteTableIds", [])}
+    if not gateways:
+        raise AwsError(
+            f"{vpc} has no S3 gateway endpoint. It is free: aws ec2 create-vpc-endpoint "
+            f"--vpc-id {vpc} --service-name {service} --route-table-ids RTB"
+        )
     tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
     main, explicit = "", dict[str, str]()
     for table in tables:
@@ -46,6 +39,13 @@ def s3_route(account: Account) -> S3Route:
                 main = table["RouteTableId"]
             elif "SubnetId" in association:
                 explicit[association["SubnetId"]] = table["RouteTableId"]
+    served = {table for gateway in gateways for table in gateway.get("RouteTableIds", [])}
     # A subnet without a route table of its own uses the VPC's main one.
-    subnets_without = [subnet for subnet in subnets if explicit.get(subnet, main) not in served]
-    return S3Route(vpc, [endpoint["VpcEndpointId"] for endpoint in endpoints], subnets_without)
+    without = [subnet for subnet in subnets if explicit.get(subnet, main) not in served]
+    names = [gateway["VpcEndpointId"] for gateway in gateways]
+    if without:
+        raise AwsError(
+            f"{names[0]} is not in the route tables of {', '.join(without)}: aws ec2 "
+            f"modify-vpc-endpoint --vpc-endpoint-id {names[0]} --add-route-table-ids RTB"
+        )
+    return f"{vpc} reaches S3 through {', '.join(names)} from every subnet"

@@ -104,7 +104,7 @@ def test_the_stages_of_the_project() -> None:
         ({}, {"reserved_concurrency": True}, "stages.dev.reserved_concurrency: "),
         ({}, {"lambda_memory_size": 64}, "greater than or equal to 128"),
         ({"lambda_timeout": 901}, {}, "less than or equal to 900"),
-        ({"log_retention_in_days": 8}, {}, "log_retention_in_days: "),
+        ({"log_retention_in_days": 0}, {}, "log_retention_in_days: "),
         ({}, {"api_gateway_endpoint_type": "REGINAL"}, "'EDGE', 'REGIONAL' or 'PRIVATE'"),
         ({}, {"environment_variables": {"A": 1}}, "environment_variables.A: "),
         ({}, {"environment_variables": {}}, "set ENDPOINT_NAME"),

@@ -11,8 +11,11 @@ from unittest.mock import patch
 
 from botocore import handlers
 from botocore.awsrequest import AWSResponse
+from moto.codebuild.responses import CodeBuildResponse
+from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.responses import ActionResult, EmptyResult
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+from moto.iam.responses import IamResponse
 from moto.logs.responses import LogsResponse
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import AWSValidationException, ValidationError
@@ -45,6 +48,15 @@ class State:
     """Called with the description of a training job whenever it is described."""
     on_transform: Callable[[dict[str, Any]], None] = _do_nothing
     """Called with the request of a transform job, to write its output."""
+    on_build: Callable[[dict[str, Any]], None] = _do_nothing
+    """Called with the request of a CodeBuild build, to push its image."""
+    build_failure: str = ""
+    """Message with which builds fail."""
+    root_user: dict[str, int] = field(
+        default_factory=lambda: {"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0}
+    )
+    actions: set[str] = field(default_factory=set)
+    """The IAM actions of all calls so far, such as `s3:PutObject`."""
 
     def reset(self) -> None:
         vars(self).update(vars(State()))
@@ -79,6 +91,10 @@ def corrected() -> Iterator[State]:
         (SageMakerRuntimeResponse, "_determine_resource", endpoint_arn),
         (LogsResponse, "_determine_resource", log_arn),
         (IAMPolicyStatement, "is_action_permitted", is_action_permitted),
+        (ActionAuthenticatorMixin, "_authenticate_and_authorize_action", authorize),
+        (IamResponse, "get_account_summary", get_account_summary),
+        (CodeBuildResponse, "start_build", start_build),
+        (CodeBuildResponse, "batch_get_builds", batch_get_builds),
         # sessions that are created from now on register it
         (handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, ("before-call", refuse)]),
     ]
@@ -112,6 +128,10 @@ _original = {
     )
 }
 _is_action_permitted = IAMPolicyStatement.is_action_permitted
+_authorize = ActionAuthenticatorMixin._authenticate_and_authorize_action
+_get_account_summary = IamResponse.get_account_summary
+_start_build = CodeBuildResponse.start_build
+_batch_get_builds = CodeBuildResponse.batch_get_builds
 _validate_instance_type = models.FakeEndpointConfig.validate_instance_type
 
 
@@ -319,3 +339,35 @@ def is_action_permitted(self: Any, *arguments: Any, **named: Any) -> PermissionR
     if condition == {"Bool": {"aws:SecureTransport": "false"}}:
         return PermissionResult.NEUTRAL
     return _is_action_permitted(self, *arguments, **named)
+
+
+def authorize(self: Any, request_class: type, resource: str = "*") -> None:
+    """Record the IAM action of a call, under the name that moto checks policies for."""
+    service = self.headers.get("Authorization", "").partition("Credential=")[2].split("/")[3:4]
+    action = self._get_action()
+    STATE.actions.add(f"{''.join(service)}:{action if isinstance(action, str) else action[0]}")
+    _authorize(self, request_class, resource)
+
+
+def get_account_summary(self: Any) -> Any:
+    """moto returns the same root user for every account."""
+    response = _get_account_summary(self)
+    response.result["SummaryMap"] = {**response.result["SummaryMap"], **STATE.root_user}
+    return response
+
+
+def start_build(self: Any) -> Any:
+    """moto's builds do nothing."""
+    names = ("projectName", "sourceLocationOverride", "environmentVariablesOverride")
+    STATE.on_build({name: self._get_param(name) for name in names})
+    return _start_build(self)
+
+
+def batch_get_builds(self: Any) -> Any:
+    """moto's builds never fail."""
+    response = _batch_get_builds(self)
+    if STATE.build_failure:
+        for build in response.result["builds"]:
+            build["buildStatus"] = "FAILED"
+            build["phases"] = [{"contexts": [{"message": STATE.build_failure}]}]
+    return response

@@ -11,7 +11,6 @@ example:
 import csv
 import io
 import json
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import numpy as np
 from tqdm import tqdm
 
 from aws import account as accounts
@@ -187,9 +187,9 @@ def parse(photo: str, body: bytes) -> Prediction:
     """Turn a response of the container into a prediction, with probabilities as in the API."""
     try:
         response = json.loads(body)
-        logits = response["logits"]
-        best = max(range(len(logits)), key=logits.__getitem__)
-        probability = _softmax(logits, response["model"]["temperature"])[best]
+        logits = np.array(response["logits"]) / response["model"]["temperature"]
+        best = int(logits.argmax())
+        probability = float(1 / np.exp(logits - logits[best]).sum())
         dog = float(response["dog_probability"])
         breed = response["display_names"][best]
         return Prediction(photo, breed, round(probability, 4), round(dog, 4))
@@ -217,9 +217,3 @@ def _model(account: Account, endpoint: str) -> str:
     if config is None:
         raise AwsError(f"The config of endpoint {endpoint} was deleted: deploy again.")
     return str(config["ProductionVariants"][0]["ModelName"])
-
-
-def _softmax(logits: Sequence[float], temperature: float) -> list[float]:
-    highest = max(logits)
-    powers = [math.exp((logit - highest) / temperature) for logit in logits]
-    return [power / sum(powers) for power in powers]

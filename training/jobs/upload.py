@@ -17,7 +17,6 @@ import click
 from aws import account as accounts
 from aws import policy_statements, s3_storage, vpc
 from aws.account import Account
-from aws.errors import AwsError
 from aws.s3_layout import DATA
 from cli import commands
 from training.errors import DataError
@@ -45,7 +44,7 @@ def command(
     if data and not data.is_dir():
         raise DataError(f"Folder {data} does not exist.")
     if check_network:
-        _check_network(account)
+        print(vpc.check_s3_route(account))
     if create_bucket:
         _create_bucket(account, dry_run)
     if grant:
@@ -85,20 +84,3 @@ def _copy(account: Account, folder: Path, dry_run: bool) -> None:
         return
     s3_storage.send(account, changed)
     print(f"{account.uri(DATA)} is up to date: sent {len(changed)} files, {megabytes:.1f} MB")
-
-
-def _check_network(account: Account) -> None:
-    route = vpc.s3_route(account)
-    if not route.gateways:
-        raise AwsError(
-            f"{route.vpc} has no S3 gateway endpoint. It is free: aws ec2 create-vpc-endpoint "
-            f"--vpc-id {route.vpc} --service-name com.amazonaws.{account.region}.s3 "
-            "--route-table-ids RTB"
-        )
-    if route.subnets_without:
-        raise AwsError(
-            f"{route.gateways[0]} is not in the route tables of "
-            f"{', '.join(route.subnets_without)}: aws ec2 modify-vpc-endpoint "
-            f"--vpc-endpoint-id {route.gateways[0]} --add-route-table-ids RTB"
-        )
-    print(f"{route.vpc} reaches S3 through {', '.join(route.gateways)} from every subnet")
