@@ -1,4 +1,4 @@
-"""The stages of .chalice/config.json, checked before anything is asked of AWS."""
+"""The stages of .chalice/config.json, checked before AWS is called."""
 
 import json
 import os

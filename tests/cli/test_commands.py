@@ -139,8 +139,8 @@ def test_options_are_unique(path: tuple[str, ...], entry: Entry) -> None:
     group: click.Command = training if path[0] == "training" else ops
     for name in path[1:]:
         assert isinstance(group, click.Group)
-        found = group.get_command(click.Context(group), name)
-        assert found is not None
-        group = found
+        subcommand = group.get_command(click.Context(group), name)
+        assert subcommand is not None
+        group = subcommand
     options = Counter(option for parameter in group.params for option in parameter.opts)
     assert [option for option, count in options.items() if count > 1] == []

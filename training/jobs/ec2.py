@@ -178,7 +178,7 @@ def log_command(account: Account, instance: str) -> str:
 
 
 def _launch(account: Account, request: dict[str, Any]) -> str:
-    """Start the instance and return its id, waiting until EC2 knows a new instance profile."""
+    """Start the instance and return its id, waiting until EC2 accepts a new instance profile."""
     response = retry(
         account,
         lambda: account.client("ec2").run_instances(**request),
