@@ -10,7 +10,7 @@ from aws.settings import AwsSettings
 
 @pytest.fixture
 def account(credentials: None) -> Account:
-    return Account(AwsSettings(poll_s=0))
+    return Account(AwsSettings.read({"poll_s": 0}))
 
 
 def error(code: str) -> ClientError:

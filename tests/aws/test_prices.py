@@ -9,6 +9,7 @@ from aws import prices
 from aws.prices import Price
 from aws.settings import Ec2Settings, FitSettings, ServingSettings
 from cli.errors import SettingsError
+from cli.settings import Section
 
 
 def test_each_tier_has_its_own_rate() -> None:
@@ -75,7 +76,11 @@ def test_an_invalid_table_is_refused(content: str, reason: str, tmp_path: Path) 
 
 
 def test_default_instance_types_have_a_price() -> None:
-    defaults = {"training": FitSettings, "hosting": ServingSettings, "ec2": Ec2Settings}
+    defaults: dict[str, type[Section]] = {
+        "training": FitSettings,
+        "hosting": ServingSettings,
+        "ec2": Ec2Settings,
+    }
     for kind, section in defaults.items():
         instance_type = section.model_fields["instance_type"].default
         assert prices.instance_usd_per_hour(kind, instance_type), f"{kind} {instance_type}"

@@ -122,7 +122,7 @@ def test_an_invalid_space_is_refused_by_name(
 
 
 def test_the_default_space() -> None:
-    assert "learning-rate" in tuning_job.ranges(TuneSettings().space)
+    assert "learning-rate" in tuning_job.ranges(TuneSettings.read().space)
 
 
 def test_an_unknown_objective(uploaded: None, command: Command) -> None:
