@@ -12,7 +12,7 @@ example:
 import json
 import re
 import shlex
-import tarfile
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
@@ -162,10 +162,8 @@ def upload_source(account: Account, run: str) -> str:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / "source"
         source_code.pack(folder)
-        archive = Path(scratch) / "source.tar.gz"
-        with tarfile.open(archive, "w:gz") as stream:
-            stream.add(folder, ".")
-        account.client("s3").upload_file(str(archive), account.bucket, key)
+        archive = shutil.make_archive(str(folder), "gztar", folder)
+        account.client("s3").upload_file(archive, account.bucket, key)
     return key
 
 
