@@ -9,15 +9,9 @@ from pathlib import Path
 
 
 def data_channel(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the job's folder with the photos, or None outside a job.
-
-    It is the channel `training` or `train`, or the parent of the channels `train` and `valid`.
-    """
-    train = environment.get("SM_CHANNEL_TRAIN")
-    if train and environment.get("SM_CHANNEL_VALID"):
-        return Path(train).parent
-    channel = environment.get("SM_CHANNEL_TRAINING") or train
-    return Path(channel) if channel else None
+    """The job's channel with the photos, named `training` or `train`; None outside of a job."""
+    found = environment.get("SM_CHANNEL_TRAINING") or environment.get("SM_CHANNEL_TRAIN")
+    return Path(found) if found else None
 
 
 def model_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
