@@ -72,9 +72,10 @@ def command(
 
 def job_values(fit: FitSettings, train: TrainSettings) -> dict[str, Any]:
     """Return the hyperparameters of a job by option name."""
+    values = hyperparameters.changed(train)
     if fit.distribution == "ShardedByS3Key":
-        train = train.model_copy(update={"sharded": True})
-    return hyperparameters.changed(train)
+        values |= {"sharded": True, "data": sagemaker_trainer.SHARDED_DATA}
+    return values
 
 
 def start(account: Account, fit: FitSettings, run: str, values: dict[str, Any], data: str) -> str:

@@ -17,6 +17,8 @@ from training.jobs import source_code
 from training.photos import SPLITS
 
 CHANNEL = "training"
+SHARDED_DATA = "/opt/ml/input/data"
+"""Parent of all channels in the container."""
 
 
 def job_base_name(account: Account, run: str) -> str:
@@ -129,8 +131,8 @@ def data_channels(account: Account, fit: FitSettings, data: str) -> list[Any]:
     """Return the channels with the photos at the S3 prefix `data`.
 
     Replicated photos are one channel. Sharded photos are one channel per split, and only split
-    train is divided: every instance evaluates on all held-out photos. In the container the channels
-    are folders next to each other, the layout that `--data` takes.
+    train is divided: every instance evaluates on all held-out photos. In the container, the
+    channels are the folders of `SHARDED_DATA`, the layout that `--data` takes.
     """
     if fit.distribution == "FullyReplicated":
         return [_channel(CHANNEL, data, fit.distribution, fit.input_mode)]

@@ -115,7 +115,7 @@ def test_sharding(uploaded: str) -> None:
     account = Account(AwsSettings.read())
     options = FitSettings.read({"distribution": "ShardedByS3Key"})
     values = fit.job_values(options, TrainSettings.read())
-    assert values == {"sharded": True}
+    assert values == {"sharded": True, "data": "/opt/ml/input/data"}
     fit.start(account, options, "fit", values, account.uri("data"))
     channels = {
         channel["ChannelName"]: channel["DataSource"]["S3DataSource"]
