@@ -1,46 +1,36 @@
-"""Whether jobs inside a VPC can reach S3."""
-
-from dataclasses import dataclass
+"""Check that jobs inside a VPC can reach S3."""
 
 from aws.account import Account
 from aws.errors import AwsError
 
 
-@dataclass(frozen=True, slots=True)
-class S3Route:
-    """How the subnets of a VPC reach S3.
+def check_s3_route(account: Account) -> str:
+    """Check that every subnet of [aws] has a route to an S3 gateway endpoint; return a report.
 
-    `gateways` are the ids of S3 gateway endpoints; `without` the subnets whose route tables know
-    none of them.
-    """
-
-    vpc: str
-    gateways: list[str]
-    without: list[str]
-
-
-def s3_route(account: Account) -> S3Route:
-    """How the subnets of [cloud] reach S3.
-
-    Raises `AwsError` where no subnets are set or they lie in several VPCs.
+    Raises AwsError with the command that adds what is missing.
     https://docs.aws.amazon.com/sagemaker/latest/dg/train-vpc.html#train-vpc-s3
     """
-    wanted = account.settings.subnets
-    if not wanted:
-        raise AwsError("no subnets in [cloud] of settings.toml: jobs run outside of a VPC")
+    subnets = account.settings.subnets
+    if not subnets:
+        raise AwsError("Jobs run outside a VPC: settings.toml has no subnets in [aws].")
     ec2 = account.client("ec2")
-    vpcs = {one["VpcId"] for one in ec2.describe_subnets(SubnetIds=wanted)["Subnets"]}
+    vpcs = {subnet["VpcId"] for subnet in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]}
     if len(vpcs) != 1:
-        raise AwsError(f"the subnets lie in several VPCs: {', '.join(sorted(vpcs))}")
+        raise AwsError(f"The subnets must be in one VPC, not in {', '.join(sorted(vpcs))}.")
     [vpc] = vpcs
-    endpoints = ec2.describe_vpc_endpoints(
+    service = f"com.amazonaws.{account.region}.s3"
+    gateways = ec2.describe_vpc_endpoints(
         Filters=[
             {"Name": "vpc-id", "Values": [vpc]},
-            {"Name": "service-name", "Values": [f"com.amazonaws.{account.region}.s3"]},
+            {"Name": "service-name", "Values": [service]},
             {"Name": "vpc-endpoint-type", "Values": ["Gateway"]},
         ]
     )["VpcEndpoints"]
-    served = {table for endpoint in endpoints for table in endpoint.get("RouteTableIds", [])}
+    if not gateways:
+        raise AwsError(
+            f"{vpc} has no S3 gateway endpoint. It is free: aws ec2 create-vpc-endpoint "
+            f"--vpc-id {vpc} --service-name {service} --route-table-ids RTB"
+        )
     tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
     main, explicit = "", dict[str, str]()
     for table in tables:
@@ -49,6 +39,13 @@ def s3_route(account: Account) -> S3Route:
                 main = table["RouteTableId"]
             elif "SubnetId" in association:
                 explicit[association["SubnetId"]] = table["RouteTableId"]
+    served = {table for gateway in gateways for table in gateway.get("RouteTableIds", [])}
     # A subnet without a route table of its own uses the VPC's main one.
-    without = [subnet for subnet in wanted if explicit.get(subnet, main) not in served]
-    return S3Route(vpc, [endpoint["VpcEndpointId"] for endpoint in endpoints], without)
+    without = [subnet for subnet in subnets if explicit.get(subnet, main) not in served]
+    names = [gateway["VpcEndpointId"] for gateway in gateways]
+    if without:
+        raise AwsError(
+            f"{names[0]} is not in the route tables of {', '.join(without)}: aws ec2 "
+            f"modify-vpc-endpoint --vpc-endpoint-id {names[0]} --add-route-table-ids RTB"
+        )
+    return f"{vpc} reaches S3 through {', '.join(names)} from every subnet"

@@ -1,4 +1,4 @@
-"""Refusals of AWS, each told in one line that says what to do."""
+"""AWS's errors as one line, and the account of the environment."""
 
 import pytest
 from botocore.exceptions import (
@@ -14,53 +14,53 @@ from aws.account import Account, explain, is_missing
 from aws.settings import AwsSettings
 
 
-def refusal(code: str, message: str, operation: str = "CreateEndpoint") -> ClientError:
+def error(code: str, message: str, operation: str = "CreateEndpoint") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("failure", "message"),
     [
         (NoCredentialsError(), "aws configure"),
         (NoRegionError(), "AWS_DEFAULT_REGION"),
         (ProfileNotFound(profile="x"), "list-profiles"),
         (SSOTokenLoadError(error_msg="expired"), "aws sso login"),
-        (EndpointConnectionError(endpoint_url="https://x"), "check the network"),
-        (refusal("AccessDeniedException", "User x may not"), "policy --role deploy"),
-        (refusal("ExpiredToken", "The token has expired"), "log in again"),
-        (refusal("NoSuchBucket", "none"), "--create-bucket"),
-        (refusal("BucketAlreadyExists", "taken"), "--bucket"),
-        (refusal("ResourceLimitExceeded", "0 Instances"), "Service Quotas"),
-        (refusal("ThrottlingException", "slow"), "run the same command again"),
-        (refusal("ResourceInUse", "the name is taken"), "the name exists already"),
-        (refusal("ValidationException", "Could not assume role x"), "policy --role"),
-        (refusal("ValidationException", "first\n  second"), "first second"),
+        (EndpointConnectionError(endpoint_url="https://x"), "Check the network"),
+        (error("AccessDeniedException", "User x may not"), "policy --role deploy"),
+        (error("ExpiredToken", "The token has expired"), "Log in again"),
+        (error("NoSuchBucket", "none"), "--create-bucket"),
+        (error("BucketAlreadyExists", "taken"), "--bucket"),
+        (error("ResourceLimitExceeded", "0 Instances"), "Service Quotas"),
+        (error("ThrottlingException", "slow"), "run the same command again"),
+        (error("ResourceInUse", "the name is taken"), "the name exists already"),
+        (error("ValidationException", "Could not assume role x"), "policy --role"),
+        (error("ValidationException", "first\n  second"), "first second"),
     ],
 )
-def test_one_line_that_says_what_to_do(error: Exception, told: str) -> None:
-    text = explain(error)
-    assert told in text
+def test_an_error_is_one_line_with_advice(failure: Exception, message: str) -> None:
+    text = explain(failure)
+    assert message in text
     assert "\n" not in text
 
 
-def test_what_boto3_wraps_is_unwrapped() -> None:
+def test_the_cause_of_a_failed_transfer_counts() -> None:
     wrapped = RuntimeError("Failed to upload")
-    wrapped.__cause__ = refusal("NoSuchBucket", "none", "PutObject")
+    wrapped.__cause__ = error("NoSuchBucket", "none", "PutObject")
     assert "--create-bucket" in explain(wrapped)
 
 
 @pytest.mark.parametrize(
-    ("error", "missing"),
+    ("failure", "missing"),
     [
-        (refusal("ValidationException", 'Could not find endpoint "x".'), True),
-        (refusal("NoSuchEntity", "The role cannot be found"), True),
-        (refusal("404", "Not Found"), True),
-        (refusal("AccessDenied", "no"), False),
-        (refusal("ValidationException", "bad name"), False),
+        (error("ValidationException", 'Could not find endpoint "x".'), True),
+        (error("NoSuchEntity", "The role cannot be found"), True),
+        (error("404", "Not Found"), True),
+        (error("AccessDenied", "no"), False),
+        (error("ValidationException", "bad name"), False),
     ],
 )
-def test_what_does_not_exist(error: ClientError, missing: bool) -> None:
-    assert is_missing(error) is missing
+def test_is_missing(failure: ClientError, missing: bool) -> None:
+    assert is_missing(failure) is missing
 
 
 @pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])

@@ -1,1 +1,1 @@
-"""What speaks to AWS: from a folder of photos to a scaled endpoint. See docs/sagemaker.md."""
+"""Training, tuning and classification as jobs in AWS. See docs/sagemaker.md."""

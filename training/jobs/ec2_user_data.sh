@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs once, as root, on the training machine. Whatever happens, the machine ends: `shutdown`
-# terminates it (InstanceInitiatedShutdownBehavior), and nothing is billed any more.
+# Run once by root at the first boot of the training instance. Every exit shuts the instance down,
+# which terminates it (InstanceInitiatedShutdownBehavior) and ends the bill.
 set -euo pipefail
 
 REGION=$region
@@ -8,15 +8,20 @@ DATA=$data
 RUN=$run
 WORK=$${WORK:-/var/lib/whatbreed}
 
-shutdown -h +$minutes "whatbreed: the longest time is over"
+shutdown -h +$minutes "whatbreed: max_hours is over"
+
+s3_sync() {
+    aws s3 sync --region "$$REGION" --only-show-errors "$$1" "$$2"
+}
+s3_copy() {
+    aws s3 cp --region "$$REGION" --only-show-errors "$$1" "$$2"
+}
 finish() {
     code=$$?
     set +e
     test -n "$${SYNC:-}" && kill "$$SYNC" 2>/dev/null
-    if [ -d "$$WORK/run" ]; then
-        aws s3 sync --region "$$REGION" --only-show-errors "$$WORK/run" "$$RUN/run"
-    fi
-    echo "whatbreed: ended with $$code"
+    test -d "$$WORK/run" && s3_sync "$$WORK/run" "$$RUN/run"
+    echo "whatbreed: exit code $$code"
     shutdown -h now
     exit "$$code"
 }
@@ -25,34 +30,34 @@ trap finish EXIT
 mkdir -p "$$WORK/source" "$$WORK/photos" "$$WORK/run"
 cd "$$WORK"
 
-# -- install
+# -- Install.
 if ! command -v python3.11 >/dev/null; then
     dnf install --quiet --assumeyes python3.11 python3.11-pip
 fi
-aws s3 cp --region "$$REGION" --only-show-errors "$$RUN/source.tar.gz" source.tar.gz
+s3_copy "$$RUN/source.tar.gz" source.tar.gz
 tar -xzf source.tar.gz -C source
 python3.11 -m venv venv
 venv/bin/pip install --quiet --requirement source/requirements.txt
 
-# -- photos, and what an earlier machine of this run left
-aws s3 sync --region "$$REGION" --only-show-errors "$$DATA" photos
-aws s3 sync --region "$$REGION" --only-show-errors "$$RUN/run" run
+# -- Download the photos, and the checkpoints of an earlier instance of this run.
+s3_sync "$$DATA" photos
+s3_sync "$$RUN/run" run
 
-# -- train; checkpoints go to S3 while it does, so that the next machine can go on
+# -- Upload checkpoints every minute while training, so that another instance can resume.
 (
     trap 'kill "$$NAP"; exit' TERM
     while true; do
         sleep 60 &
         NAP=$$!
         wait "$$NAP"
-        aws s3 sync --region "$$REGION" --only-show-errors "$$WORK/run" "$$RUN/run" || true
+        s3_sync "$$WORK/run" "$$RUN/run" || true
     done
 ) &
 SYNC=$$!
+
+# -- Train, and upload the model as `ops endpoint deploy` takes it.
 cd source
 ../venv/bin/python -m training train --data ../photos --output ../run $options
 ../venv/bin/python -m training export --run ../run --data ../photos --output ../model
-
-# -- the model, as `deploy` takes it
 tar -czf ../model.tar.gz -C ../model .
-aws s3 cp --region "$$REGION" --only-show-errors ../model.tar.gz "$$RUN/model.tar.gz"
+s3_copy ../model.tar.gz "$$RUN/model.tar.gz"

@@ -1,145 +1,137 @@
-"""Train in SageMaker: one job on any number of instances, from the photos that `upload` sent.
+"""Train in a SageMaker job on one or more instances, with the photos copied by `upload`.
 
-Every key of [train] and of [cloud.training] in settings.toml is an option. The jobs of one --run
-share their checkpoints: the second goes on where the first ended. The log is shown while waiting;
-Ctrl-C asks whether to stop the job, --detach does not wait. --from-tuning takes the values of the
-best job of a `tune --cloud`.
+All settings of [train] and [fit] are options. The jobs of one --run share checkpoints: a later job
+resumes where an earlier one ended. --from-tuning uses the values of the best job of `tune-job`.
+The log is shown until the job ends; Ctrl-C asks whether to stop the job.
 
 example:
   python -m training fit --instance-count 2 --epochs 20
   python -m training fit --run nightly --spot false --warm-pool-s 1800 --detach
 """
 
-import argparse
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import click
+
 from aws import account as accounts
-from aws import s3_layout, s3_storage, settings, training_image
-from aws.account import Account, told_in_one_line
-from aws.errors import AwsError
-from aws.s3_layout import DATA
+from aws import prices, s3_layout, s3_storage, training_image
+from aws.account import Account
 from aws.settings import FitSettings
-from training import settings as configuration
-from training.jobs import sagemaker_trainer, source_code
+from cli import commands
+from training.jobs import hyperparameters, sagemaker_trainer, source_code
 from training.jobs.job_logs import follow
+from training.settings import TrainSettings
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", help="S3 prefix of the photos (default: where upload puts them)")
-    parser.add_argument("--run", default="fit", help="its jobs share checkpoints (default fit)")
-    parser.add_argument("--from-tuning", metavar="NAME", help="take its best job's values")
-    parser.add_argument("--detach", action="store_true", help="do not wait for the end")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be started")
-    parser.add_argument("--json", action="store_true", help="print the job as JSON at the end")
-    accounts.add_options(parser)
-    settings.add_options(parser, settings.FitSettings)
-    configuration.add_train_options(parser)
-
-
-@told_in_one_line
-def run(arguments: argparse.Namespace) -> None:
-    account = accounts.open_account(arguments)
-    options = FitSettings.read(vars(arguments))
-    values = hyperparameters(arguments, options)
-    if arguments.from_tuning:
-        from training.jobs.tuning_job import best_values
-
-        values = {**best_values(account, arguments.from_tuning), **values}
-    data = arguments.data or account.uri(DATA)
-    if not s3_storage.exists(account):
-        raise AwsError(f"bucket {account.bucket} does not exist: upload --create-bucket makes it")
-    sagemaker_trainer.check_photos(account, options, data)
-    if arguments.dry_run:
-        print(json.dumps(summary(account, options, arguments.run, values, data), indent=2))
+@commands.command(__doc__)
+@click.option("--data", help="S3 prefix of the photos. Default: the destination of `upload`.")
+@click.option("--run", default="fit", show_default=True, help="Jobs of one run share checkpoints.")
+@click.option("--from-tuning", metavar="JOB", help="Use the values of this tuning job's best job.")
+@click.option("--detach", is_flag=True, help="Do not wait for the job to end.")
+@commands.dry_run_option
+@commands.json_option
+@accounts.options(FitSettings, TrainSettings)
+def command(
+    account: Account,
+    data: str | None,
+    run: str,
+    from_tuning: str | None,
+    detach: bool,
+    dry_run: bool,
+    as_json: bool,
+    fit: FitSettings,
+    train: TrainSettings,
+) -> None:
+    values = job_values(fit, train)
+    if from_tuning:
+        values = hyperparameters.best_of(account, from_tuning) | values
+    data = data or account.uri(s3_layout.DATA)
+    s3_storage.require(account)
+    sagemaker_trainer.check_photos(account, fit, data)
+    if dry_run:
+        print(json.dumps(summary(account, fit, run, values, data), indent=2))
         return
-    name = start(account, options, arguments.run, values, data)
-    print(f"started {name}: {console_address(account, name)}", flush=True)
-    if arguments.detach:
-        print(f"watch it with `python -m training jobs --follow {name}`")
+    name = start(account, fit, run, values, data)
+    print(f"started {name}: {console_url(account, name)}", flush=True)
+    if detach:
+        print(f"show its log: python -m training jobs --follow {name}")
         return
     job = follow(account, name)
-    if arguments.json:
+    if as_json:
         print(json.dumps(job, default=str, indent=2))
         return
     for metric in job.get("FinalMetricDataList", []):
         print(f"{metric['MetricName']:>16}  {metric['Value']:.4f}")
     print(f"model: {job['ModelArtifacts']['S3ModelArtifacts']}")
-    print(f"deploy it with `python -m training deploy --stage dev --job {name}`")
+    print(f"deploy it: python -m ops endpoint deploy --stage dev --job {name}")
 
 
-def hyperparameters(arguments: argparse.Namespace, options: FitSettings) -> dict[str, Any]:
-    """The values of [train] that were given as options, checked, by their option's names.
-
-    The job carries our settings.toml, so that all others need not be said.
-    """
-    given = {key: value for key, value in vars(arguments).items() if value is not None}
-    checked = configuration.train_settings(given)
-    known = configuration.table("train")
-    values = {key: getattr(checked, key) for key in given if key in known}
-    if options.distribution == "ShardedByS3Key":
-        values.update(sharded=True, data=sagemaker_trainer.SHARDED_DATA)
-    return {key.replace("_", "-"): value for key, value in values.items()}
+def job_values(fit: FitSettings, train: TrainSettings) -> dict[str, Any]:
+    """Return the hyperparameters of a job by option name."""
+    values = hyperparameters.changed(train)
+    if fit.distribution == "ShardedByS3Key":
+        values |= {"sharded": True, "data": sagemaker_trainer.SHARDED_DATA}
+    return values
 
 
-def start(
-    account: Account, options: FitSettings, run: str, values: dict[str, Any], data: str
-) -> str:
-    """Start the job and return its name. Where AWS refuses it, what was uploaded is removed."""
+def start(account: Account, fit: FitSettings, run: str, values: dict[str, Any], data: str) -> str:
+    """Start the job and return its name. If AWS refuses it, delete what was uploaded."""
     began = datetime.now(UTC)
     with TemporaryDirectory() as folder:
         source_code.pack(Path(folder))
-        job = sagemaker_trainer.model_trainer(account, options, run, values, Path(folder))
+        trainer = sagemaker_trainer.model_trainer(account, fit, run, values, Path(folder))
         try:
-            job.train(
-                input_data_config=sagemaker_trainer.data_channels(account, options, data),
+            trainer.train(
+                input_data_config=sagemaker_trainer.data_channels(account, fit, data),
                 wait=False,
                 logs=False,
             )
         except BaseException:
-            _remove_uploads(account, run, began)
+            _delete_uploads(account, run, began)
             raise
         finally:
-            sagemaker_trainer.clean_up(job)
-    return str(job._latest_training_job.training_job_name)
+            sagemaker_trainer.clean_up(trainer)
+    return str(trainer._latest_training_job.training_job_name)
 
 
-def _remove_uploads(account: Account, run: str, began: datetime) -> None:
-    """Remove what was packed for a job that never came to be."""
-    prefix = f"{account.settings.prefix}/{s3_layout.JOBS}/{sagemaker_trainer.job_base_name(account, run)}-"
-    found = s3_storage.listing(account, account.bucket, prefix)
-    began = began.replace(microsecond=0)  # S3 counts seconds
-    s3_storage.delete(account, [item["Key"] for item in found if item["LastModified"] >= began])
+def _delete_uploads(account: Account, run: str, began: datetime) -> None:
+    """Delete what was uploaded for this run's jobs since `began`."""
+    name = sagemaker_trainer.job_base_name(account, run)
+    prefix = f"{account.settings.prefix}/{s3_layout.JOBS}/{name}-"
+    began = began.replace(microsecond=0)  # S3's times are in whole seconds
+    objects = s3_storage.listing(account, account.bucket, prefix)
+    s3_storage.delete(account, [item["Key"] for item in objects if item["LastModified"] >= began])
 
 
 def summary(
-    account: Account, options: FitSettings, run: str, values: dict[str, Any], data: str
+    account: Account, fit: FitSettings, run: str, values: dict[str, Any], data: str
 ) -> dict[str, Any]:
-    """What `fit` would start, and the most that it could cost in US dollars where that is known."""
-    price = settings.prices().get(options.instance_type)
-    hours = options.max_runtime_s / 3600 * options.instance_count
+    """Return what `fit` would start, and its maximum cost if the price is known."""
+    price = prices.instance_usd_per_hour("training", fit.instance_type)
+    hours = fit.max_runtime_s / 3600 * fit.instance_count
     return {
         "name": sagemaker_trainer.job_base_name(account, run) + "-TIMESTAMP",
         "role": account.role_arn(account.settings.training_role),
-        "image": training_image.uri(account, options),
-        "instances": f"{options.instance_count} x {options.instance_type}",
-        "spot": options.spot,
+        "image": training_image.uri(account, fit),
+        "instances": f"{fit.instance_count} x {fit.instance_type}",
+        "spot": fit.spot,
         "data": data,
-        "distribution": options.distribution,
+        "distribution": fit.distribution,
         "hyperparameters": values,
         "checkpoints": account.uri(s3_layout.CHECKPOINTS, run),
         "output": account.uri(s3_layout.JOBS),
         "vpc": account.settings.vpc_config(),
-        "network_isolation": options.network_isolation,
-        "max_runtime_s": options.max_runtime_s,
+        "network_isolation": fit.network_isolation,
+        "max_runtime_s": fit.max_runtime_s,
         "cost_at_most_usd": None if price is None else round(price * hours, 2),
     }
 
 
-def console_address(account: Account, name: str) -> str:
-    """Where AWS's console shows the job."""
+def console_url(account: Account, name: str) -> str:
+    """Return the URL of the job in AWS's console."""
     host = f"https://{account.region}.console.aws.amazon.com"
     return f"{host}/sagemaker/home?region={account.region}#/jobs/{name}"

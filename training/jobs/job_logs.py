@@ -1,70 +1,71 @@
-"""Wait for a job: its state and its containers' log on the terminal, Ctrl-C asks what to do."""
+"""Wait for a training job and print its log; Ctrl-C offers to stop the job."""
 
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
+
+import click
 
 from aws import training_jobs
 from aws.account import Account
 from aws.errors import JobFailed
 from aws.log_tail import LogTail
+from aws.polling import poll
 
-POLL_S = 10.0
-_ENDED = frozenset({"Completed", "Failed", "Stopped"})
-_LOGS = "/aws/sagemaker/TrainingJobs"
+ENDED = frozenset({"Completed", "Failed", "Stopped"})
+"""States that training, tuning and transform jobs do not leave."""
+_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 
-def follow(account: Account, name: str) -> dict[str, Any]:
-    """Print the log of training job `name` until it ends and return its description.
-
-    Raises `JobFailed` with AWS's reason where it does not complete. After Ctrl-C the job is
-    stopped if the answer to the question is yes; `KeyboardInterrupt` goes on either way.
-    """
-    tail = LogTail(account, _LOGS, f"{name}/")
-    status = ""
+def confirm_on_terminal(question: str) -> bool:
+    """Ask a yes-or-no question; no if nobody is at the terminal."""
+    if not sys.stdin.isatty():
+        return False
     try:
-        while True:
-            job = training_jobs.describe(account, name)
-            if (now := _status(job)) != status:
-                status = now
-                print(f"{name}: {status}", flush=True)
-            tail.print_new()
-            if job["TrainingJobStatus"] in _ENDED:
-                break
-            time.sleep(POLL_S)
-    except KeyboardInterrupt:
-        _ask_to_stop(
-            name,
-            lambda: account.client("sagemaker").stop_training_job(TrainingJobName=name),
-            f"python -m training jobs --follow {name}",
+        return click.confirm(question)
+    except click.Abort:
+        return False
+
+
+def follow(
+    account: Account, name: str, confirm: Callable[[str], bool] = confirm_on_terminal
+) -> dict[str, Any]:
+    """Print the log of training job `name` until it ends, and return AWS's description of it.
+
+    Raises JobFailed with AWS's reason unless the job completes. After Ctrl-C, stops the job if
+    `confirm` returns true, and raises KeyboardInterrupt in any case.
+    """
+    tail = LogTail(account, _LOG_GROUP, f"{name}/")
+    try:
+        job = poll(
+            account,
+            lambda: training_jobs.describe(account, name),
+            lambda job: job["TrainingJobStatus"] in ENDED,
+            lambda job: f"{name}: {_status(job)}",
+            tail.print_new,
         )
+    except KeyboardInterrupt:
+        if confirm(f"\nStop {name}, too? If not, it keeps running and you keep paying."):
+            account.client("sagemaker").stop_training_job(TrainingJobName=name)
+            print(f"{name} is stopping; its checkpoint is kept.")
+        else:
+            print(f"{name} keeps running: python -m training jobs --follow {name}")
         raise
     if job["TrainingJobStatus"] != "Completed":
-        reason = job.get("FailureReason", "it was stopped")
-        raise JobFailed(f"{name} {job['TrainingJobStatus'].lower()}: {' '.join(reason.split())}")
+        raise JobFailed(failure(name, job["TrainingJobStatus"], job.get("FailureReason", "")))
     return job
 
 
+def failure(name: str, status: str, reason: str) -> str:
+    """Return a message such as `JOB failed: out of memory`."""
+    text = " ".join(reason.split())
+    return f"{name} {status.lower()}: {text}" if text else f"{name} {status.lower()}."
+
+
 def _status(job: dict[str, Any]) -> str:
-    """`Starting: Preparing the instances for training`, as far as AWS tells."""
-    transitions = job.get("SecondaryStatusTransitions") or [{}]
-    detail = transitions[-1].get("StatusMessage", "")
-    state = transitions[-1].get("Status", job["TrainingJobStatus"])
-    if job["TrainingJobStatus"] in _ENDED:
+    """Return a text such as `Starting: Preparing the instances for training`."""
+    if job["TrainingJobStatus"] in ENDED:
         return str(job["TrainingJobStatus"])
-    return f"{state}: {detail}" if detail else str(state)
-
-
-def _ask_to_stop(name: str, stop: Callable[[], Any], again: str) -> None:
-    answer = ""
-    if sys.stdin.isatty():
-        try:
-            answer = input(f"\nStop {name} as well? It goes on, and costs, otherwise. [y/N] ")
-        except (EOFError, KeyboardInterrupt):
-            print()
-    if answer.strip().lower() in ("y", "yes"):
-        stop()
-        print(f"{name} is being stopped; its checkpoint stays")
-    else:
-        print(f"{name} goes on; watch it with `{again}`")
+    latest = (job.get("SecondaryStatusTransitions") or [{}])[-1]
+    state = str(latest.get("Status", job["TrainingJobStatus"]))
+    return f"{state}: {latest['StatusMessage']}" if latest.get("StatusMessage") else state

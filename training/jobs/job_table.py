@@ -1,8 +1,8 @@
-"""The training jobs so far: state, instances, time, spot saving, objective, cost, speed-up.
+"""List training jobs with their state, instances, time, spot saving, objective, cost and speed-up.
 
-The speed-up of a job on several instances is measured against a completed job on one instance of
-the same type with the same hyperparameters; efficiency is the speed-up for each instance, 100 %
-being perfect. --follow shows the log of a running job.
+The speed-up of a job on several instances is relative to a completed job on one instance of the
+same type with the same hyperparameters; efficiency is the speed-up divided by the instances.
+--follow shows the log of a running job.
 
 example:
   python -m training jobs
@@ -10,26 +10,28 @@ example:
   python -m training jobs --follow whatbreed-fit-20261121120000
 """
 
-import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
+import click
+
 from aws import account as accounts
-from aws import settings, training_jobs
-from aws.account import Account, told_in_one_line
+from aws import prices, training_jobs
+from aws.account import Account
 from aws.settings import TuningJobSettings
-from training.jobs.job_logs import follow
+from cli import commands, tables
+from training.jobs import job_logs
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A row of the table. Durations are in seconds; `cost_usd` is None where no price is known.
+    """A row of the table. `billable_s` is the sum over all instances, `spot_saving` a fraction.
 
-    `billable_s` is of all instances together; `spot_saving` is a part of 1; `speed_up` and
-    `efficiency` are None where no job on one instance can be compared with.
+    `cost_usd` is None without a price, `speed_up` and `efficiency` without a comparable job.
     """
 
     name: str
@@ -46,83 +48,96 @@ class Job:
     model: str | None
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--contains", help="part of the names (default: the prefix)")
-    parser.add_argument("--limit", type=int, default=20, help="the latest so many (default 20)")
-    parser.add_argument("--follow", metavar="NAME", help="show this job's log until it ends")
-    parser.add_argument("--json", action="store_true", help="print the table as JSON")
-    accounts.add_options(parser)
-
-
-@told_in_one_line
-def run(arguments: argparse.Namespace) -> None:
-    account = accounts.open_account(arguments)
-    if arguments.follow:
-        follow(account, arguments.follow)
+@commands.command(__doc__)
+@click.option("--contains", help="Part of the jobs' names. Default: the prefix of [aws].")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows.")
+@click.option("--follow", metavar="NAME", help="Show the log of this job until it ends.")
+@commands.json_option
+@accounts.options(without_options=[TuningJobSettings])
+def command(
+    account: Account,
+    contains: str | None,
+    limit: int,
+    follow: str | None,
+    as_json: bool,
+    tuning_job: TuningJobSettings,
+) -> None:
+    if follow:
+        job_logs.follow(account, follow)
         return
-    names = _names(account, arguments.contains or account.settings.prefix, arguments.limit)
+    names = _names(account, contains or account.settings.prefix, limit)
     with ThreadPoolExecutor(8) as pool:
-        described = list(pool.map(lambda name: training_jobs.describe(account, name), names))
-    rows = table(described, TuningJobSettings.read().objective, settings.prices())
-    if arguments.json:
+        jobs = list(pool.map(lambda name: training_jobs.describe(account, name), names))
+    rows = table(jobs, tuning_job.objective, partial(prices.instance_usd_per_hour, "training"))
+    if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
     else:
         print(render(rows))
 
 
 def table(
-    jobs: Sequence[Mapping[str, Any]], objective: str, prices: Mapping[str, float]
+    jobs: Sequence[Mapping[str, Any]], objective: str, usd_per_hour: Callable[[str], float | None]
 ) -> list[Job]:
-    """The rows for jobs as DescribeTrainingJob gives them, in the same order."""
-    alone = {
+    """Return a row for each job of DescribeTrainingJob, in the same order."""
+    single_s = {
         _comparable(job): _duration(job)
         for job in reversed(jobs)  # the latest of several counts
         if job["TrainingJobStatus"] == "Completed" and _instances(job) == 1
     }
-    return [_row(job, objective, prices, alone.get(_comparable(job))) for job in jobs]
+    return [_row(job, objective, usd_per_hour, single_s.get(_comparable(job))) for job in jobs]
 
 
 def render(rows: Sequence[Job]) -> str:
-    """The table for a terminal."""
+    """Return the table for a terminal."""
     if not rows:
         return "no training jobs"
-    heads = ["name", "status", "instances", "time", "billable", "spot", "objective"]
-    heads += ["cost", "speed-up", "efficiency"]
-    lines = [heads]
-    for row in rows:
-        lines.append(
-            [
-                row.name,
-                row.status,
-                f"{row.instances} x {row.instance_type}",
-                _clock(row.duration_s),
-                _clock(row.billable_s),
-                _text(row.spot_saving, "{:.0%}"),
-                _text(row.objective, "{:.4f}"),
-                _text(row.cost_usd, "${:.2f}"),
-                _text(row.speed_up, "{:.2f}"),
-                _text(row.efficiency, "{:.0%}"),
-            ]
-        )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    heads = [
+        "name",
+        "status",
+        "instances",
+        "time",
+        "billable",
+        "spot",
+        "objective",
+        "cost",
+        "speed-up",
+        "efficiency",
+    ]
+    lines = [
+        [
+            row.name,
+            row.status,
+            f"{row.instances} x {row.instance_type}",
+            _clock(row.duration_s),
+            _clock(row.billable_s),
+            _text(row.spot_saving, "{:.0%}"),
+            _text(row.objective, "{:.4f}"),
+            _text(row.cost_usd, "${:.2f}"),
+            _text(row.speed_up, "{:.2f}"),
+            _text(row.efficiency, "{:.0%}"),
+        ]
+        for row in rows
+    ]
+    return tables.render(heads, lines)
 
 
 def _row(
-    job: Mapping[str, Any], objective: str, prices: Mapping[str, float], alone_s: float | None
+    job: Mapping[str, Any],
+    objective: str,
+    usd_per_hour: Callable[[str], float | None],
+    single_s: float | None,
 ) -> Job:
     resources = job["ResourceConfig"]
     instances, duration = _instances(job), _duration(job)
     training_s, billed_s = job.get("TrainingTimeInSeconds"), job.get("BillableTimeInSeconds")
-    price = prices.get(resources.get("InstanceType", ""))
-    # AWS: what is billed is the billable time, times the instances, at the on-demand price.
+    price = usd_per_hour(resources.get("InstanceType", ""))
+    # AWS bills the billable time of every instance at the on-demand price.
     billable = None if billed_s is None else float(billed_s * instances)
-    metrics = {one["MetricName"]: one["Value"] for one in job.get("FinalMetricDataList") or []}
+    metrics = {
+        metric["MetricName"]: metric["Value"] for metric in job.get("FinalMetricDataList") or []
+    }
     completed = job["TrainingJobStatus"] == "Completed"
-    speed_up = alone_s / duration if alone_s and duration and completed else None
+    speed_up = single_s / duration if single_s and duration and completed else None
     return Job(
         name=job["TrainingJobName"],
         status=job["TrainingJobStatus"],
@@ -145,20 +160,18 @@ def _row(
 
 def _names(account: Account, contains: str, limit: int) -> list[str]:
     pages = account.client("sagemaker").get_paginator("list_training_jobs")
-    found = pages.paginate(
+    jobs = pages.paginate(
         NameContains=contains,
         SortBy="CreationTime",
         SortOrder="Descending",
         PaginationConfig={"MaxItems": limit},
     )
-    return [job["TrainingJobName"] for page in found for job in page["TrainingJobSummaries"]]
+    return [job["TrainingJobName"] for page in jobs for job in page["TrainingJobSummaries"]]
 
 
 def _comparable(job: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What two jobs must share so that their times can be compared.
-
-    `batch-size` counts for each process: more instances mean larger steps, not another task.
-    """
+    """Return what must be equal in jobs whose times are compared."""
+    # batch-size is per process: more instances mean larger steps, but not another task.
     values = {
         key: value
         for key, value in (job.get("HyperParameters") or {}).items()

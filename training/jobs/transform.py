@@ -1,43 +1,46 @@
-"""Batch Transform: the breeds of all photos below an S3 prefix, in one file.
+"""Classify all photos below an S3 prefix with Batch Transform, into one CSV or JSON-lines file.
 
-The model is the one behind the stage's endpoint. The job's answers, one object a photo, are joined
-to one CSV or JSON-lines file of file, breed, probability, dog probability. Photos that the model
-refuses have an error in place of a breed, and make the exit code 1.
+The job uses the model behind the stage's endpoint. Each line has the file, breed, probability and
+dog probability. Photos that the model refuses have an error instead of a breed, and make the exit
+code 1.
 
 example:
   python -m training transform --stage prod --input s3://bucket/holiday-photos --output breeds.csv
 """
 
-import argparse
 import csv
 import io
 import json
-import math
-import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
+import numpy as np
 from tqdm import tqdm
 
 from aws import account as accounts
-from aws import endpoints, s3_storage, settings, stages
-from aws.account import Account, told_in_one_line
+from aws import endpoints, s3_layout, s3_storage, stages
+from aws.account import Account
 from aws.errors import AwsError, JobFailed
+from aws.polling import poll
 from aws.s3_storage import split_uri
 from aws.settings import TransformSettings
+from cli import commands
+from cli.files import write_atomically
 from training.errors import DataError
+from training.jobs.job_logs import ENDED, failure
 from training.photos import SUFFIXES
 
-POLL_S = 15.0
-_ENDED = frozenset({"Completed", "Failed", "Stopped"})
+MAX_PAYLOAD_MB = 6
+"""Size limit of a photo, the one of the endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """The answer for one photo; `error` is empty unless the model refused it."""
+class Prediction:
+    """The result for one photo; `error` is empty unless the model refused it."""
 
     file: str
     breed: str
@@ -46,163 +49,171 @@ class Line:
     error: str = ""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--stage", required=True, help="stage of .chalice/config.json")
-    parser.add_argument("--input", required=True, help="S3 prefix of the photos")
-    parser.add_argument("--output", type=Path, required=True, help="file to write: .csv or .jsonl")
-    parser.add_argument("--job", metavar="NAME", help="join the answers of this job: start none")
-    parser.add_argument("--detach", action="store_true", help="do not wait; join later with --job")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be started")
-    accounts.add_options(parser)
-    settings.add_options(parser, TransformSettings)
-
-
-@told_in_one_line
-def run(arguments: argparse.Namespace) -> None:
-    if arguments.output.suffix not in (".csv", ".jsonl"):
-        raise DataError(f"--output {arguments.output} must end in .csv or .jsonl")
-    account = accounts.open_account(arguments)
-    options = TransformSettings.read(vars(arguments))
-    photos = list(_photos(account, arguments.input))
+@commands.command(__doc__)
+@click.option("--stage", required=True, help="Stage of .chalice/config.json.")
+@click.option("--input", "source", required=True, help="S3 prefix of the photos.")
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write: .csv or .jsonl.",
+)
+@click.option("--job", metavar="NAME", help="Collect the results of this job; start none.")
+@click.option("--detach", is_flag=True, help="Do not wait; collect the results later with --job.")
+@commands.dry_run_option
+@accounts.options(TransformSettings)
+def command(
+    account: Account,
+    stage: str,
+    source: str,
+    output: Path,
+    job: str | None,
+    detach: bool,
+    dry_run: bool,
+    transform: TransformSettings,
+) -> None:
+    if output.suffix not in (".csv", ".jsonl"):
+        raise DataError(f"--output {output} must end in .csv or .jsonl.")
+    endpoint = stages.read(stage).endpoint
+    photos = photos_below(account, source)
     if not photos:
-        raise DataError(f"{arguments.input} holds no photos")
-    model = _model(account, stages.read(arguments.stage).endpoint)
-    name = arguments.job or f"{account.settings.prefix}-transform-{datetime.now(UTC):%Y%m%d%H%M%S}"
-    output = account.uri("transform", name)
-    if arguments.dry_run:
-        print(f"would classify {len(photos)} photos with {model} into {output}")
+        raise DataError(f"There are no photos below {source}.")
+    model = _model(account, endpoint)
+    name = job or f"{account.settings.prefix}-transform-{datetime.now(UTC):%Y%m%d%H%M%S}"
+    destination = account.uri(s3_layout.TRANSFORM, name)
+    if dry_run:
+        print(f"would classify {len(photos)} photos with {model} into {destination}")
         return
-    if not arguments.job:
-        start(account, options, name, model, arguments.input, output)
-        print(f"started {name}: {len(photos)} photos through {model}", flush=True)
-        if arguments.detach:
-            print("join its answers with the same command and --job " + name)
+    if not job:
+        start(account, transform, name, model, source, destination)
+        print(f"started {name}: {len(photos)} photos, {model}", flush=True)
+        if detach:
+            print(f"collect its results: the same command with --job {name}")
             return
-    failure = follow(account, name)
-    lines = join(account, photos, arguments.input, output)
-    write(lines, arguments.output)
-    refused = sum(bool(line.error) for line in lines)
-    print(f"{arguments.output}: {len(lines) - refused} of {len(lines)} photos classified")
-    if failure or refused:
-        raise JobFailed(failure or f"{refused} photos were refused: see the column error")
+    error = follow(account, name)
+    predictions = collect(account, photos, destination)
+    write(predictions, output)
+    refused = sum(bool(prediction.error) for prediction in predictions)
+    print(f"{output}: {len(photos) - refused} of {len(photos)} photos classified")
+    if error or refused:
+        raise JobFailed(error or f"{refused} photos were refused: see the column error.")
+
+
+def photos_below(account: Account, source: str) -> list[str]:
+    """Return the names of all photos below the S3 prefix `source`, relative to it."""
+    bucket, prefix = split_uri(source)
+    start = prefix.rstrip("/") + "/" if prefix else ""
+    return [
+        item["Key"].removeprefix(start)
+        for item in s3_storage.listing(account, bucket, start)
+        if Path(item["Key"]).suffix.lower() in SUFFIXES
+    ]
 
 
 def start(
-    account: Account, options: TransformSettings, name: str, model: str, source: str, output: str
+    account: Account,
+    transform: TransformSettings,
+    name: str,
+    model: str,
+    source: str,
+    destination: str,
 ) -> None:
-    """Start the job. Each photo is one request, 6 MB at most."""
-    key = {"KmsKeyId": account.settings.kms_key} if account.settings.kms_key else {}
-    volume = {"VolumeKmsKeyId": account.settings.kms_key} if account.settings.kms_key else {}
+    """Start a transform job that sends each photo as one request."""
+    kms_key = account.settings.kms_key
     account.client("sagemaker").create_transform_job(
         TransformJobName=name,
         ModelName=model,
-        MaxConcurrentTransforms=options.concurrency,
-        MaxPayloadInMB=6,
+        MaxConcurrentTransforms=transform.concurrency,
+        MaxPayloadInMB=MAX_PAYLOAD_MB,
         TransformInput={
             "DataSource": {
                 "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": source.rstrip("/") + "/"}
             },
-            # What a photo really is stands in its first bytes: the container looks there.
+            # The container recognizes the format by the first bytes.
             "ContentType": "application/x-image",
             "SplitType": "None",
         },
-        TransformOutput={"S3OutputPath": output, "Accept": "application/json", **key},
+        TransformOutput={
+            "S3OutputPath": destination,
+            "Accept": "application/json",
+            **({"KmsKeyId": kms_key} if kms_key else {}),
+        },
         TransformResources={
-            "InstanceType": options.instance_type,
-            "InstanceCount": options.instance_count,
-            **volume,
+            "InstanceType": transform.instance_type,
+            "InstanceCount": transform.instance_count,
+            **({"VolumeKmsKeyId": kms_key} if kms_key else {}),
         },
         Tags=account.settings.tag_list(),
     )
 
 
 def follow(account: Account, name: str) -> str:
-    """Wait until the job ends; returns AWS's reason where it failed, else an empty text.
+    """Wait until the job ends; return AWS's reason if it failed, else an empty text.
 
-    A job fails as a whole where the model refuses one photo; the answers for the others are there.
+    One refused photo fails the whole job, but the results of the others are written.
     """
-    told, began = "", time.monotonic()
-    while True:
-        job = account.client("sagemaker").describe_transform_job(TransformJobName=name)
-        status = str(job["TransformJobStatus"])
-        if status != told:
-            print(f"{name}: {status} ({time.monotonic() - began:.0f} s)", flush=True)
-            told = status
-        if status in _ENDED:
-            break
-        time.sleep(POLL_S)
-    if status == "Completed":
+    job = poll(
+        account,
+        lambda: account.client("sagemaker").describe_transform_job(TransformJobName=name),
+        lambda job: job["TransformJobStatus"] in ENDED,
+        lambda job: f"{name}: {job['TransformJobStatus']}",
+    )
+    if job["TransformJobStatus"] == "Completed":
         return ""
-    return f"{name} {status.lower()}: {' '.join(job.get('FailureReason', 'no reason').split())}"
+    return failure(name, job["TransformJobStatus"], job.get("FailureReason", ""))
 
 
-def join(account: Account, photos: Iterable[str], source: str, output: str) -> list[Line]:
-    """The answers for `photos`, which are names below `source`, in the same order."""
-    bucket, prefix = split_uri(output)
-    start = prefix.rstrip("/") + "/"
-    there = {item["Key"] for item in s3_storage.listing(account, bucket, start)}
+def collect(account: Account, photos: Sequence[str], destination: str) -> list[Prediction]:
+    """Read the results for `photos`, in the same order."""
+    bucket, prefix = split_uri(destination + "/")
+    results = {item["Key"] for item in s3_storage.listing(account, bucket, prefix)}
     s3 = account.client("s3")
 
-    def read(photo: str) -> Line:
-        key = f"{start}{photo}.out"  # SageMaker's name for it
-        if key not in there:
-            return Line(photo, "", None, None, "the model refused it, or the job ended before")
-        answer = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        return line(photo, answer)
+    def read(photo: str) -> Prediction:
+        key = f"{prefix}{photo}.out"  # SageMaker's name for the output
+        if key not in results:
+            return Prediction(photo, "", None, None, "refused by the model, or the job ended early")
+        return parse(photo, s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
-    wanted = list(photos)
     with ThreadPoolExecutor(16) as pool:
-        answers = pool.map(read, wanted)
-        return list(
-            tqdm(answers, desc="join", total=len(wanted), unit="photo", leave=False, disable=None)
+        total = len(photos)
+        progress = tqdm(
+            pool.map(read, photos), "collect", total, unit="photo", leave=False, disable=None
         )
+        return list(progress)
 
 
-def line(photo: str, answer: bytes) -> Line:
-    """One answer of the container as a line: probabilities as the API gives them."""
+def parse(photo: str, body: bytes) -> Prediction:
+    """Turn a response of the container into a prediction, with probabilities as in the API."""
     try:
-        document = json.loads(answer)
-        logits = document["logits"]
-        best = max(range(len(logits)), key=logits.__getitem__)
-        probability = _softmax(logits, document["model"]["temperature"])[best]
-        dog = float(document["dog_probability"])
-        return Line(photo, document["display_names"][best], round(probability, 4), round(dog, 4))
+        response = json.loads(body)
+        logits = np.array(response["logits"]) / response["model"]["temperature"]
+        best = int(logits.argmax())
+        probability = float(1 / np.exp(logits - logits[best]).sum())
+        dog = float(response["dog_probability"])
+        breed = response["display_names"][best]
+        return Prediction(photo, breed, round(probability, 4), round(dog, 4))
     except (ValueError, KeyError, TypeError):
-        return Line(photo, "", None, None, f"unexpected answer: {answer[:80]!r}")
+        return Prediction(photo, "", None, None, f"unexpected response: {body[:80]!r}")
 
 
-def write(lines: Iterable[Line], path: Path) -> None:
-    """Write the lines to `path`, whole or not at all: CSV, or JSON lines for .jsonl."""
+def write(predictions: Sequence[Prediction], path: Path) -> None:
+    """Write a CSV file, or JSON lines if `path` ends in .jsonl."""
     if path.suffix == ".jsonl":
-        text = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in lines)
-    else:
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, list(Line.__slots__), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(one) for one in lines)
-        text = stream.getvalue()
-    aside = path.with_name(path.name + ".writing")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+        lines = [json.dumps(asdict(item), ensure_ascii=False) + "\n" for item in predictions]
+        write_atomically(path, "".join(lines))
+        return
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(Prediction.__slots__), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(asdict, predictions))
+    write_atomically(path, stream.getvalue())
 
 
-def _photos(account: Account, source: str) -> Iterable[str]:
-    bucket, prefix = split_uri(source)
-    start = prefix.rstrip("/") + "/" if prefix else ""
-    for item in s3_storage.listing(account, bucket, start):
-        if Path(item["Key"]).suffix.lower() in SUFFIXES:
-            yield item["Key"].removeprefix(start)
-
-
-def _model(account: Account, name: str) -> str:
-    found = endpoints.present(account, name)
-    config = endpoints.describe_config(account, found["EndpointConfigName"])
+def _model(account: Account, endpoint: str) -> str:
+    """Return the name of the model behind `endpoint`."""
+    config_name = endpoints.present(account, endpoint)["EndpointConfigName"]
+    config = endpoints.describe_config(account, config_name)
     if config is None:
-        raise AwsError(f"the config of endpoint {name} was deleted: deploy again")
+        raise AwsError(f"The config of endpoint {endpoint} was deleted: deploy again.")
     return str(config["ProductionVariants"][0]["ModelName"])
-
-
-def _softmax(logits: list[float], temperature: float) -> list[float]:
-    highest = max(logits)
-    powers = [math.exp((logit - highest) / temperature) for logit in logits]
-    return [power / sum(powers) for power in powers]

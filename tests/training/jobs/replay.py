@@ -1,8 +1,8 @@
-"""Run a training job as its containers would: the job's own entrypoint, on N hosts, in namespaces.
+"""Run a training job as its containers would: the job's own entrypoint on N hosts, in namespaces.
 
-Each host has a mount namespace with its own /opt/ml, laid out from what `fit` uploaded, and its own
-host name; all of them share one network namespace in which `algo-1`, `algo-2` resolve and nothing
-else exists. Killing the replay kills every process in it: that is a spot interruption.
+Each host has a mount namespace with its own /opt/ml, filled with what `fit` uploaded, and its own
+host name. All share one network namespace, in which only `algo-1`, `algo-2` … resolve. Killing the
+replay kills every process in it, like a spot interruption.
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
 """
 
@@ -23,13 +23,13 @@ TOOLS = ("unshare", "mount", "ip", "hostname")
 
 
 def obstacle() -> str:
-    """Why jobs cannot be replayed on this machine; empty where they can."""
+    """Return why jobs cannot be replayed on this machine; empty if they can."""
     if os.geteuid() != 0:
         return "replaying a job needs root, for namespaces"
     if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
         return f"replaying a job needs {', '.join(missing)}"
     if sys.base_prefix.startswith("/opt"):
-        return "this Python lives in /opt, which a replay hides"
+        return "this Python is installed in /opt, which a replay hides"
     probe = ["unshare", "-n", "-m", "-u", "-p", "-f", "mount", "-t", "tmpfs", "tmpfs", "/opt"]
     if subprocess.run(probe, capture_output=True, check=False).returncode:
         return "namespaces are not allowed here"
@@ -48,7 +48,7 @@ class Replay:
         return [f"algo-{n + 1}" for n in range(self.job["ResourceConfig"]["InstanceCount"])]
 
     def ml(self, host: str) -> Path:
-        """What the container of `host` sees as /opt/ml."""
+        """Return the folder that the container of `host` has as /opt/ml."""
         return self.folder / host / "ml"
 
     def log(self, host: str) -> str:
@@ -56,7 +56,7 @@ class Replay:
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def lay_out(self) -> None:
-        """Give each host a fresh /opt/ml; only the checkpoints stay, as SageMaker keeps them."""
+        """Give each host a new /opt/ml with the checkpoints so far, as SageMaker does."""
         saved = self.folder / "checkpoints"
         if (written := self.ml(self.hosts[0]) / "checkpoints").is_dir():
             shutil.rmtree(saved, ignore_errors=True)
@@ -77,7 +77,7 @@ class Replay:
                 self._fetch(channel, ml / "input" / "data" / channel["ChannelName"], host)
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start all hosts; the process ends with 0 once each of them has."""
+        """Start all hosts; the process exits with 0 if each of them does."""
         names = "127.0.0.1 localhost " + " ".join(self.hosts)
         hosts_file = self.folder / "hosts"
         hosts_file.write_text(names + "\n", encoding="utf-8")
@@ -102,7 +102,7 @@ class Replay:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": "/root",
             "TRAINING_JOB_NAME": self.job["TrainingJobName"],
-            "PIP_NO_INDEX": "1",  # all requirements are met here
+            "PIP_NO_INDEX": "1",  # the requirements are installed
             "OMP_NUM_THREADS": "1",
             **self.job.get("Environment", {}),
         }
@@ -145,7 +145,7 @@ class Replay:
         }
 
     def _fetch(self, channel: dict[str, Any], folder: Path, host: str) -> None:
-        """Copy a channel from S3: all of it, or every n-th object where it is sharded."""
+        """Copy a channel from S3: all of it, or every n-th object if it is sharded."""
         source = channel["DataSource"]["S3DataSource"]
         bucket, _, prefix = source["S3Uri"].removeprefix("s3://").partition("/")
         s3 = boto3.client("s3")
@@ -159,7 +159,7 @@ class Replay:
             s3.download_file(bucket, key, str(path))
 
     def model_archive(self) -> Path:
-        """model.tar.gz as SageMaker makes it of what lies in /opt/ml/model at the end."""
+        """Write model.tar.gz as SageMaker does from /opt/ml/model at the end."""
         archive = self.folder / "model.tar.gz"
         with tarfile.open(archive, "w:gz") as stream:
             for path in sorted(self.ml(self.hosts[0]).joinpath("model").iterdir()):

@@ -1,4 +1,4 @@
-"""The bare machine: what is launched, and its script, run with stand-ins for AWS's commands."""
+"""`training ec2`: the request, and its script, run with replacements for AWS's commands."""
 
 import base64
 import json
@@ -7,20 +7,22 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 
 from aws.account import Account
+from aws.settings import AwsSettings, Ec2Settings
 from model_code import inference
+from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import BUCKET, COLOURS, Command
 from training.jobs import ec2, source_code
 
 AWS = """#!/bin/sh
-# aws s3 cp|sync --region R --only-show-errors FROM TO, with folders for buckets
+# aws s3 cp|sync --region R --only-show-errors FROM TO, with folders as buckets
 shift; what=$1; shift 4
 from=$(echo "$1" | sed "s#^s3://#$S3/#"); to=$(echo "$2" | sed "s#^s3://#$S3/#")
 case $what in
@@ -38,99 +40,96 @@ SHUTDOWN = '#!/bin/sh\necho "$@" >> "$S3/shutdown"\n'
 
 
 @pytest.fixture
-def machine(bucket: str) -> Any:
-    """The machine that the last `ec2` started."""
+def instance(bucket: str) -> Callable[[], dict[str, Any]]:
+    """Describe the only instance of the account."""
 
-    def machine() -> dict[str, Any]:
+    def instance() -> dict[str, Any]:
         [reservation] = boto3.client("ec2").describe_instances()["Reservations"]
         return dict(reservation["Instances"][0])
 
-    return machine
+    return instance
 
 
 OPTIONS = ("--instance-type", "c5.xlarge", "--machine-image", "ami-12345678")
 
 
-def test_the_launch(command: Command, machine: Any) -> None:
-    outcome = command("ec2", *OPTIONS, "--epochs", 3, "--pretrained", "false")
+def test_the_launch(command: Command, instance: Callable[[], dict[str, Any]]) -> None:
+    outcome = command("training", "ec2", *OPTIONS, "--epochs", 3, "--pretrained", "false")
     assert outcome.code == 0, outcome.err
-    found = machine()
-    assert found["InstanceType"] == "c5.xlarge"
-    assert found["InstanceLifecycle"] == "spot"
-    assert found["IamInstanceProfile"]["Arn"].endswith("instance-profile/whatbreed-ec2")
-    tags = {tag["Key"]: tag["Value"] for tag in found["Tags"]}
+    launched = instance()
+    assert launched["InstanceType"] == "c5.xlarge"
+    assert launched["InstanceLifecycle"] == "spot"
+    assert launched["IamInstanceProfile"]["Arn"].endswith("instance-profile/whatbreed-ec2")
+    tags = {tag["Key"]: tag["Value"] for tag in launched["Tags"]}
     assert tags == {"project": "whatbreed", "Name": "whatbreed-ec2"}
     client = boto3.client("ec2")
     script = client.describe_instance_attribute(
-        InstanceId=found["InstanceId"], Attribute="userData"
+        InstanceId=launched["InstanceId"], Attribute="userData"
     )["UserData"]["Value"]
     text = base64.b64decode(script).decode()
-    assert "--epochs 3 --pretrained false" in text
+    assert "--pretrained false --epochs 3" in text
     assert f"s3://{BUCKET}/whatbreed/ec2/ec2" in text
     ending = client.describe_instance_attribute(
-        InstanceId=found["InstanceId"], Attribute="instanceInitiatedShutdownBehavior"
+        InstanceId=launched["InstanceId"], Attribute="instanceInitiatedShutdownBehavior"
     )
     assert ending["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
     keys = boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
     assert [item["Key"] for item in keys] == ["whatbreed/ec2/ec2/source.tar.gz"]
 
 
-def test_the_profile_has_least_privilege(command: Command, machine: Any) -> None:
-    command("ec2", *OPTIONS)
+def test_the_profile_has_least_privilege(
+    command: Command, instance: Callable[[], dict[str, Any]]
+) -> None:
+    command("training", "ec2", *OPTIONS)
     iam = boto3.client("iam")
     profile = iam.get_instance_profile(InstanceProfileName="whatbreed-ec2")["InstanceProfile"]
     assert [role["RoleName"] for role in profile["Roles"]] == ["whatbreed-ec2"]
     policy = iam.get_role_policy(RoleName="whatbreed-ec2", PolicyName="whatbreed")
     statements = policy["PolicyDocument"]["Statement"]
-    actions = {action for one in statements for action in _as_list(one["Action"])}
+    actions = {action for item in statements for action in _as_list(item["Action"])}
     assert actions == {
         "s3:ListBucket",
         "s3:GetObject",
         "s3:PutObject",
         "s3:AbortMultipartUpload",
     }
-    [write] = [one for one in statements if "s3:PutObject" in _as_list(one["Action"])]
+    [write] = [item for item in statements if "s3:PutObject" in _as_list(item["Action"])]
     assert write["Resource"] == [f"arn:aws:s3:::{BUCKET}/whatbreed/ec2/*"]
 
 
-def test_one_machine_a_run(command: Command, machine: Any) -> None:
-    command("ec2", *OPTIONS)
-    assert "trains ec2 already" in command("ec2", *OPTIONS).out
-    machine()
+def test_one_instance_per_run(command: Command, instance: Callable[[], dict[str, Any]]) -> None:
+    command("training", "ec2", *OPTIONS)
+    assert "is already training ec2" in command("training", "ec2", *OPTIONS).out
+    instance()  # one only
 
 
-def test_a_refused_launch_leaves_no_upload(
-    command: Command, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        error = {"Code": "MaxSpotInstanceCountExceeded", "Message": "quota of spot instances"}
-        raise ClientError({"Error": error}, "RunInstances")
-
-    monkeypatch.setattr(ec2, "_launch", refuse)
-    outcome = command("ec2", *OPTIONS)
+def test_a_refused_launch_leaves_no_upload(command: Command, bucket: str, emulator: State) -> None:
+    emulator.refused["RunInstances"] = ("MaxSpotInstanceCountExceeded", "quota of spot instances")
+    outcome = command("training", "ec2", *OPTIONS)
     assert outcome.code == 1
     assert "quota" in outcome.err
     assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=BUCKET)
 
 
-def test_dry_run_prints_all_of_it(command: Command, bucket: str) -> None:
-    outcome = command("ec2", *OPTIONS, "--dry-run")
+def test_dry_run_prints_everything(command: Command, bucket: str) -> None:
+    outcome = command("training", "ec2", *OPTIONS, "--dry-run")
     assert outcome.code == 0
     printed, _, script = outcome.out.partition("#!/bin/bash")
-    assert set(json.loads(printed)) == {"request", "policy"}
+    summary = json.loads(printed)
+    assert set(summary) == {"request", "policy", "cost_at_most_usd"}
     assert "shutdown -h now" in script
     assert boto3.client("iam").list_roles()["Roles"] == []
     assert boto3.client("ec2").describe_instances()["Reservations"] == []
 
 
-def test_images_by_type(aws: None) -> None:
+def test_the_default_image_depends_on_the_type(aws: None) -> None:
     options = Ec2Settings.read({"instance_type": "c5.xlarge"})
     assert ec2.machine_image(Account(AwsSettings.read()), options).startswith("ami-")
 
 
 @pytest.fixture
 def run_script(colour_photos: Path, tmp_path: Path, credentials: None) -> Any:
-    """Run the machine's script with folders for S3; returns its exit code and its words."""
+    """Run the script with folders as buckets; returns its exit code and output."""
     s3, commands = tmp_path / "s3", tmp_path / "bin"
     prefix = s3 / "bucket" / "whatbreed"
     shutil.copytree(colour_photos, prefix / "data")
@@ -146,12 +145,11 @@ def run_script(colour_photos: Path, tmp_path: Path, credentials: None) -> Any:
         (commands / name).write_text(text)
         (commands / name).chmod(0o755)
 
-    def run_script(*train_options: str) -> tuple[int, str]:
+    def run_script(**values: Any) -> tuple[int, str]:
         account = Account(AwsSettings.read({"bucket": "bucket"}))
-        options = Ec2Settings.read()
-        text = ec2.user_data(account, options, "r", list(train_options))
+        text = ec2.user_data(account, Ec2Settings.read(), "r", values)
         work = tmp_path / "machine"
-        shutil.rmtree(work, ignore_errors=True)  # a new machine each time
+        shutil.rmtree(work, ignore_errors=True)  # a new instance each time
         done = subprocess.run(
             ["bash", "-c", text],
             env={
@@ -171,31 +169,34 @@ def run_script(colour_photos: Path, tmp_path: Path, credentials: None) -> Any:
     return run_script
 
 
-SMALL = (
-    "--backbone", "tf_efficientnet_lite0", "--size", "64", "--train-size", "64",
-    "--cache-size", "80", "--batch-size", "8",
-)  # fmt: skip
+SMALL = {
+    "backbone": "tf_efficientnet_lite0",
+    "size": 64,
+    "train-size": 64,
+    "cache-size": 80,
+    "batch-size": 8,
+}
 
 
 @pytest.mark.server
-def test_the_script_trains_and_ends_the_machine(run_script: Any, tmp_path: Path) -> None:
-    code, said = run_script(*SMALL, "--epochs", "1")
-    assert code == 0, said
-    there = tmp_path / "s3" / "bucket" / "whatbreed" / "ec2" / "r"
-    with tarfile.open(there / "model.tar.gz") as archive:
+def test_the_script_trains_and_shuts_down(run_script: Any, tmp_path: Path) -> None:
+    code, output = run_script(**SMALL, epochs=1)
+    assert code == 0, output
+    results = tmp_path / "s3" / "bucket" / "whatbreed" / "ec2" / "r"
+    with tarfile.open(results / "model.tar.gz") as archive:
         archive.extractall(tmp_path / "model", filter="data")
     assert set(inference.model_fn(tmp_path / "model").artifact.labels) == set(COLOURS)
-    assert (there / "run" / "checkpoint.pt").exists()
+    assert (results / "run" / "checkpoint.pt").exists()
     orders = (tmp_path / "s3" / "shutdown").read_text().splitlines()
     assert orders[0].startswith("-h +480")
     assert orders[-1] == "-h now"
 
 
 @pytest.mark.server
-def test_the_machine_ends_on_an_error_too(run_script: Any, tmp_path: Path) -> None:
-    code, said = run_script("--epochs", "many")
+def test_the_script_shuts_down_after_an_error(run_script: Any, tmp_path: Path) -> None:
+    code, output = run_script(epochs="many")
     assert code != 0
-    assert "ended with" in said
+    assert f"exit code {code}" in output
     assert (tmp_path / "s3" / "shutdown").read_text().splitlines()[-1] == "-h now"
 
 

@@ -1,29 +1,29 @@
-"""Training jobs: what `fit` asks SageMaker for, and what stays when it is refused."""
+"""`training fit`: the request to SageMaker, the log, and what remains if it is refused."""
 
-import argparse
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 
 from aws.account import Account
-from aws.errors import AwsError
 from aws.settings import AwsSettings, FitSettings
+from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import BUCKET, Change, Command
-from training import settings
-from training.jobs import fit, job_logs, source_code
-from training.jobs.sagemaker_trainer import check_photos
+from training.jobs import fit, source_code
+from training.jobs.job_logs import follow
+from training.settings import TrainSettings
 
-# sagemaker's own imports warn of what its dependencies will drop.
+# sagemaker imports deprecated modules.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
 
 @pytest.fixture
 def uploaded(roles: None, bucket: str) -> str:
-    """A bucket with a photo where `upload` puts them."""
+    """A bucket with a photo where `upload` copies them."""
     boto3.client("s3").put_object(Bucket=bucket, Key="whatbreed/data/train/A/1.jpg", Body=b"x")
     return bucket
 
@@ -39,14 +39,15 @@ def event(message: str) -> dict[str, Any]:
 
 
 def keys(prefix: str) -> list[str]:
-    found = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix)
-    return [item["Key"] for item in found.get("Contents", [])]
+    page = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix)
+    return [item["Key"] for item in page.get("Contents", [])]
 
 
-def test_the_job_is_what_the_settings_say(uploaded: str, command: Command) -> None:
+def test_the_request_follows_the_settings(uploaded: str, command: Command) -> None:
     outcome = command(
-        "fit", "--instance-count", 2, "--epochs", 3, "--learning-rate", 0.001, "--detach"
-    )
+        "training", "fit", "--instance-count", 2, "--epochs", 3, "--learning-rate", 0.001,
+        "--detach",
+    )  # fmt: skip
     assert outcome.code == 0, outcome.err
     job = only_job()
     assert job["TrainingJobName"].startswith("whatbreed-fit-")
@@ -69,15 +70,33 @@ def test_the_job_is_what_the_settings_say(uploaded: str, command: Command) -> No
     assert photos["S3DataDistributionType"] == "FullyReplicated"
     sent = keys(f"whatbreed/jobs/{job['TrainingJobName']}/input/code/")
     names = {key.partition("/code/")[2] for key in sent}
-    assert {"training/train.py", "training/settings.toml", "model_code/inference.py"} <= names
-    assert "requirements.txt" in names
-    assert not any("default/" in name or "__pycache__" in name for name in names)
+    assert {"training/train.py", "model_code/inference.py", "cli/settings.py"} <= names
+    assert {"requirements.txt", "settings.toml"} <= names
+    assert not any(
+        part in name for name in names for part in ("default/", "__pycache__", "training/jobs/")
+    )
+
+
+def test_the_job_receives_what_differs_from_its_own_settings(
+    uploaded: str, change_settings: Change, command: Command, tmp_path: Path
+) -> None:
+    """The packed settings.toml has the rest, so a value may also be the default."""
+    change_settings("train", epochs=9, seed=1)
+    (tmp_path / "tuned.toml").write_text("[train]\nmixup = 0.3\n")
+    default = TrainSettings.model_fields["epochs"].default
+    summary = command(
+        "training", "fit", "--dry-run", "--settings", tmp_path / "tuned.toml", "--epochs", default
+    ).json
+    assert summary["hyperparameters"] == {"epochs": default, "mixup": 0.3}
+    packed = tmp_path / "packed"
+    source_code.pack(packed)
+    assert "epochs = 9" in (packed / "settings.toml").read_text()
 
 
 def test_tags_and_vpc(uploaded: str, command: Command, change_settings: Change) -> None:
-    change_settings("cloud", subnets=["subnet-1"], security_groups=["sg-1"])
-    change_settings("cloud.training", spot=False, warm_pool_s=600, network_isolation=True)
-    assert command("fit", "--detach").code == 0
+    change_settings("aws", subnets=["subnet-1"], security_groups=["sg-1"])
+    change_settings("fit", spot=False, warm_pool_s=600, network_isolation=True)
+    assert command("training", "fit", "--detach").code == 0
     job = only_job()
     assert job["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
     assert job["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
@@ -88,14 +107,14 @@ def test_tags_and_vpc(uploaded: str, command: Command, change_settings: Change) 
 
 
 def test_sharding(uploaded: str) -> None:
-    """Only split train is dealt out; what is judged on lies on every instance."""
+    """Only split train is divided; every instance has all photos to evaluate on."""
     for split in ("valid", "test"):
         boto3.client("s3").put_object(
             Bucket=uploaded, Key=f"whatbreed/data/{split}/A/1.jpg", Body=b"x"
         )
     account = Account(AwsSettings.read())
     options = FitSettings.read({"distribution": "ShardedByS3Key"})
-    values = fit.hyperparameters(argparse.Namespace(), options)
+    values = fit.job_values(options, TrainSettings.read())
     assert values == {"sharded": True, "data": "/opt/ml/input/data"}
     fit.start(account, options, "fit", values, account.uri("data"))
     channels = {
@@ -108,105 +127,111 @@ def test_sharding(uploaded: str) -> None:
     assert channels["test"]["S3DataDistributionType"] == "FullyReplicated"
 
 
-def test_sharding_wants_a_split_that_every_instance_sees(uploaded: str, command: Command) -> None:
-    outcome = command("fit", "--distribution", "ShardedByS3Key")
+def test_sharding_needs_a_split_to_evaluate_on(uploaded: str, command: Command) -> None:
+    outcome = command("training", "fit", "--distribution", "ShardedByS3Key")
     assert outcome.code != 0
     assert "has no valid/BREED/" in outcome.err
     assert "FullyReplicated" in outcome.err
 
 
-def test_an_index_cannot_be_sharded(uploaded: str) -> None:
+def test_an_index_cannot_be_sharded(uploaded: str, command: Command) -> None:
     boto3.client("s3").put_object(Bucket=BUCKET, Key="whatbreed/data/index.csv", Body=b"x")
-    account = Account(AwsSettings.read())
-    options = FitSettings.read({"distribution": "ShardedByS3Key"})
-    with pytest.raises(AwsError, match=r"index\.csv"):
-        check_photos(account, options, account.uri("data"))
+    assert "index.csv" in command("training", "fit", "--distribution", "ShardedByS3Key").err
 
 
-def test_waiting_shows_the_log(
-    uploaded: str, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    logs = boto3.client("logs")
-    logs.create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
-    monkeypatch.setattr(job_logs, "POLL_S", 0)
-    begin = job_logs.LogTail.print_new
-
-    def log_first(tail: job_logs.LogTail) -> None:
+def test_waiting_shows_the_log(uploaded: str, emulator: State, command: Command) -> None:
+    def log(job: dict[str, Any]) -> None:
+        logs = boto3.client("logs")
+        logs.create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
         for host in (1, 2):
             stream = {
                 "logGroupName": "/aws/sagemaker/TrainingJobs",
-                "logStreamName": f"{tail._prefix}algo-{host}-17",
+                "logStreamName": f"{job['TrainingJobName']}/algo-{host}-17",
             }
             logs.create_log_stream(**stream)
             logs.put_log_events(**stream, logEvents=[event(f"hi {host}")])
-        begin(tail)
+        emulator.on_training = lambda _: None
 
-    monkeypatch.setattr(job_logs.LogTail, "print_new", log_first)
-    outcome = command("fit")
+    def second_description(_: dict[str, Any]) -> None:
+        emulator.on_training = log  # the SDK describes a job once after creating it
+
+    emulator.on_training = second_description
+    outcome = command("training", "fit")
     assert outcome.code == 0, outcome.err
     assert "algo-1: hi 1" in outcome.out
     assert "algo-2: hi 2" in outcome.out
     assert "deploy --stage dev --job whatbreed-fit-" in outcome.out
 
 
-def test_a_failed_job_says_why(
-    uploaded: str, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def failed(*_: object) -> dict[str, Any]:
-        return {"TrainingJobStatus": "Failed", "FailureReason": "AlgorithmError:\n out of memory"}
-
-    monkeypatch.setattr(job_logs, "training_job", failed)
-    outcome = command("fit")
+def test_a_failed_job_shows_the_reason(uploaded: str, emulator: State, command: Command) -> None:
+    emulator.training_failure = "AlgorithmError:\n out of memory"
+    outcome = command("training", "fit")
     assert outcome.code == 1
     assert "failed: AlgorithmError: out of memory" in outcome.err
 
 
-@pytest.mark.parametrize(("answer", "status"), [("y", "Stopped"), ("n", "Completed")])
+@pytest.mark.parametrize(("stop", "status"), [(True, "Stopped"), (False, "Completed")])
 def test_ctrl_c_asks(
-    uploaded: str,
-    command: Command,
-    monkeypatch: pytest.MonkeyPatch,
-    answer: str,
-    status: str,
+    uploaded: str, emulator: State, command: Command, stop: bool, status: str
 ) -> None:
-    def interrupt(*_: object) -> None:
+    command("training", "fit", "--detach")
+    name = only_job()["TrainingJobName"]
+    questions: list[str] = []
+
+    def interrupt(_: dict[str, Any]) -> None:
+        emulator.on_training = lambda _: None
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(job_logs.LogTail, "print_new", interrupt)
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    monkeypatch.setattr("builtins.input", lambda _: answer)
-    assert command("fit").code == 130
+    def confirm(question: str) -> bool:
+        questions.append(question)
+        return stop
+
+    emulator.on_training = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        follow(Account(AwsSettings.read()), name, confirm)
     assert only_job()["TrainingJobStatus"] == status
+    [question] = questions
+    assert name in question
 
 
-def test_a_refused_job_leaves_nothing(
-    uploaded: str, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sagemaker.train import model_trainer
+def test_ctrl_c_without_a_terminal(uploaded: str, emulator: State, command: Command) -> None:
+    command("training", "fit", "--detach")
+    name = only_job()["TrainingJobName"]
 
-    def refuse(**_: object) -> None:
-        error = {"Code": "ResourceLimitExceeded", "Message": "ml.g5.xlarge for spot: 0 Instances"}
-        raise ClientError({"Error": error}, "CreateTrainingJob")
+    def interrupt(_: dict[str, Any]) -> None:
+        emulator.on_training = lambda _: None
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(model_trainer.TrainingJob, "create", refuse)
-    outcome = command("fit")
+    emulator.on_training = interrupt
+    outcome = command("training", "jobs", "--follow", name)
+    assert outcome.code == 130
+    assert f"{name} keeps running" in outcome.out
+    assert only_job()["TrainingJobStatus"] == "Completed"
+
+
+def test_a_refused_job_leaves_no_uploads(uploaded: str, emulator: State, command: Command) -> None:
+    emulator.refused["CreateTrainingJob"] = (
+        "ResourceLimitExceeded",
+        "ml.g5.xlarge for spot: 0 Instances",
+    )
+    outcome = command("training", "fit")
     assert outcome.code == 1
     assert "Service Quotas" in outcome.err
     assert keys("whatbreed/jobs/") == []
 
 
 def test_dry_run_starts_nothing(uploaded: str, command: Command) -> None:
-    told = command("fit", "--dry-run", "--instance-count", 4).json
-    assert told["instances"] == "4 x ml.g5.xlarge"
-    assert told["cost_at_most_usd"] == pytest.approx(4 * 4 * 1.408, rel=0.01)
+    summary = command("training", "fit", "--dry-run", "--instance-count", 4).json
+    assert summary["instances"] == "4 x ml.g5.xlarge"
+    assert summary["cost_at_most_usd"] == pytest.approx(4 * 4 * 1.408, rel=0.01)
     assert boto3.client("sagemaker").list_training_jobs()["TrainingJobSummaries"] == []
     assert keys("whatbreed/jobs/") == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["--spot", "maybe"], "not true or false"),
+        (["--spot", "maybe"], "--spot"),
         (["--epochs", "many"], "epochs"),
         (["--spot", "true", "--warm-pool-s", "60"], "warm"),
         (["--max-wait-s", "60"], "max_wait_s"),
@@ -214,28 +239,34 @@ def test_dry_run_starts_nothing(uploaded: str, command: Command) -> None:
         (["--data", "/tmp"], "s3://"),
     ],
 )
-def test_wrong_options(uploaded: str, command: Command, arguments: list[str], told: str) -> None:
-    outcome = command("fit", "--detach", *arguments)
+def test_wrong_options(uploaded: str, command: Command, arguments: list[str], message: str) -> None:
+    outcome = command("training", "fit", "--detach", *arguments)
     assert outcome.code != 0
-    assert told in outcome.err
+    assert message in outcome.err
     assert boto3.client("sagemaker").list_training_jobs()["TrainingJobSummaries"] == []
 
 
 def test_without_photos_or_bucket(aws: None, command: Command) -> None:
-    assert "--create-bucket" in command("fit").err
+    assert "--create-bucket" in command("training", "fit").err
     boto3.client("s3").create_bucket(Bucket=BUCKET)
-    assert "run `python -m training upload" in command("fit").err
+    assert "run `python -m training upload" in command("training", "fit").err
 
 
-def test_the_image_has_the_torch_of_the_requirements() -> None:
-    pins = dict(line.split("==") for line in source_code.requirements() if "==" in line)
-    version = settings.table("cloud")["training"]["pytorch"]
-    assert pins["torch"].startswith(version + ".")
+def test_the_image_has_the_torch_of_the_requirements(tmp_path: Path) -> None:
+    source_code.pack(tmp_path)
+    lines = (tmp_path / "requirements.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line)
+    assert pins["torch"].startswith(FitSettings.model_fields["pytorch"].default + ".")
+    assert {"click", "pydantic"} <= set(pins)
     assert not {"sagemaker", "boto3"} & set(pins)
 
 
-def test_a_packed_job_imports_without_sagemaker(tmp_path: Path) -> None:
+def test_the_packed_code_imports_without_aws(tmp_path: Path) -> None:
+    """A job needs neither boto3 nor sagemaker, nor the packages of reports and searches."""
     source_code.pack(tmp_path)
-    for path in tmp_path.rglob("*.py"):
-        if "cloud" not in path.parts:
-            assert "import boto3" not in path.read_text(encoding="utf-8"), path
+    blocked = ("aws", "boto3", "botocore", "sagemaker", "optuna", "requests", "training.jobs")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked!r}));"
+        "import training.__main__, training.train, training.export"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)

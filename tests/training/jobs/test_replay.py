@@ -1,4 +1,4 @@
-"""What `fit` starts really trains: the created job, replayed on two hosts, down to an answer."""
+"""The job that `fit` starts really trains: replayed on two hosts, up to a prediction."""
 
 import json
 import tarfile
@@ -15,7 +15,7 @@ from tests.training.jobs.replay import Replay, obstacle
 
 pytestmark = [
     pytest.mark.server,
-    # sagemaker's own imports warn of what its dependencies will drop.
+    # sagemaker imports deprecated modules.
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
     pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "can be replayed"),
 ]
@@ -24,7 +24,7 @@ pytestmark = [
 def started_job(command: Command, *options: object) -> dict[str, Any]:
     """The description of the job that `fit` starts on two instances, small enough for a test."""
     started = command(
-        "fit", "--detach", "--instance-type", "ml.m5.large", "--instance-count", 2,
+        "training", "fit", "--detach", "--instance-type", "ml.m5.large", "--instance-count", 2,
         "--backbone", "tf_efficientnet_lite0", "--size", 64, "--train-size", 64,
         "--cache-size", 80, "--batch-size", 4, *options,
     )  # fmt: skip
@@ -37,14 +37,14 @@ def started_job(command: Command, *options: object) -> dict[str, Any]:
     return job
 
 
-def test_a_job_trains_is_interrupted_goes_on_and_serves(
+def test_an_interrupted_job_resumes_and_its_model_serves(
     bucket: str, roles: None, command: Command, colour_photos: Path, tmp_path: Path
 ) -> None:
-    assert command("upload", "--data", colour_photos).code == 0
+    assert command("training", "upload", "--data", colour_photos).code == 0
     job = started_job(command, "--epochs", 2, "--checkpoint-steps", 1)
     replay = Replay(tmp_path / "replay", job)
 
-    # -- the first time: until a checkpoint exists, then the machines are gone
+    # -- First start: until a checkpoint exists, then the instances are gone.
     replay.lay_out()
     checkpoint = replay.ml("algo-1") / "checkpoints" / "checkpoint.pt"
     process = replay.start()
@@ -58,7 +58,7 @@ def test_a_job_trains_is_interrupted_goes_on_and_serves(
         process.wait()
     assert "Training Container Execution Completed" not in replay.log("algo-1")
 
-    # -- the second time: from the checkpoint to the end
+    # -- Second start: from the checkpoint to the end.
     replay.lay_out()
     process = replay.start()
     try:
@@ -79,7 +79,7 @@ def test_a_job_trains_is_interrupted_goes_on_and_serves(
 def test_each_host_trains_on_its_own_shard(
     bucket: str, roles: None, command: Command, colour_photos: Path, tmp_path: Path
 ) -> None:
-    assert command("upload", "--data", colour_photos).code == 0
+    assert command("training", "upload", "--data", colour_photos).code == 0
     job = started_job(command, "--epochs", 1, "--distribution", "ShardedByS3Key")
     replay = Replay(tmp_path / "replay", job)
     replay.lay_out()
@@ -101,14 +101,14 @@ def test_each_host_trains_on_its_own_shard(
 
 
 def check_artifact(replay: Replay, model_dir: Path, colour_photos: Path) -> None:
-    """What a job left is an artifact that the endpoint's code takes and that answers a photo."""
+    """Load the job's artifact with the endpoint's code, and classify a photo."""
     with tarfile.open(replay.model_archive()) as archive:
         archive.extractall(model_dir, filter="data")
     model = inference.model_fn(model_dir)
     assert set(model.artifact.labels) == set(COLOURS)
     photo = (colour_photos / "test" / "Red_setter" / "test0.jpg").read_bytes()
-    answer = json.loads(
+    response = json.loads(
         inference.output_fn(inference.predict_fn(inference.input_fn(photo, "image/jpeg"), model))
     )
-    assert len(answer["logits"]) == len(COLOURS)
-    assert 0 <= answer["dog_probability"] <= 1
+    assert len(response["logits"]) == len(COLOURS)
+    assert 0 <= response["dog_probability"] <= 1

@@ -1,4 +1,4 @@
-"""Batch Transform: the answers of the real handlers, joined to one file."""
+"""`training transform`: the responses of the real handlers, collected in one file."""
 
 import csv
 import json
@@ -17,13 +17,13 @@ from tests.emulator.fixtures import BUCKET, Command
 
 @pytest.fixture
 def photos(bucket: str, encode: Callable[..., bytes]) -> str:
-    """An S3 prefix with three photos, one of which is none."""
+    """An S3 prefix with two photos, a broken one and a file that is not a photo."""
     s3 = boto3.client("s3")
     content = {
         "red.png": encode((250, 10, 10)),
         "below/green.jpg": encode((10, 250, 10), "JPEG"),
-        "broken.jpg": b"no photo",
-        "notes.txt": b"not asked",
+        "broken.jpg": b"not a photo",
+        "notes.txt": b"text",
     }
     for name, body in content.items():
         s3.put_object(Bucket=bucket, Key=f"whatbreed/transform-in/{name}", Body=body)
@@ -32,14 +32,16 @@ def photos(bucket: str, encode: Callable[..., bytes]) -> str:
 
 @pytest.fixture
 def model(
-    command: Command, bucket: str, image: str, tiny_model_dir: Path, mended: State
+    command: Command, bucket: str, image: str, tiny_model_dir: Path, emulator: State
 ) -> dict[str, Any]:
-    """An endpoint, and transform jobs that answer as its model does; the last job's request."""
-    assert command("deploy", "--stage", "dev", "--model", tiny_model_dir).code == 0
-    loaded, seen = inference.model_fn(tiny_model_dir), dict[str, Any]()
+    """An endpoint, and transform jobs that use its model; returns the last job's request."""
+    assert (
+        command("ops", "endpoint", "deploy", "--stage", "dev", "--model", tiny_model_dir).code == 0
+    )
+    loaded, request = inference.model_fn(tiny_model_dir), dict[str, Any]()
 
     def transform(job: dict[str, Any]) -> None:
-        seen.update(job)
+        request.update(job)
         s3 = boto3.client("s3")
         prefix = job["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
         start = prefix.removeprefix(f"s3://{BUCKET}/")
@@ -48,19 +50,21 @@ def model(
             body = s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read()
             try:
                 data = inference.input_fn(body, job["TransformInput"]["ContentType"])
-                answer = inference.output_fn(inference.predict_fn(data, loaded))
+                response = inference.output_fn(inference.predict_fn(data, loaded))
             except InvocationError:
                 continue
             name = item["Key"].removeprefix(start)
-            s3.put_object(Bucket=BUCKET, Key=f"{target}/{name}.out", Body=answer)
+            s3.put_object(Bucket=BUCKET, Key=f"{target}/{name}.out", Body=response)
 
-    mended.on_transform = transform
-    return seen
+    emulator.on_transform = transform
+    return request
 
 
 def test_csv(model: dict[str, Any], photos: str, command: Command, tmp_path: Path) -> None:
     output = tmp_path / "breeds.csv"
-    outcome = command("transform", "--stage", "dev", "--input", photos, "--output", output)
+    outcome = command(
+        "training", "transform", "--stage", "dev", "--input", photos, "--output", output
+    )
     assert outcome.code == 1  # one photo was refused
     assert "1 photos were refused" in outcome.err
     with output.open(newline="") as stream:
@@ -79,20 +83,22 @@ def test_csv(model: dict[str, Any], photos: str, command: Command, tmp_path: Pat
 def test_json_lines(model: dict[str, Any], photos: str, command: Command, tmp_path: Path) -> None:
     boto3.client("s3").delete_object(Bucket=BUCKET, Key="whatbreed/transform-in/broken.jpg")
     output = tmp_path / "breeds.jsonl"
-    outcome = command("transform", "--stage", "dev", "--input", photos, "--output", output)
+    outcome = command(
+        "training", "transform", "--stage", "dev", "--input", photos, "--output", output
+    )
     assert outcome.code == 0, outcome.err
     lines = [json.loads(line) for line in output.read_text().splitlines()]
     assert [line["breed"] for line in lines] == ["Green hound", "Red setter"]
 
 
-def test_detach_then_join(
+def test_detach_then_collect(
     model: dict[str, Any], photos: str, command: Command, tmp_path: Path
 ) -> None:
     output = tmp_path / "breeds.csv"
     options = ["--stage", "dev", "--input", photos, "--output", output]
-    assert command("transform", *options, "--detach").code == 0
+    assert command("training", "transform", *options, "--detach").code == 0
     assert not output.exists()
-    outcome = command("transform", *options, "--job", model["TransformJobName"])
+    outcome = command("training", "transform", *options, "--job", model["TransformJobName"])
     assert "2 of 3 photos classified" in outcome.out
 
 
@@ -102,9 +108,9 @@ def test_dry_run_and_errors(
     base = ["--stage", "dev", "--input", photos]
     assert (
         "would classify 3"
-        in command("transform", *base, "--output", tmp_path / "x.csv", "--dry-run").out
+        in command("training", "transform", *base, "--output", tmp_path / "x.csv", "--dry-run").out
     )
-    assert ".csv or .jsonl" in command("transform", *base, "--output", "x.txt").err
+    assert ".csv or .jsonl" in command("training", "transform", *base, "--output", "x.txt").err
     empty = ["--stage", "dev", "--input", f"s3://{BUCKET}/nothing", "--output", "x.csv"]
-    assert "holds no photos" in command("transform", *empty).err
+    assert "There are no photos below" in command("training", "transform", *empty).err
     assert model == {}

@@ -1,17 +1,16 @@
-"""SageMaker's tuner over the search space that the local `tune` uses."""
+"""`training tune-job`: SageMaker's tuner over the search space of the local `tune`."""
 
 from typing import Any
 
 import boto3
 import pytest
 
-from aws.errors import AwsError
-from cli.errors import SettingsError
-from tests.emulator.fixtures import BUCKET, Command
-from training import settings
+from tests.emulator.corrected_moto import State
+from tests.emulator.fixtures import BUCKET, Change, Command
 from training.jobs import tuning_job
+from training.settings import TuneSettings
 
-# sagemaker's own imports warn of what its dependencies will drop.
+# sagemaker imports deprecated modules.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 SPACE: dict[str, Any] = {
     "learning_rate": {"type": "log", "low": 1e-4, "high": 1e-2},
@@ -26,24 +25,22 @@ def uploaded(roles: None, bucket: str) -> None:
     boto3.client("s3").put_object(Bucket=bucket, Key="whatbreed/data/train/A/1.jpg", Body=b"x")
 
 
-@pytest.fixture
-def space(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = settings.table
-    monkeypatch.setattr(
-        settings, "table", lambda name: {"space": SPACE} if name == "tune" else table(name)
-    )
-
-
-def test_the_tuning_job(uploaded: None, space: None, command: Command) -> None:
-    outcome = command(
-        "tune", "--cloud", "--max-jobs", 6, "--parallel-jobs", 3, "--epochs", 4, "--detach"
-    )
-    assert outcome.code == 0, outcome.err
+def only_job() -> dict[str, Any]:
     sagemaker = boto3.client("sagemaker")
-    [one] = sagemaker.list_hyper_parameter_tuning_jobs()["HyperParameterTuningJobSummaries"]
-    name = one["HyperParameterTuningJobName"]
-    assert f"--from-tuning {name}" in outcome.out
-    job = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    [summary] = sagemaker.list_hyper_parameter_tuning_jobs()["HyperParameterTuningJobSummaries"]
+    name = summary["HyperParameterTuningJobName"]
+    return dict(sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name))
+
+
+def test_the_tuning_job(uploaded: None, change_settings: Change, command: Command) -> None:
+    change_settings("tune", space=SPACE)
+    outcome = command(
+        "training", "tune-job", "--max-jobs", 6, "--parallel-jobs", 3, "--epochs", 4,
+        "--seed", 3, "--detach",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    job = only_job()
+    assert f"--from-tuning {job['HyperParameterTuningJobName']}" in outcome.out
     config = job["HyperParameterTuningJobConfig"]
     assert config["Strategy"] == "Bayesian"
     assert config["HyperParameterTuningJobObjective"] == {
@@ -66,6 +63,7 @@ def test_the_tuning_job(uploaded: None, space: None, command: Command) -> None:
     static = definition["StaticHyperParameters"]
     assert static["sagemaker_program"] == "training/train.py"
     assert static["epochs"] == "4"
+    assert "seed" not in static, "the tuner chooses what the space has"
     code = static["sagemaker_submit_directory"]
     assert code.startswith(f"s3://{BUCKET}/whatbreed/jobs/whatbreed-tune/")
     for item in boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]:
@@ -77,36 +75,56 @@ def test_the_tuning_job(uploaded: None, space: None, command: Command) -> None:
 
 
 def test_dry_run(uploaded: None, command: Command) -> None:
-    assert "learning_rate" in command("tune", "--cloud", "--dry-run").json["space"]
+    summary = command("training", "tune-job", "--dry-run").json
+    assert summary["space"]["learning_rate"]["type"] == "log"
     sagemaker = boto3.client("sagemaker")
     assert not sagemaker.list_hyper_parameter_tuning_jobs()["HyperParameterTuningJobSummaries"]
 
 
-def test_best_values_are_options_of_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    best = {
-        "TunedHyperParameters": {
-            "learning-rate": "0.0012",
-            "batch-size": '"32"',
-            "_tuning_objective_metric": "valid:top1",
-        }
+def test_best_values_are_options_of_fit(uploaded: None, emulator: State, command: Command) -> None:
+    assert command("training", "tune-job", "--detach").code == 0
+    name = only_job()["HyperParameterTuningJobName"]
+    fit = ("training", "fit", "--dry-run", "--from-tuning", name, "--seed", 5)
+    assert "has no best job yet" in command(*fit).err
+    emulator.best_values = {
+        "learning-rate": "0.0012",
+        "batch-size": '"64"',
+        "seed": "7",
+        "_tuning_objective_metric": "valid:top1",
     }
-    monkeypatch.setattr(tuning_job, "_describe", lambda *_: {"BestTrainingJob": best})
-    found = tuning_job.best_values(None, "t")  # type: ignore[arg-type]
-    assert found == {"learning-rate": 0.0012, "batch-size": 32}
-    monkeypatch.setattr(tuning_job, "_describe", lambda *_: {})
-    with pytest.raises(AwsError, match="no best job yet"):
-        tuning_job.best_values(None, "t")  # type: ignore[arg-type]
+    values = command(*fit).json["hyperparameters"]
+    assert values == {"learning-rate": 0.0012, "batch-size": 64, "seed": 5}
 
 
-@pytest.mark.parametrize("wrong", [{"low": 1}, {"type": "int", "low": 1}, {"type": "real"}])
-def test_a_wrong_space_names_the_key(wrong: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match="learning_rate"):
-        tuning_job.ranges({"learning_rate": wrong})
+def test_waiting_prints_the_best_values(uploaded: None, emulator: State, command: Command) -> None:
+    emulator.best_values = {"learning-rate": "0.0012"}
+    outcome = command("training", "tune-job")
+    assert outcome.code == 0, outcome.err
+    assert "Completed, completed jobs: 1" in outcome.out
+    assert "learning-rate  0.0012" in outcome.out
 
 
-def test_the_projects_own_space() -> None:
-    assert "learning-rate" in tuning_job.ranges(settings.table("tune")["space"])
+def test_a_tuning_job_that_does_not_exist(uploaded: None, command: Command) -> None:
+    outcome = command("training", "fit", "--from-tuning", "nope")
+    assert "Tuning job nope does not exist" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "dimension", [{"low": 1}, {"type": "int", "low": 1}, {"type": "real", "low": 0, "high": 1}]
+)
+def test_an_invalid_space_is_refused_by_name(
+    uploaded: None, change_settings: Change, command: Command, dimension: dict[str, Any]
+) -> None:
+    change_settings("tune", space={"learning_rate": dimension})
+    outcome = command("training", "tune-job", "--dry-run")
+    assert outcome.code == 2
+    assert "space.learning_rate" in outcome.err
+
+
+def test_the_default_space() -> None:
+    assert "learning-rate" in tuning_job.ranges(TuneSettings.read().space)
 
 
 def test_an_unknown_objective(uploaded: None, command: Command) -> None:
-    assert "objective" in command("tune", "--cloud", "--objective", "happiness").err
+    outcome = command("training", "tune-job", "--objective", "happiness")
+    assert 'Unknown objective "happiness"' in outcome.err

@@ -1,4 +1,4 @@
-"""Folders in S3: what is sent, what is spared, and who may read it."""
+"""`training upload`: what is sent, what is skipped, and who may read it."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 import boto3
 import pytest
 
+from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import ACCOUNT, BUCKET, REGION, Change, Command
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three photos in two folders, and a file that is nobody's business."""
+    """Two photos, an index, and hidden files that must not be sent."""
     for name, content in {
         "train/Akita/1.jpg": b"one",
         "train/Akita/2.jpg": b"two",
@@ -26,12 +27,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def keys() -> set[str]:
-    found = boto3.client("s3").list_objects_v2(Bucket=BUCKET).get("Contents", [])
-    return {item["Key"] for item in found}
+    objects = boto3.client("s3").list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    return {item["Key"] for item in objects}
 
 
-def test_create_bucket_shuts_it(aws: None, command: Command) -> None:
-    assert command("upload", "--create-bucket").code == 0
+def test_a_new_bucket_is_secured(aws: None, command: Command) -> None:
+    assert command("training", "upload", "--create-bucket").code == 0
     s3 = boto3.client("s3")
     access = s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
     assert all(access.values())
@@ -40,80 +41,76 @@ def test_create_bucket_shuts_it(aws: None, command: Command) -> None:
     [statement] = json.loads(s3.get_bucket_policy(Bucket=BUCKET)["Policy"])["Statement"]
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert "was there" in command("upload", "--create-bucket").out
+    assert "secured existing" in command("training", "upload", "--create-bucket").out
 
 
-def test_a_bucket_that_cannot_be_shut_is_removed(
-    aws: None, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise RuntimeError
-
-    monkeypatch.setattr(s3_storage, "_shut", refuse)
-    with pytest.raises(RuntimeError):
-        command("upload", "--create-bucket")
+def test_a_bucket_that_cannot_be_secured_is_deleted(emulator: State, command: Command) -> None:
+    emulator.refused["PutBucketPolicy"] = ("AccessDenied", "no")
+    outcome = command("training", "upload", "--create-bucket")
+    assert outcome.code == 1
+    assert "PutBucketPolicy is not allowed" in outcome.err
     assert boto3.client("s3").list_buckets()["Buckets"] == []
 
 
 def test_only_changes_are_sent(bucket: str, folder: Path, command: Command) -> None:
-    assert "sent 3 files" in command("upload", "--data", folder).out
+    assert "sent 3 files" in command("training", "upload", "--data", folder).out
     assert keys() == {
         "whatbreed/data/train/Akita/1.jpg",
         "whatbreed/data/train/Akita/2.jpg",
         "whatbreed/data/index.csv",
     }
-    assert "sent 0 files" in command("upload", "--data", folder).out
+    assert "sent 0 files" in command("training", "upload", "--data", folder).out
     (folder / "train/Akita/2.jpg").write_bytes(b"TWO")  # same size
-    assert "sent 1 files" in command("upload", "--data", folder).out
+    assert "sent 1 files" in command("training", "upload", "--data", folder).out
 
 
-def test_an_etag_that_is_no_md5_is_no_change(bucket: str, folder: Path, command: Command) -> None:
-    """As with KMS keys: the checksum in the metadata counts."""
-    command("upload", "--data", folder)
+def test_an_etag_other_than_md5_is_no_change(bucket: str, folder: Path, command: Command) -> None:
+    """With KMS keys, the checksum in the metadata decides."""
+    command("training", "upload", "--data", folder)
     s3 = boto3.client("s3")
     head = s3.head_object(Bucket=bucket, Key="whatbreed/data/index.csv")
     parts = s3.create_multipart_upload(
         Bucket=bucket, Key="whatbreed/data/index.csv", Metadata=head["Metadata"]
     )
-    where = {
+    target = {
         "Bucket": bucket,
         "Key": "whatbreed/data/index.csv",
         "UploadId": parts["UploadId"],
     }
-    part = s3.upload_part(**where, PartNumber=1, Body=(folder / "index.csv").read_bytes())
+    part = s3.upload_part(**target, PartNumber=1, Body=(folder / "index.csv").read_bytes())
     s3.complete_multipart_upload(
-        **where, MultipartUpload={"Parts": [{"ETag": part["ETag"], "PartNumber": 1}]}
+        **target, MultipartUpload={"Parts": [{"ETag": part["ETag"], "PartNumber": 1}]}
     )
-    assert "sent 0 files" in command("upload", "--data", folder).out
+    assert "sent 0 files" in command("training", "upload", "--data", folder).out
 
 
 def test_dry_run_sends_nothing(bucket: str, folder: Path, command: Command) -> None:
-    outcome = command("upload", "--data", folder, "--dry-run")
+    outcome = command("training", "upload", "--data", folder, "--dry-run")
     assert "would send 3 files" in outcome.out
     assert keys() == set()
 
 
 def test_grant(bucket: str, command: Command) -> None:
-    printed = command("upload", "--grant", "210987654321").json
-    assert {one["Sid"] for one in printed["Statement"]} == {
+    printed = command("training", "upload", "--grant", "210987654321").json
+    assert {statement["Sid"] for statement in printed["Statement"]} == {
         "TlsOnly",
         "Read210987654321",
         "List210987654321",
     }
-    assert command("upload", "--grant", "210987654321", "--apply").code == 0
-    assert command("upload", "--grant", "210987654321", "--apply").code == 0
+    assert command("training", "upload", "--grant", "210987654321", "--apply").code == 0
+    assert command("training", "upload", "--grant", "210987654321", "--apply").code == 0
     policy = json.loads(boto3.client("s3").get_bucket_policy(Bucket=bucket)["Policy"])
-    allow = [one for one in policy["Statement"] if one["Effect"] == "Allow"]
-    assert [one["Action"] for one in allow] == ["s3:GetObject", "s3:ListBucket"]
+    allow = [item for item in policy["Statement"] if item["Effect"] == "Allow"]
+    assert [item["Action"] for item in allow] == ["s3:GetObject", "s3:ListBucket"]
     assert allow[0]["Resource"] == f"arn:aws:s3:::{BUCKET}/whatbreed/data/*"
-    assert command("upload", "--grant", "me").code == 1
+    assert command("training", "upload", "--grant", "me").code == 1
 
 
 def test_check_network(aws: None, command: Command, change_settings: Change) -> None:
     ec2 = boto3.client("ec2")
     [subnet, *_] = ec2.describe_subnets()["Subnets"]
-    change_settings("cloud", subnets=[subnet["SubnetId"]], security_groups=["sg-1"])
-    outcome = command("upload", "--check-network")
+    change_settings("aws", subnets=[subnet["SubnetId"]], security_groups=["sg-1"])
+    outcome = command("training", "upload", "--check-network")
     assert outcome.code == 1
     assert "no S3 gateway endpoint" in outcome.err
     [table] = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}])[
@@ -122,29 +119,29 @@ def test_check_network(aws: None, command: Command, change_settings: Change) -> 
     endpoint = ec2.create_vpc_endpoint(
         VpcId=subnet["VpcId"], ServiceName=f"com.amazonaws.{REGION}.s3", VpcEndpointType="Gateway"
     )["VpcEndpoint"]["VpcEndpointId"]
-    outcome = command("upload", "--check-network")
+    outcome = command("training", "upload", "--check-network")
     assert outcome.code == 1
     assert "not in the route tables" in outcome.err
     ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, AddRouteTableIds=[table["RouteTableId"]])
-    outcome = command("upload", "--check-network")
+    outcome = command("training", "upload", "--check-network")
     assert outcome.code == 0, outcome.err
     assert endpoint in outcome.out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["--data", "nowhere"], "no folder"),
-        ([], "nothing to do"),
+        (["--data", "nowhere"], "Folder nowhere does not exist"),
+        ([], "Nothing to do"),
         (["--data", ".", "--bucket", "missing"], "--create-bucket"),
     ],
 )
 def test_errors_say_what_to_do(
-    aws: None, command: Command, arguments: list[str], told: str
+    aws: None, command: Command, arguments: list[str], message: str
 ) -> None:
-    outcome = command("upload", *arguments)
+    outcome = command("training", "upload", *arguments)
     assert outcome.code != 0
-    assert told in outcome.err
+    assert message in outcome.err
     assert outcome.err.count("\n") == 1
 
 
@@ -153,19 +150,19 @@ def test_without_credentials(
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    outcome = command("upload", "--create-bucket")
+    outcome = command("training", "upload", "--create-bucket")
     assert outcome.code == 1
-    assert "no AWS credentials" in outcome.err
+    assert "No AWS credentials" in outcome.err
 
 
 def test_without_region(
     credentials: None, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    outcome = command("upload", "--create-bucket")
+    outcome = command("training", "upload", "--create-bucket")
     assert outcome.code == 1
-    assert "no region" in outcome.err
+    assert "No region" in outcome.err
 
 
 def test_the_account_in_the_name(aws: None, command: Command) -> None:
-    assert ACCOUNT in command("upload", "--create-bucket", "--dry-run").out
+    assert ACCOUNT in command("training", "upload", "--create-bucket", "--dry-run").out
