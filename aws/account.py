@@ -1,4 +1,4 @@
-"""The AWS account that a command works in: clients, names, and refusals told in one line."""
+"""The AWS account of a command: clients, names, and AWS's errors as one line."""
 
 import os
 import re
@@ -25,9 +25,9 @@ from aws.settings import AwsSettings
 from cli import settings
 from cli.settings import Section
 
-NO_REGION = "no region: set AWS_DEFAULT_REGION, name --region, or region in settings.toml"
+NO_REGION = "No region: set AWS_DEFAULT_REGION, --region, or region in [aws] of settings.toml."
 
-# Commands wait and poll for hours: a throttled call must not end them.
+# Commands poll for hours; a throttled call must not end them.
 _RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=10)
 
 
@@ -36,7 +36,7 @@ class Account:
 
     def __init__(self, settings: AwsSettings) -> None:
         self.settings = settings
-        # The AWS CLI and Lambda go by AWS_REGION; boto3 alone only knows AWS_DEFAULT_REGION.
+        # The AWS CLI and Lambda read AWS_REGION, boto3 only AWS_DEFAULT_REGION.
         self.session = boto3.Session(region_name=settings.region or os.environ.get("AWS_REGION"))
         if not self.session.region_name:
             raise AwsError(NO_REGION)
@@ -44,7 +44,7 @@ class Account:
         self._clients: dict[tuple[str, str], Any] = {}
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """The boto3 client of `service`, in another `region` if one is named."""
+        """Return the boto3 client of `service`, in `region` if given."""
         key = (service, region or self.region)
         if key not in self._clients:
             self._clients[key] = self.session.client(service, region_name=key[1], config=_RETRIES)
@@ -52,29 +52,29 @@ class Account:
 
     @cached_property
     def id(self) -> str:
-        """The account's 12 digits, asked of STS once."""
+        """The account's 12 digits, from STS."""
         return str(self.client("sts").get_caller_identity()["Account"])
 
     @cached_property
     def partition(self) -> str:
-        """`aws`, `aws-cn` or `aws-us-gov`, by the region."""
+        """`aws`, `aws-cn` or `aws-us-gov`."""
         return str(self.session.get_partition_for_region(self.region))
 
     @property
     def bucket(self) -> str:
-        """The bucket of data, jobs and models."""
+        """The bucket for data, jobs and models."""
         return self.settings.bucket or f"whatbreed-{self.id}-{self.region}"
 
     def uri(self, *parts: str) -> str:
-        """The S3 URI of `parts` below the prefix: `s3://bucket/prefix/part/…`."""
+        """Return the S3 URI of `parts` below the prefix: `s3://bucket/prefix/part/…`."""
         return "s3://" + "/".join([self.bucket, self.settings.prefix, *parts])
 
     def arn(self, service: str, resource: str) -> str:
-        """The ARN of a resource of this region and account."""
+        """Return the ARN of a resource in this region and account."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.id}:{resource}"
 
     def role_arn(self, role: str) -> str:
-        """`role` if it is an ARN already, else the ARN of the role of that name."""
+        """Return the ARN of `role`, which is a name or already an ARN."""
         if role.startswith("arn:"):
             return role
         return f"arn:{self.partition}:iam::{self.id}:role/{role}"
@@ -100,34 +100,33 @@ def options(*sections: type[Section]) -> Callable[[Callable[..., None]], Callabl
 
 
 def explain(error: Exception) -> str:
-    """What went wrong and what to do next, in one line."""
-    inner = _client_error(error)
-    if inner is not None:
-        return _explain_client_error(inner)
+    """Return what went wrong and what to do next, in one line."""
+    client_error = _client_error(error)
+    if client_error is not None:
+        return _explain_client_error(client_error)
     match error:
         case NoCredentialsError() | PartialCredentialsError():
-            return "no AWS credentials: run `aws configure` or `aws sso login`, or set AWS_PROFILE"
+            return "No AWS credentials: run `aws configure` or `aws sso login`, or set AWS_PROFILE."
         case NoRegionError():
             return NO_REGION
         case ProfileNotFound():
-            return f"{error}: see `aws configure list-profiles`"
+            return f"{error}: see `aws configure list-profiles`."
         case EndpointConnectionError() | ConnectTimeoutError():
-            return f"AWS cannot be reached: {error}; check the network and the region"
+            return f"AWS cannot be reached: {error}. Check the network and the region."
     if "SSO" in type(error).__name__ or "Token" in type(error).__name__:
-        return "the login has expired: run `aws sso login`"
-    return _first_line(str(error))
+        return "The login has expired: run `aws sso login`."
+    return _one_line(str(error))
 
 
 def error_code(error: ClientError) -> str:
-    """AWS's name of the error."""
+    """Return AWS's name of the error."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def is_missing(error: ClientError) -> bool:
-    """Whether the thing that was asked for does not exist.
+    """Return whether the error means that the resource does not exist.
 
-    SageMaker has no error of its own for that: it is a ValidationException that says
-    "Could not find".
+    SageMaker has no code for that: it sends a ValidationException with "Could not find".
     """
     message = error.response.get("Error", {}).get("Message", "")
     return bool(
@@ -136,33 +135,45 @@ def is_missing(error: ClientError) -> bool:
     )
 
 
+def or_none(call: Callable[[], Any]) -> dict[str, Any] | None:
+    """Return the result of an AWS call, or None if the resource does not exist."""
+    try:
+        return dict(call())
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+
+
 def _explain_client_error(error: ClientError) -> str:
     code, operation = error_code(error), error.operation_name
-    message = _first_line(error.response.get("Error", {}).get("Message", "") or code)
+    message = _one_line(error.response.get("Error", {}).get("Message", "") or code).rstrip(".")
     if "assume" in message.lower() and "role" in message.lower():
-        return f"{operation}: {message}; `python -m training policy --role NAME --apply` makes it"
+        return f"{operation}: {message}. `python -m ops policy --role NAME --apply` creates it."
     if re.search(r"AccessDenied|Unauthorized|^403$|NotAuthorized", code):
         return (
-            f"{operation} is not allowed: {message}; "
-            "`python -m training policy --role deploy` shows what your user needs, "
-            "and --role pipeline what `make deploy` does"
+            f"{operation} is not allowed: {message}. `python -m ops policy --role deploy` prints "
+            "the policy for operators, --role pipeline the one for API releases."
         )
     if re.search(r"Expired|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNot", code):
-        return f"the credentials are not valid (any more): {message}; log in again"
+        return f"The credentials are invalid or have expired: {message}. Log in again."
     if code == "NoSuchBucket":
-        bucket = error.response["Error"].get("BucketName", "")
-        return f"bucket {bucket or 'of settings.toml'} does not exist: " + (
-            "create it with `python -m training upload --create-bucket`"
-        )
+        bucket = error.response["Error"].get("BucketName", "of settings.toml")
+        return missing_bucket(bucket)
     if code in ("BucketAlreadyExists", "BucketAlreadyOwnedByYou"):
-        return "that bucket's name is taken: choose another with --bucket or in settings.toml"
+        return "The bucket name is taken: choose another with --bucket or in settings.toml."
     if re.search(r"LimitExceeded|CountExceeded|Quota", code):
-        return f"a quota of the account is reached: {message}; raise it in Service Quotas"
+        return f"A quota of the account is exhausted: {message}. Raise it in Service Quotas."
     if re.search(r"Throttl|TooManyRequests|SlowDown", code):
-        return f"AWS throttles {operation}: wait a minute and run the same command again"
+        return f"AWS throttles {operation}: wait a minute and run the same command again."
     if re.search(r"ResourceInUse|AlreadyExists|already exist", f"{code} {message}"):
-        return f"{operation}: the name exists already: {message}"
-    return f"{operation}: {message}"
+        return f"{operation}: the name exists already: {message}."
+    return f"{operation}: {message}."
+
+
+def missing_bucket(bucket: str) -> str:
+    """Return the message about a bucket that does not exist."""
+    return f"Bucket {bucket} does not exist: run `python -m training upload --create-bucket`."
 
 
 def _client_error(error: BaseException | None) -> ClientError | None:
@@ -174,5 +185,5 @@ def _client_error(error: BaseException | None) -> ClientError | None:
     return None
 
 
-def _first_line(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())[:400]

@@ -1,37 +1,38 @@
-"""SageMaker endpoints and their configs, as AWS describes them."""
+"""Describe SageMaker endpoints and their configs."""
 
-from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from aws.account import Account, is_missing
+from aws.account import Account, or_none
 from aws.errors import AwsError
+from aws.polling import poll
 
 
 def describe(account: Account, name: str) -> dict[str, Any] | None:
-    """The endpoint as AWS describes it, or None where it does not exist."""
+    """Return AWS's description of the endpoint, or None if it does not exist."""
     return or_none(lambda: account.client("sagemaker").describe_endpoint(EndpointName=name))
 
 
 def present(account: Account, name: str) -> dict[str, Any]:
-    """The endpoint as AWS describes it. Raises `AwsError` where it does not exist."""
-    found = describe(account, name)
-    if found is None:
-        raise AwsError(f"endpoint {name} does not exist: deploy a model first")
-    return found
+    """Return AWS's description of the endpoint. Raises AwsError if it does not exist."""
+    endpoint = describe(account, name)
+    if endpoint is None:
+        raise AwsError(f"Endpoint {name} does not exist: deploy a model first.")
+    return endpoint
 
 
 def describe_config(account: Account, name: str) -> dict[str, Any] | None:
-    """The endpoint config as AWS describes it, or None where it does not exist."""
+    """Return AWS's description of the endpoint config, or None if it does not exist."""
     sagemaker = account.client("sagemaker")
     return or_none(lambda: sagemaker.describe_endpoint_config(EndpointConfigName=name))
 
 
-def or_none(call: Callable[[], Any]) -> dict[str, Any] | None:
-    try:
-        return dict(call())
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise
+def delete(account: Account, name: str) -> None:
+    """Delete the endpoint if it exists, and wait until it is gone."""
+    if describe(account, name) is None:
+        return
+    account.client("sagemaker").delete_endpoint(EndpointName=name)
+    poll(
+        account,
+        read=lambda: describe(account, name),
+        settled=lambda description: description is None,
+    )

@@ -1,7 +1,7 @@
-"""The parts that IAM policies are made of: statements that name what they allow.
+"""Statements that IAM policies are built from.
 
-`*` stands only where IAM knows no resource for an action (see `UNSCOPED`), with a condition where
-there is one. Source: https://docs.aws.amazon.com/service-authorization/latest/reference/
+The resource `*` is only used for actions in `UNSCOPED`, with a condition if IAM has one.
+https://docs.aws.amazon.com/service-authorization/latest/reference/
 """
 
 from collections.abc import Sequence
@@ -47,14 +47,14 @@ UNSCOPED = frozenset(
         "xray:PutTraceSegments",
     }
 )
-"""Actions for which IAM has no resource: `*` is the only thing that can be written."""
+"""Actions that IAM cannot restrict to a resource: only `*` is valid."""
 
 PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 WRITE_LOG = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
 
 
 def policy(*statements: Statement) -> Policy:
-    """The policy document of `statements`."""
+    """Return the policy document of `statements`."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
@@ -64,7 +64,7 @@ def allow(
     resources: str | Sequence[str],
     condition: dict[str, Any] | None = None,
 ) -> Statement:
-    """One statement that allows; `condition` is in IAM's own form."""
+    """Return a statement that allows `actions` on `resources`, under an IAM `condition`."""
     return {
         "Sid": sid,
         "Effect": "Allow",
@@ -75,13 +75,13 @@ def allow(
 
 
 def below(account: Account, *parts: str) -> list[str]:
-    """The ARNs of all objects below `parts` of our prefix."""
+    """Return the ARNs of all objects below `parts` of the prefix."""
     start = f"arn:{account.partition}:s3:::{account.bucket}/{account.settings.prefix}"
     return [f"{start}/{part}/*" for part in parts]
 
 
 def list_below(account: Account) -> Statement:
-    """List what lies below our prefix, and nothing beside it."""
+    """Allow listing the objects below the prefix."""
     return allow(
         "ListOurPrefix",
         "s3:ListBucket",
@@ -91,24 +91,24 @@ def list_below(account: Account) -> Statement:
 
 
 def read(account: Account, *parts: str) -> Statement:
-    """Read the objects below `parts` of our prefix."""
+    """Allow reading the objects below `parts` of the prefix."""
     return allow("Read", "s3:GetObject", below(account, *parts))
 
 
 def write(account: Account, *parts: str) -> Statement:
-    """Write objects below `parts` of our prefix."""
+    """Allow writing objects below `parts` of the prefix."""
     actions = ["s3:AbortMultipartUpload", "s3:PutObject"]
     return allow("Write", actions, below(account, *parts))
 
 
 def write_log(account: Account, groups: Sequence[str]) -> Statement:
-    """Write to the log groups of these names."""
+    """Allow writing to log groups."""
     arns = [account.arn("logs", f"log-group:{group}:*") for group in groups]
     return allow("WriteLogs", WRITE_LOG, arns)
 
 
 def log_and_measure(account: Account, groups: Sequence[str]) -> list[Statement]:
-    """Write to log groups, and metrics to SageMaker's namespaces."""
+    """Allow writing to log groups, and metrics to SageMaker's namespaces."""
     namespaces = ["/aws/sagemaker/TrainingJobs", "/aws/sagemaker/Endpoints", "AWS/SageMaker"]
     return [
         write_log(account, groups),
@@ -122,7 +122,7 @@ def log_and_measure(account: Account, groups: Sequence[str]) -> list[Statement]:
 
 
 def pull(account: Account, image: str) -> list[Statement]:
-    """Pulling `ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY:TAG`; nothing for public images."""
+    """Allow pulling `ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY:TAG`; [] for public images."""
     registry, _, name = image.partition("/")
     owner, _, rest = registry.partition(".dkr.ecr.")
     if not rest:
@@ -137,7 +137,7 @@ def pull(account: Account, image: str) -> list[Statement]:
 
 
 def in_vpc(account: Account) -> list[Statement]:
-    """What a job inside a VPC needs for its network interfaces; nothing outside of one.
+    """Allow a job to manage its network interfaces in the VPC of [aws]; [] without a VPC.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
     """
@@ -174,7 +174,7 @@ def in_vpc(account: Account) -> list[Statement]:
 
 
 def use_keys(account: Account) -> list[Statement]:
-    """Use the KMS key of the settings; nothing where there is none."""
+    """Allow using the KMS key of [aws]; [] without a key."""
     if not account.settings.kms_key:
         return []
     actions = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]

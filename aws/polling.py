@@ -1,8 +1,10 @@
-"""Poll AWS until something has settled."""
+"""Repeat AWS calls until a resource settles or a new role is known everywhere."""
 
 import time
 from collections.abc import Callable
 from typing import TypeVar
+
+from botocore.exceptions import ClientError
 
 from aws.account import Account
 
@@ -32,3 +34,18 @@ def poll(
         if settled(state):
             return state
         time.sleep(account.settings.poll_s)
+
+
+def retry(account: Account, call: Callable[[], T], may_pass: Callable[[ClientError], bool]) -> T:
+    """Call `call` until it succeeds, at most 12 times, and return its result.
+
+    Only errors that `may_pass` accepts are retried: IAM needs seconds to spread a new role.
+    """
+    for _ in range(11):
+        try:
+            return call()
+        except ClientError as error:
+            if not may_pass(error):
+                raise
+        time.sleep(account.settings.poll_s)
+    return call()

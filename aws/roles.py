@@ -1,18 +1,17 @@
-"""Roles: created or brought up to date with a generated policy, and removed again."""
+"""Create IAM roles and bring them up to date with generated policies."""
 
 import json
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from aws.account import Account, is_missing
+from aws.account import Account, or_none
+from aws.policy_statements import Policy
 
 POLICY = "whatbreed"
-"""The name of the one inline policy of each of our roles."""
+"""Name of the one inline policy of each role."""
 
 
-def trust(service: str) -> dict[str, Any]:
-    """The trust policy that lets an AWS service, `sagemaker.amazonaws.com`, take the role."""
+def trust(service: str) -> Policy:
+    """Return the trust policy for an AWS service such as `sagemaker.amazonaws.com`."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -25,52 +24,41 @@ def trust(service: str) -> dict[str, Any]:
     }
 
 
-def ensure_role(account: Account, name: str, service: str, policy: dict[str, Any]) -> bool:
-    """Let role `name` hold `policy`; returns whether the role is new.
+def ensure_role(
+    account: Account, name: str, trust_policy: Policy, policy: Policy | None = None
+) -> bool:
+    """Create role `name` or update what differs; return whether it is new.
 
-    A role that holds it already is only looked at: that much a deployer without the right to write
-    policies may do.
+    A role that is up to date is only read, so that operators need no right to write policies.
     """
     iam = account.client("iam")
-    created = False
-    try:
-        iam.get_role(RoleName=name)
-    except ClientError as error:
-        if not is_missing(error):
-            raise
+    response = or_none(lambda: iam.get_role(RoleName=name))
+    if response is None:
         iam.create_role(
             RoleName=name,
-            AssumeRolePolicyDocument=json.dumps(trust(service)),
+            AssumeRolePolicyDocument=json.dumps(trust_policy),
             Tags=account.settings.tag_list(),
         )
-        created = True
-    if created or _policy_of(account, name) != policy:
+    elif response["Role"]["AssumeRolePolicyDocument"] != trust_policy:
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust_policy))
+    if policy is not None and _inline_policy(account, name) != policy:
         iam.put_role_policy(RoleName=name, PolicyName=POLICY, PolicyDocument=json.dumps(policy))
-    return created
+    return response is None
 
 
-def _policy_of(account: Account, role: str) -> Any:
-    try:
-        return account.client("iam").get_role_policy(RoleName=role, PolicyName=POLICY)[
-            "PolicyDocument"
-        ]
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise
-
-
-def ensure_instance_profile(account: Account, role: str) -> bool:
-    """Let an instance profile of the role's name hold the role; returns whether it is new."""
+def ensure_instance_profile(account: Account, role: str) -> None:
+    """Create the instance profile of the role's name and put the role into it."""
     iam = account.client("iam")
-    try:
-        found = iam.get_instance_profile(InstanceProfileName=role)["InstanceProfile"]
-    except ClientError as error:
-        if not is_missing(error):
-            raise
-        iam.create_instance_profile(InstanceProfileName=role, Tags=account.settings.tag_list())
-        found = {"Roles": []}
-    if found["Roles"]:
-        return False
-    iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
-    return True
+    response = or_none(lambda: iam.get_instance_profile(InstanceProfileName=role))
+    if response is None:
+        response = iam.create_instance_profile(
+            InstanceProfileName=role, Tags=account.settings.tag_list()
+        )
+    if not response["InstanceProfile"]["Roles"]:
+        iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
+
+
+def _inline_policy(account: Account, role: str) -> Any:
+    iam = account.client("iam")
+    response = or_none(lambda: iam.get_role_policy(RoleName=role, PolicyName=POLICY))
+    return response and response["PolicyDocument"]

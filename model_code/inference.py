@@ -22,7 +22,7 @@ from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaTy
 from model_code.images import Photo
 from model_code.runtime import ov
 
-DEFAULT_MODEL_DIR = Path(__file__).parent / "default"
+DEFAULT_MODEL_DIR = artifact.DEFAULT_MODEL_DIR
 JSON = "application/json"
 
 INPUT = "image"
