@@ -47,7 +47,7 @@ def command(account: Account, only: tuple[str, ...], as_json: bool) -> None:
     else:
         print(render(findings))
     if findings:
-        raise FindingsError(f"{len(findings)} findings")
+        raise FindingsError(f"Number of findings: {len(findings)}.")
 
 
 def audit(account: Account, names: Sequence[str]) -> list[Finding]:

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aws import stages
 from aws.account import Account
 from ops.audit.finding import Finding, Severity
 from ops.audit.policy_analysis import summarize, wildcards
+from ops.iam.policy import SERVICE_ROLES
 
 UNUSED_AFTER = timedelta(days=90)
 _SERVICE_LINKED = "/aws-service-role/"
@@ -65,14 +67,10 @@ def _check_use(account: Account, name: str) -> Iterator[Finding]:
 
 def _narrow(account: Account, role: str) -> str:
     """Return the command that writes the least-privilege policy of a role."""
-    known = {
-        account.settings.training_role: "training",
-        account.settings.serving_role: "serving",
-        "whatbreed-ec2": "ec2",
-    }
-    if role in known:
-        return f"python -m ops policy --role {known[role]} --apply"
-    if role.startswith("whatbreed-"):
-        stage = role.removeprefix("whatbreed-").partition("-")[0]
-        return f"python -m ops policy --stage {stage}, then release the stage again"
+    for name, service_role in SERVICE_ROLES.items():
+        if role == service_role.name(account):
+            return f"python -m ops policy --role {name} --apply"
+    for stage in map(stages.read, stages.names()):
+        if role.startswith(f"{stage.function}-"):
+            return f"python -m ops policy --stage {stage.name}, then release the stage again"
     return "name actions and resources in its policy"

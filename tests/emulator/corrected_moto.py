@@ -3,13 +3,18 @@
 Each mend names the difference. `mended()` undoes them all at its end.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from moto.core.responses import ActionResult, EmptyResult
+from moto.codebuild.responses import CodeBuildResponse
+from moto.core.authorization import ActionAuthenticatorMixin
+from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+from moto.iam.responses import IamResponse
 from moto.logs.responses import LogsResponse
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import AWSValidationException, ValidationError
@@ -33,6 +38,15 @@ class State:
         self.on_transform: Callable[[dict[str, Any]], None] = lambda job: None
         """Called with the request of a transform job: it may write the output."""
         self.tuning_children: dict[str, list[dict[str, Any]]] = {}
+        self.refused: dict[str, tuple[str, str]] = {}
+        """Code and message of the error that an operation returns: `refused["ListRoles"] = …`."""
+        self.actions: set[str] = set()
+        """The IAM actions of all calls, such as `s3:PutObject`."""
+        self.on_build: Callable[[dict[str, Any]], None] = lambda request: None
+        """Called with the request of a CodeBuild build, which it may fulfil."""
+        self.build_failure = ""
+        """Message with which builds fail."""
+        self.root_user = {"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0}
 
 
 STATE = State()
@@ -68,6 +82,13 @@ def mended() -> Iterator[State]:
     patches.append(patch.object(Runtime, "_determine_resource", invoked_arn, create=True))
     patches.append(patch.object(LogsResponse, "_determine_resource", log_arn, create=True))
     patches.append(patch.object(IAMPolicyStatement, "is_action_permitted", permitted))
+    patches.append(patch.object(IamResponse, "get_account_summary", get_account_summary))
+    patches.append(patch.object(CodeBuildResponse, "start_build", start_build))
+    patches.append(patch.object(CodeBuildResponse, "batch_get_builds", batch_get_builds))
+    patches.append(patch.object(BaseResponse, "call_action", call_action))
+    patches.append(
+        patch.object(ActionAuthenticatorMixin, "_authenticate_and_authorize_action", authorize)
+    )
     for one in patches:
         one.start()
     try:
@@ -90,6 +111,11 @@ _original = {
     )
 }
 _permitted = IAMPolicyStatement.is_action_permitted
+_call_action = BaseResponse.call_action
+_authorize = ActionAuthenticatorMixin._authenticate_and_authorize_action
+_get_account_summary = IamResponse.get_account_summary
+_start_build = CodeBuildResponse.start_build
+_batch_get_builds = CodeBuildResponse.batch_get_builds
 _validate_instance_type = models.FakeEndpointConfig.validate_instance_type
 
 
@@ -305,3 +331,51 @@ def permitted(self: Any, *arguments: Any, **named: Any) -> PermissionResult:
     if condition == {"Bool": {"aws:SecureTransport": "false"}}:
         return PermissionResult.NEUTRAL
     return _permitted(self, *arguments, **named)
+
+
+class Refusal(ServiceException):
+    """An error that a test has set for an operation."""
+
+
+def call_action(self: Any) -> Any:
+    action = self._get_action()
+    if action not in STATE.refused:
+        return _call_action(self)
+    with warnings.catch_warnings(action="ignore"):  # about codes that are not in botocore's model
+        return self.serialized(ActionResult(Refusal(*STATE.refused[action])))
+
+
+def authorize(self: Any, request_class: type, resource: str = "*") -> None:
+    """Record the IAM action of a call."""
+    service = self.headers.get("Authorization", "").partition("Credential=")[2].split("/")[3:4]
+    action = self._get_action()
+    STATE.actions.add(f"{''.join(service)}:{action if isinstance(action, str) else action[0]}")
+    _authorize(self, request_class, resource)
+
+
+def get_account_summary(self: Any) -> Any:
+    """moto returns the same root user for every account."""
+    response = _get_account_summary(self)
+    response.result["SummaryMap"] = {**response.result["SummaryMap"], **STATE.root_user}
+    return response
+
+
+def start_build(self: Any) -> Any:
+    """moto's builds do nothing."""
+    STATE.on_build(
+        {
+            key: self._get_param(key)
+            for key in ("projectName", "sourceLocationOverride", "environmentVariablesOverride")
+        }
+    )
+    return _start_build(self)
+
+
+def batch_get_builds(self: Any) -> Any:
+    """moto's builds never fail."""
+    response = _batch_get_builds(self)
+    if STATE.build_failure:
+        for build in response.result["builds"]:
+            build["buildStatus"] = "FAILED"
+            build["phases"] = [{"contexts": [{"message": STATE.build_failure}]}]
+    return response
