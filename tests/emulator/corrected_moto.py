@@ -1,62 +1,74 @@
-"""moto 5.2.5, mended where its SageMaker answers differently from AWS, or not at all.
+"""moto 5.2.5, corrected where its answers differ from those of AWS.
 
-Each mend names the difference. `mended()` undoes them all at its end.
+Each replacement names the difference. A test sets what goes wrong in the account through `STATE`.
 """
 
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
+from botocore import handlers
+from botocore.awsrequest import AWSResponse
 from moto.codebuild.responses import CodeBuildResponse
 from moto.core.authorization import ActionAuthenticatorMixin
-from moto.core.exceptions import ServiceException
-from moto.core.responses import ActionResult, BaseResponse, EmptyResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.iam.responses import IamResponse
 from moto.logs.responses import LogsResponse
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import AWSValidationException, ValidationError
 from moto.sagemaker.responses import SageMakerResponse
-from moto.sagemakerruntime.responses import SageMakerRuntimeResponse as Runtime
+from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
-Response = SageMakerResponse
-
-# Newer types that moto's list lacks.
+# Types that moto refuses because its list is older.
 INSTANCE_TYPES = frozenset({"ml.c6i.large", "ml.c6i.xlarge", "ml.c7g.large", "ml.g5.xlarge"})
-# What moto forgets of a training job.
-FORGOTTEN = ("Environment", "RetryStrategy", "ProfilerConfig")
+# Members of a training job that moto drops.
+DROPPED = ("Environment", "RetryStrategy", "ProfilerConfig")
 
 
+def _do_nothing(*_: Any) -> None:
+    pass
+
+
+@dataclass
 class State:
-    """What a test may set: how the next deployment or job goes, and what a job leaves."""
+    """What happens in the account: faults, and what jobs do while they run."""
 
-    def __init__(self) -> None:
-        self.endpoint_failure = ""
-        """Reason for which creating or updating an endpoint fails, until it is emptied."""
-        self.on_transform: Callable[[dict[str, Any]], None] = lambda job: None
-        """Called with the request of a transform job: it may write the output."""
-        self.tuning_children: dict[str, list[dict[str, Any]]] = {}
-        self.refused: dict[str, tuple[str, str]] = {}
-        """Code and message of the error that an operation returns: `refused["ListRoles"] = …`."""
-        self.actions: set[str] = set()
-        """The IAM actions of all calls, such as `s3:PutObject`."""
-        self.on_build: Callable[[dict[str, Any]], None] = lambda request: None
-        """Called with the request of a CodeBuild build, which it may fulfil."""
-        self.build_failure = ""
-        """Message with which builds fail."""
-        self.root_user = {"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0}
+    refused: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Error code and message by operation, such as RunInstances, which then always fails."""
+    endpoint_failure: str = ""
+    """Reason why creating or updating an endpoint fails."""
+    training_failure: str = ""
+    """Reason why training jobs fail."""
+    best_values: dict[str, str] = field(default_factory=dict)
+    """Hyperparameters of the best training job of every tuning job."""
+    on_training: Callable[[dict[str, Any]], None] = _do_nothing
+    """Called with the description of a training job whenever it is described."""
+    on_transform: Callable[[dict[str, Any]], None] = _do_nothing
+    """Called with the request of a transform job, to write its output."""
+    on_build: Callable[[dict[str, Any]], None] = _do_nothing
+    """Called with the request of a CodeBuild build, to push its image."""
+    build_failure: str = ""
+    """Message with which builds fail."""
+    root_user: dict[str, int] = field(
+        default_factory=lambda: {"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0}
+    )
+    actions: set[str] = field(default_factory=set)
+    """The IAM actions of all calls so far, such as `s3:PutObject`."""
+
+    def reset(self) -> None:
+        vars(self).update(vars(State()))
 
 
 STATE = State()
 
 
 @contextmanager
-def mended() -> Iterator[State]:
-    """Mend moto for the length of a `with` block."""
-    STATE.__init__()  # type: ignore[misc]
-    mends: dict[str, Any] = {
+def corrected() -> Iterator[State]:
+    """Correct moto within a `with` block."""
+    methods: dict[str, Any] = {
         "add_tags": add_tags,
         "create_training_job": create_training_job,
         "describe_training_job": describe_training_job,
@@ -71,35 +83,39 @@ def mended() -> Iterator[State]:
         "create_endpoint_config": create_endpoint_config,
         "describe_endpoint_config": describe_endpoint_config,
         "create_transform_job": create_transform_job,
-        "stop_transform_job": stop_transform_job,
-        "stop_hyper_parameter_tuning_job": stop_tuning_job,
-        "list_training_jobs_for_hyper_parameter_tuning_job": list_tuning_children,
+        "describe_hyper_parameter_tuning_job": describe_tuning_job,
     }
-    patches = [patch.object(Response, name, mend, create=True) for name, mend in mends.items()]
-    patches.append(
-        patch.object(models.FakeEndpointConfig, "validate_instance_type", validate_instance_type)
-    )
-    patches.append(patch.object(Runtime, "_determine_resource", invoked_arn, create=True))
-    patches.append(patch.object(LogsResponse, "_determine_resource", log_arn, create=True))
-    patches.append(patch.object(IAMPolicyStatement, "is_action_permitted", permitted))
-    patches.append(patch.object(IamResponse, "get_account_summary", get_account_summary))
-    patches.append(patch.object(CodeBuildResponse, "start_build", start_build))
-    patches.append(patch.object(CodeBuildResponse, "batch_get_builds", batch_get_builds))
-    patches.append(patch.object(BaseResponse, "call_action", call_action))
-    patches.append(
-        patch.object(ActionAuthenticatorMixin, "_authenticate_and_authorize_action", authorize)
-    )
-    for one in patches:
-        one.start()
-    try:
+    replacements: list[tuple[Any, str, Any]] = [
+        *((SageMakerResponse, name, method) for name, method in methods.items()),
+        (models.FakeEndpointConfig, "validate_instance_type", validate_instance_type),
+        (SageMakerRuntimeResponse, "_determine_resource", endpoint_arn),
+        (LogsResponse, "_determine_resource", log_arn),
+        (IAMPolicyStatement, "is_action_permitted", is_action_permitted),
+        (ActionAuthenticatorMixin, "_authenticate_and_authorize_action", authorize),
+        (IamResponse, "get_account_summary", get_account_summary),
+        (CodeBuildResponse, "start_build", start_build),
+        (CodeBuildResponse, "batch_get_builds", batch_get_builds),
+        # sessions that are created from now on register it
+        (handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, ("before-call", refuse)]),
+    ]
+    with ExitStack() as stack:
+        for owner, name, replacement in replacements:
+            stack.enter_context(patch.object(owner, name, replacement, create=True))
+        STATE.reset()
         yield STATE
-    finally:
-        for one in reversed(patches):
-            one.stop()
+
+
+def refuse(model: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
+    """Answer an operation in `STATE.refused` with its error instead of sending it."""
+    if model.name not in STATE.refused:
+        return None
+    code, message = STATE.refused[model.name]
+    error = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {}}
+    return AWSResponse("", 400, {}, None), error
 
 
 _original = {
-    name: getattr(Response, name)
+    name: getattr(SageMakerResponse, name)
     for name in (
         "add_tags",
         "create_endpoint",
@@ -107,11 +123,11 @@ _original = {
         "create_model",
         "create_training_job",
         "create_transform_job",
+        "describe_hyper_parameter_tuning_job",
         "list_training_jobs",
     )
 }
-_permitted = IAMPolicyStatement.is_action_permitted
-_call_action = BaseResponse.call_action
+_is_action_permitted = IAMPolicyStatement.is_action_permitted
 _authorize = ActionAuthenticatorMixin._authenticate_and_authorize_action
 _get_account_summary = IamResponse.get_account_summary
 _start_build = CodeBuildResponse.start_build
@@ -120,44 +136,46 @@ _validate_instance_type = models.FakeEndpointConfig.validate_instance_type
 
 
 def add_tags(self: Any) -> Any:
-    """moto keeps both values of a key that is set twice."""
+    """moto keeps both values of a tag that is set twice."""
     keys = [tag["Key"] for tag in self._get_param("Tags")]
     self.sagemaker_backend.delete_tags(self._get_param("ResourceArn"), keys)
     return _original["add_tags"](self)
 
 
 def create_training_job(self: Any) -> Any:
-    """moto replaces metric definitions, forgets some members and accepts a name twice."""
+    """moto replaces metric definitions, drops some members and accepts duplicate names."""
     name = self._get_param("TrainingJobName")
     if name in self.sagemaker_backend.training_jobs:
         raise AWSValidationException(f"Training job names must be unique: {name}")
     metrics = (self._get_param("AlgorithmSpecification") or {}).get("MetricDefinitions")
-    answer = _original["create_training_job"](self)
+    response = _original["create_training_job"](self)
     job = self.sagemaker_backend.training_jobs[name]
     job.algorithm_specification.pop("MetricDefinitions", None)
     if metrics:
         job.algorithm_specification["MetricDefinitions"] = metrics
-    job.remembered = {
-        key: value for key in FORGOTTEN if (value := self._get_param(key)) is not None
-    }
-    return answer
+    job.dropped = {key: value for key in DROPPED if (value := self._get_param(key)) is not None}
+    return response
 
 
 def describe_training_job(self: Any) -> Any:
+    """moto's jobs never fail."""
     name = self._get_param("TrainingJobName")
     job = dict(self.sagemaker_backend.describe_training_job(name))
-    job.update(getattr(self.sagemaker_backend.training_jobs[name], "remembered", {}))
+    job.update(getattr(self.sagemaker_backend.training_jobs[name], "dropped", {}))
+    STATE.on_training(job)
+    if STATE.training_failure:
+        job |= {"TrainingJobStatus": "Failed", "FailureReason": STATE.training_failure}
     return ActionResult(job)
 
 
 def list_training_jobs(self: Any) -> Any:
-    """moto knows no warm pools."""
-    answer = _original["list_training_jobs"](self)
-    for summary in answer.result["TrainingJobSummaries"]:
+    """moto has no warm pools."""
+    response = _original["list_training_jobs"](self)
+    for summary in response.result["TrainingJobSummaries"]:
         job = self.sagemaker_backend.training_jobs[summary["TrainingJobName"]]
         if job.resource_config.get("KeepAlivePeriodInSeconds"):
             summary["WarmPoolStatus"] = {"Status": "Available"}
-    return answer
+    return response
 
 
 def stop_training_job(self: Any) -> Any:
@@ -171,29 +189,29 @@ def update_training_job(self: Any) -> Any:
     job = self.sagemaker_backend.training_jobs[self._get_param("TrainingJobName")]
     job.resource_config = {**job.resource_config, **(self._get_param("ResourceConfig") or {})}
     if job.resource_config.get("KeepAlivePeriodInSeconds") == 0:
-        job.remembered["WarmPoolStatus"] = {"Status": "Terminated"}
+        job.dropped["WarmPoolStatus"] = {"Status": "Terminated"}
     return ActionResult({"TrainingJobArn": job.arn})
 
 
 def create_model(self: Any) -> Any:
-    """moto forgets network isolation and replaces a model of the same name."""
+    """moto drops network isolation and replaces a model of the same name."""
     name = self._get_param("ModelName")
     if name in self.sagemaker_backend._models:
         raise AWSValidationException(f"Cannot create already existing model {name}")
-    answer = _original["create_model"](self)
+    response = _original["create_model"](self)
     self.sagemaker_backend._models[name].isolated = bool(self._get_param("EnableNetworkIsolation"))
-    return answer
+    return response
 
 
 def describe_model(self: Any) -> Any:
     name = self._get_param("ModelName")
-    found = dict(self.sagemaker_backend.describe_model(name).response_object)
-    found["EnableNetworkIsolation"] = getattr(
+    description = dict(self.sagemaker_backend.describe_model(name).response_object)
+    description["EnableNetworkIsolation"] = getattr(
         self.sagemaker_backend._models[name], "isolated", False
     )
-    if not found.get("VpcConfig"):
-        found.pop("VpcConfig", None)
-    return ActionResult(found)
+    if not description.get("VpcConfig"):
+        description.pop("VpcConfig", None)
+    return ActionResult(description)
 
 
 def create_endpoint_config(self: Any) -> Any:
@@ -204,12 +222,12 @@ def create_endpoint_config(self: Any) -> Any:
 
 
 def describe_endpoint_config(self: Any) -> Any:
-    """moto answers with an empty DataCaptureConfig where there is none."""
+    """moto returns an empty DataCaptureConfig if there is none."""
     name = self._get_param("EndpointConfigName")
-    found = dict(self.sagemaker_backend.describe_endpoint_config(name))
-    if not found.get("DataCaptureConfig"):
-        found.pop("DataCaptureConfig", None)
-    return ActionResult(found)
+    description = dict(self.sagemaker_backend.describe_endpoint_config(name))
+    if not description.get("DataCaptureConfig"):
+        description.pop("DataCaptureConfig", None)
+    return ActionResult(description)
 
 
 def create_endpoint(self: Any) -> Any:
@@ -217,33 +235,33 @@ def create_endpoint(self: Any) -> Any:
     name = self._get_param("EndpointName")
     if name in self.sagemaker_backend.endpoints:
         raise AWSValidationException("Cannot create already existing endpoint")
-    answer = _original["create_endpoint"](self)
+    response = _original["create_endpoint"](self)
     endpoint = self.sagemaker_backend.endpoints[name]
     endpoint.failure_reason = STATE.endpoint_failure
     if STATE.endpoint_failure:
         endpoint.endpoint_status = "Failed"
-    return answer
+    return response
 
 
 def describe_endpoint(self: Any) -> Any:
     name = self._get_param("EndpointName")
-    found = dict(self.sagemaker_backend.describe_endpoint(name))
+    description = dict(self.sagemaker_backend.describe_endpoint(name))
     endpoint = self.sagemaker_backend.endpoints[name]
     if getattr(endpoint, "failure_reason", ""):
-        found["FailureReason"] = endpoint.failure_reason
+        description["FailureReason"] = endpoint.failure_reason
     if deployment := getattr(endpoint, "deployment", None):
-        found["LastDeploymentConfig"] = deployment
-    if not found.get("DataCaptureConfig"):
-        found.pop("DataCaptureConfig", None)
-    return ActionResult(found)
+        description["LastDeploymentConfig"] = deployment
+    if not description.get("DataCaptureConfig"):
+        description.pop("DataCaptureConfig", None)
+    return ActionResult(description)
 
 
 def update_endpoint(self: Any) -> Any:
-    """moto has no UpdateEndpoint. A failing one leaves the old configuration in service."""
+    """moto has no UpdateEndpoint. If it fails, the old configuration stays in service."""
     backend = self.sagemaker_backend
     name, config = self._get_param("EndpointName"), self._get_param("EndpointConfigName")
     backend.describe_endpoint(name)
-    wanted = backend.describe_endpoint_config(config)
+    config_description = backend.describe_endpoint_config(config)
     endpoint = backend.endpoints[name]
     alarms = (self._get_param("DeploymentConfig") or {}).get("AutoRollbackConfiguration", {})
     _require_alarms(self, [alarm["AlarmName"] for alarm in alarms.get("Alarms", [])])
@@ -259,7 +277,7 @@ def update_endpoint(self: Any) -> Any:
     endpoint.failure_reason = ""
     endpoint.endpoint_config_name = config
     endpoint.production_variants = endpoint._process_production_variants(
-        wanted["ProductionVariants"]
+        config_description["ProductionVariants"]
     )
     if endpoint.retained:
         for variant in endpoint.production_variants:
@@ -272,9 +290,9 @@ def update_endpoint(self: Any) -> Any:
 def _require_alarms(self: Any, names: list[str]) -> None:
     from moto.cloudwatch.models import cloudwatch_backends
 
-    known = cloudwatch_backends[self.current_account][self.region].alarms
+    alarms = cloudwatch_backends[self.current_account][self.region].alarms
     for name in names:
-        if name not in known:
+        if name not in alarms:
             raise ValidationError(message=f"Could not find alarm {name}")
 
 
@@ -284,69 +302,47 @@ def validate_instance_type(self: Any, instance_type: str) -> None:
 
 
 def create_transform_job(self: Any) -> Any:
-    """moto's jobs leave no output."""
-    answer = _original["create_transform_job"](self)
+    """moto's jobs write no output."""
+    response = _original["create_transform_job"](self)
     STATE.on_transform(
         {
             key: self._get_param(key)
             for key in ("TransformJobName", "ModelName", "TransformInput", "TransformOutput")
         }
     )
-    return answer
+    return response
 
 
-def stop_transform_job(self: Any) -> Any:
-    name = self._get_param("TransformJobName")
-    self.sagemaker_backend.transform_jobs[name].transform_job_status = "Stopped"
-    return EmptyResult()
+def describe_tuning_job(self: Any) -> Any:
+    """moto's best training job always has the same values."""
+    response = _original["describe_hyper_parameter_tuning_job"](self)
+    best = {**response.result["BestTrainingJob"], "TunedHyperParameters": STATE.best_values}
+    response.result["BestTrainingJob"] = best
+    return response
 
 
-def stop_tuning_job(self: Any) -> Any:
-    name = self._get_param("HyperParameterTuningJobName")
-    job = self.sagemaker_backend.hyper_parameter_tuning_jobs[name]
-    job.hyper_parameter_tuning_job_status = "Stopped"
-    return EmptyResult()
-
-
-def list_tuning_children(self: Any) -> Any:
-    name = self._get_param("HyperParameterTuningJobName")
-    return ActionResult({"TrainingJobSummaries": STATE.tuning_children.get(name, [])})
-
-
-def invoked_arn(self: Any) -> str:
-    """moto checks permissions to invoke against any resource; AWS, the name in lower case."""
+def endpoint_arn(self: Any) -> str:
+    """moto checks permissions to invoke against `*`; AWS, against the name in lower case."""
     name = self.path.split("/")[2].lower()
     return f"arn:aws:sagemaker:{self.region}:{self.current_account}:endpoint/{name}"
 
 
 def log_arn(self: Any) -> str:
-    """moto checks permissions to log against any resource."""
+    """moto checks permissions to log against `*`."""
     group = self._get_param("logGroupName") or "*"
     return f"arn:aws:logs:{self.region}:{self.current_account}:log-group:{group}:log-stream:x"
 
 
-def permitted(self: Any, *arguments: Any, **named: Any) -> PermissionResult:
-    """moto refuses every call to a bucket that refuses calls without TLS. Ours have it."""
+def is_action_permitted(self: Any, *arguments: Any, **named: Any) -> PermissionResult:
+    """moto applies a Deny of calls without TLS to all calls."""
     condition = self._statement.get("Condition", {})
     if condition == {"Bool": {"aws:SecureTransport": "false"}}:
         return PermissionResult.NEUTRAL
-    return _permitted(self, *arguments, **named)
-
-
-class Refusal(ServiceException):
-    """An error that a test has set for an operation."""
-
-
-def call_action(self: Any) -> Any:
-    action = self._get_action()
-    if action not in STATE.refused:
-        return _call_action(self)
-    with warnings.catch_warnings(action="ignore"):  # about codes that are not in botocore's model
-        return self.serialized(ActionResult(Refusal(*STATE.refused[action])))
+    return _is_action_permitted(self, *arguments, **named)
 
 
 def authorize(self: Any, request_class: type, resource: str = "*") -> None:
-    """Record the IAM action of a call."""
+    """Record the IAM action of a call, under the name that moto checks policies for."""
     service = self.headers.get("Authorization", "").partition("Credential=")[2].split("/")[3:4]
     action = self._get_action()
     STATE.actions.add(f"{''.join(service)}:{action if isinstance(action, str) else action[0]}")
@@ -362,12 +358,8 @@ def get_account_summary(self: Any) -> Any:
 
 def start_build(self: Any) -> Any:
     """moto's builds do nothing."""
-    STATE.on_build(
-        {
-            key: self._get_param(key)
-            for key in ("projectName", "sourceLocationOverride", "environmentVariablesOverride")
-        }
-    )
+    names = ("projectName", "sourceLocationOverride", "environmentVariablesOverride")
+    STATE.on_build({name: self._get_param(name) for name in names})
     return _start_build(self)
 
 

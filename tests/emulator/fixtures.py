@@ -1,4 +1,4 @@
-"""An AWS account in moto, mended where moto is wrong, and the commands run against it."""
+"""An AWS account in the corrected moto, and commands that run against it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ COLOURS = {"Red_setter": (200, 40, 40), "Green_hound": (40, 180, 60), "Blue_terr
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command printed and how it ended."""
+    """What a command printed, and its exit code."""
 
     code: int
     out: str
@@ -45,7 +45,7 @@ Change = Callable[..., None]
 
 @pytest.fixture(scope="session", autouse=True)
 def cached_service_models() -> Iterator[None]:
-    """boto3 parses megabytes of JSON for every new session; once is enough for all tests."""
+    """boto3 parses megabytes of JSON per session; parse them once for all tests."""
     load = cache(JSONFileLoader().load_file)
     with patch.object(JSONFileLoader, "load_file", lambda _, path: load(path)):
         yield
@@ -53,7 +53,7 @@ def cached_service_models() -> Iterator[None]:
 
 @pytest.fixture
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of somebody who is logged in, and of nobody real."""
+    """Log in with credentials that are not real."""
     for name in ("AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
@@ -64,22 +64,30 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-@pytest.fixture
-def aws(credentials: None, change_settings: Change) -> Iterator[None]:
-    """An empty account that commands poll without waiting."""
-    with corrected_moto.mended(), mock_aws():
-        yield
+@pytest.fixture(scope="session")
+def corrections() -> Iterator[corrected_moto.State]:
+    with corrected_moto.corrected() as state:
+        yield state
 
 
 @pytest.fixture
-def mended(aws: None) -> corrected_moto.State:
-    """What goes wrong in the account."""
-    return corrected_moto.STATE
+def emulator(
+    credentials: None, change_settings: Change, corrections: corrected_moto.State
+) -> Iterator[corrected_moto.State]:
+    """An empty account that commands poll without waiting; set on it what goes wrong there."""
+    corrections.reset()
+    with mock_aws():
+        yield corrections
+
+
+@pytest.fixture
+def aws(emulator: corrected_moto.State) -> None:
+    """An empty account."""
 
 
 @pytest.fixture
 def image(aws: None) -> str:
-    """A serving image for x86 in ECR; its digest."""
+    """A serving image for x86 in ECR; returns its digest."""
     ecr = boto3.client("ecr")
     ecr.create_repository(repositoryName="whatbreed-serving")
     manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}
@@ -102,7 +110,7 @@ def roles(aws: None) -> None:
 
 @pytest.fixture
 def bucket(aws: None) -> str:
-    """The bucket that settings.toml implies."""
+    """The default bucket of settings.toml."""
     boto3.client("s3").create_bucket(Bucket=BUCKET)
     return BUCKET
 
@@ -123,23 +131,25 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 
 
 @pytest.fixture
-def change_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
+def change_settings(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Change:
     """Override settings: `change_settings("serving", instance_type="ml.m5.large")`.
 
     Commands read a file of the test's own through WHATBREED_SETTINGS.
     """
     document: dict[str, dict[str, Any]] = {}
+    path = tmp_path_factory.mktemp("settings") / "settings.toml"
+    monkeypatch.setenv(PATH_VARIABLE, str(path))
 
     def change_settings(table: str, **values: Any) -> None:
         document.setdefault(table, {}).update(values)
-        path = tmp_path / "settings.toml"
         path.write_text(
             "".join(
                 f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in keys.items())
                 for name, keys in document.items()
             )
         )
-        monkeypatch.setenv(PATH_VARIABLE, str(path))
 
     change_settings("aws", poll_s=0)
     return change_settings
@@ -154,15 +164,16 @@ def _toml(value: Any) -> str:
     return json.dumps(value)
 
 
-@pytest.fixture
-def colour_photos(tmp_path: Path) -> Path:
-    """A folder of photos of three breeds that are told apart by their colour."""
+@pytest.fixture(scope="session")
+def colour_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of photos of three breeds that differ in colour."""
+    folder = tmp_path_factory.mktemp("colours")
     draw = np.random.default_rng(0)
     for breed, colour in COLOURS.items():
         for split, count in (("train", 8), ("valid", 2), ("test", 2)):
             for number in range(count):
                 noise = draw.normal(colour, 20, (80, 96, 3)).clip(0, 255).astype(np.uint8)
-                path = tmp_path / "photos" / split / breed / f"{split}{number}.jpg"
+                path = folder / split / breed / f"{split}{number}.jpg"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(noise).save(path)
-    return tmp_path / "photos"
+    return folder

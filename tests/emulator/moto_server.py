@@ -1,4 +1,4 @@
-"""An AWS account on a port of this machine: moto's server, mended as `corrected_moto` says.
+"""An AWS account on a local port: moto's server with the corrections of `corrected_moto`.
 
 python -m tests.emulator.moto_server PORT
 """
@@ -13,10 +13,10 @@ from tests.servers import HOST, free_port, process, wait_for
 
 @contextmanager
 def aws_server() -> Iterator[dict[str, str]]:
-    """The environment that leads boto3 and every command to an empty account."""
+    """Start a server; yield the environment that points boto3 and all commands to it."""
     port = free_port()
     address = f"http://{HOST}:{port}"
-    nobody = {
+    environment = {
         "AWS_ENDPOINT_URL": address,
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
@@ -26,16 +26,16 @@ def aws_server() -> Iterator[dict[str, str]]:
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     command = [sys.executable, "-m", "tests.emulator.moto_server", str(port)]
-    # AWS's own policies are there only on demand.
-    with process(command, MOTO_IAM_LOAD_MANAGED_POLICIES="true", **nobody) as child:
+    # moto loads AWS's managed policies only on request.
+    with process(command, MOTO_IAM_LOAD_MANAGED_POLICIES="true", **environment) as child:
         wait_for(f"{address}/moto-api/", child)
-        yield nobody
+        yield environment
 
 
 if __name__ == "__main__":
     from moto.server import main
 
-    from tests.emulator.corrected_moto import mended
+    from tests.emulator.corrected_moto import corrected
 
-    with mended():
+    with corrected():
         main(["-H", HOST, "-p", sys.argv[1]])

@@ -98,8 +98,8 @@ def test_a_clean_account(clean: None, command: Command) -> None:
     assert command("ops", "audit").out == "no findings\n"
 
 
-def test_root(clean: None, command: Command, mended: State) -> None:
-    mended.root_user = {"AccountMFAEnabled": 0, "AccountAccessKeysPresent": 1}
+def test_root(clean: None, command: Command, emulator: State) -> None:
+    emulator.root_user = {"AccountMFAEnabled": 0, "AccountAccessKeysPresent": 1}
     assert findings(command) == [
         ("root user", "has no MFA"),
         ("root user", "has access keys with unlimited permissions"),
@@ -269,15 +269,15 @@ def test_more_concurrency_than_the_endpoint_can_take(clean: None, command: Comma
     assert "5 functions send up to 17 requests/s, 1 instances take 2" in problem
 
 
-def test_a_check_that_aws_refuses(clean: None, command: Command, mended: State) -> None:
-    mended.refused["ListRoles"] = ("AccessDenied", "no permission")
+def test_a_check_that_aws_refuses(clean: None, command: Command, emulator: State) -> None:
+    emulator.refused["ListRoles"] = ("AccessDenied", "no permission")
     [(resource, problem)] = findings(command)
     assert resource == "check roles"
     assert "ListRoles is not allowed" in problem
 
 
-def test_the_table(aws: None, command: Command, mended: State) -> None:
-    mended.root_user = {"AccountMFAEnabled": 0}
+def test_the_table(aws: None, command: Command, emulator: State) -> None:
+    emulator.root_user = {"AccountMFAEnabled": 0}
     outcome = command("ops", "audit", "--only", "root")
     assert outcome.code == 1
     heads, finding, fix = outcome.out.splitlines()

@@ -139,11 +139,11 @@ def test_a_single_instance_is_not_split(release: Any, command: Command, other_mo
 
 
 def test_a_failed_update_keeps_the_old_version(
-    release: Any, command: Command, other_model: Path, mended: State
+    release: Any, command: Command, other_model: Path, emulator: State
 ) -> None:
     release()
     before, config = everything(), describe()["EndpointConfigName"]
-    mended.endpoint_failure = "The alarm whatbreed-dev-errors\n went off"
+    emulator.endpoint_failure = "The alarm whatbreed-dev-errors\n went off"
     outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--model", other_model)
     assert outcome.code == 1
     assert "alarm whatbreed-dev-errors went off" in outcome.err
@@ -152,20 +152,20 @@ def test_a_failed_update_keeps_the_old_version(
     assert everything() == before
 
 
-def test_a_failed_creation_leaves_nothing(release: Any, mended: State) -> None:
-    mended.endpoint_failure = "The container did not pass the ping health check"
+def test_a_failed_creation_leaves_nothing(release: Any, emulator: State) -> None:
+    emulator.endpoint_failure = "The container did not pass the ping health check"
     outcome = release()
     assert outcome.code == 1
     assert "did not pass the ping" in outcome.err
     assert everything() == [[], [], []]
     assert boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
-    mended.endpoint_failure = ""
+    emulator.endpoint_failure = ""
     assert release().code == 0
 
 
-def test_a_refused_endpoint_leaves_nothing(release: Any, mended: State) -> None:
+def test_a_refused_endpoint_leaves_nothing(release: Any, emulator: State) -> None:
     refusal = ("ResourceLimitExceeded", "0 instances of ml.c6i.large")
-    mended.refused["CreateEndpoint"] = refusal
+    emulator.refused["CreateEndpoint"] = refusal
     outcome = release()
     assert outcome.code == 1
     assert "Service Quotas" in outcome.err
@@ -173,17 +173,17 @@ def test_a_refused_endpoint_leaves_nothing(release: Any, mended: State) -> None:
     assert boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
 
 
-def test_a_refused_config_takes_the_model_along(release: Any, mended: State) -> None:
-    mended.refused["CreateEndpointConfig"] = ("ValidationException", "wrong instance type")
+def test_a_refused_config_takes_the_model_along(release: Any, emulator: State) -> None:
+    emulator.refused["CreateEndpointConfig"] = ("ValidationException", "wrong instance type")
     outcome = release()
     assert outcome.code == 1
     assert "wrong instance type" in outcome.err
     assert everything() == [[], [], []]
 
 
-def test_what_cannot_be_removed_is_reported(release: Any, mended: State) -> None:
-    mended.refused["CreateEndpoint"] = ("ResourceLimitExceeded", "0 instances")
-    mended.refused["DeleteModel"] = ("AccessDeniedException", "not allowed")
+def test_what_cannot_be_removed_is_reported(release: Any, emulator: State) -> None:
+    emulator.refused["CreateEndpoint"] = ("ResourceLimitExceeded", "0 instances")
+    emulator.refused["DeleteModel"] = ("AccessDeniedException", "not allowed")
     outcome = release()
     assert outcome.code == 1
     assert "Service Quotas" in outcome.err
@@ -191,11 +191,11 @@ def test_what_cannot_be_removed_is_reported(release: Any, mended: State) -> None
     assert "python -m ops endpoint teardown --stage dev" in outcome.out
 
 
-def test_an_endpoint_whose_creation_failed_is_replaced(release: Any, mended: State) -> None:
-    mended.endpoint_failure = "The container did not pass the ping health check"
+def test_an_endpoint_whose_creation_failed_is_replaced(release: Any, emulator: State) -> None:
+    emulator.endpoint_failure = "The container did not pass the ping health check"
     assert release("--detach").code == 0
     assert describe()["EndpointStatus"] == "Failed"
-    mended.endpoint_failure = ""
+    emulator.endpoint_failure = ""
     outcome = release()
     assert outcome.code == 0, outcome.err
     assert describe()["EndpointStatus"] == "InService"

@@ -24,7 +24,7 @@ def test_life_cycle(
     aws: None,
     image: str,
     command: Command,
-    mended: State,
+    emulator: State,
     colour_photos: Path,
     tmp_path: Path,
     encode: Callable[..., bytes],
@@ -32,9 +32,9 @@ def test_life_cycle(
     used = set[str]()
 
     def run(*arguments: object) -> Any:
-        mended.actions.clear()  # not those of the test itself
+        emulator.actions.clear()  # not those of the test itself
         outcome = command(*arguments)
-        used.update(mended.actions if "policy" not in arguments else ())
+        used.update(emulator.actions if "policy" not in arguments else ())
         assert outcome.code == 0, outcome.err
         return outcome
 
@@ -88,7 +88,7 @@ def test_life_cycle(
             Bucket=BUCKET, Key=f"{target}/a.png.out", Body=json.dumps(prediction).encode()
         )
 
-    mended.on_transform = transform
+    emulator.on_transform = transform
     s3.put_object(Bucket=BUCKET, Key="whatbreed/transform-in/a.png", Body=encode((9, 9, 9)))
     source = f"s3://{BUCKET}/whatbreed/transform-in"
     run(

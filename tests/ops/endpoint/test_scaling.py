@@ -101,11 +101,11 @@ def test_dry_run(deployed: None, command: Command) -> None:
 
 
 def test_a_failure_leaves_nothing_half_done(
-    deployed: None, command: Command, change_settings: Change, mended: State
+    deployed: None, command: Command, change_settings: Change, emulator: State
 ) -> None:
     night = {"name": "night", "cron": "0 22 * * ? *", "min": 1, "max": 1}
     change_settings("scaling", schedules=[night])
-    mended.refused["PutScheduledAction"] = ("ValidationException", "bad cron")
+    emulator.refused["PutScheduledAction"] = ("ValidationException", "bad cron")
     outcome = command("ops", "endpoint", "scale", "--stage", "dev")
     assert outcome.code == 1
     assert "bad cron" in outcome.err

@@ -205,7 +205,7 @@ def test_a_docker_that_pushes_nothing(
     ("architecture", "machine"), [("amd64", "LINUX_CONTAINER"), ("arm64", "ARM_CONTAINER")]
 )
 def test_with_codebuild(
-    bucket: str, command: Command, mended: State, architecture: str, machine: str
+    bucket: str, command: Command, emulator: State, architecture: str, machine: str
 ) -> None:
     builds: list[dict[str, Any]] = []
     files = set[str]()
@@ -221,7 +221,7 @@ def test_with_codebuild(
         }
         push(variables["IMAGE"].rpartition(":")[2])
 
-    mended.on_build = build
+    emulator.on_build = build
     options = ["--architecture", architecture, "--builder", "codebuild"]
     outcome = command("ops", "endpoint", "image", *options)
     assert outcome.code == 0, outcome.err
@@ -239,8 +239,8 @@ def test_with_codebuild(
     assert "ecr:PutImage" in json.dumps(role["PolicyDocument"])
 
 
-def test_a_build_that_fails_leaves_no_upload(bucket: str, command: Command, mended: State) -> None:
-    mended.build_failure = "COMMAND_EXECUTION_ERROR: docker build"
+def test_a_build_that_fails_leaves_no_upload(bucket: str, command: Command, emulator: State) -> None:
+    emulator.build_failure = "COMMAND_EXECUTION_ERROR: docker build"
     outcome = command("ops", "endpoint", "image", "--builder", "codebuild")
     assert outcome.code == 1
     assert "The build failed: COMMAND_EXECUTION_ERROR" in outcome.err
