@@ -2,7 +2,7 @@
 
 CommandError
 └── AwsError            AWS refused a call, or a resource that a command needs is missing
-    └── JobFailed       a training, tuning, transform or build job ended without its result
+    └── JobFailed       a training, tuning, transform or build job failed or was stopped
 """
 
 from cli.errors import CommandError

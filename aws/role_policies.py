@@ -1,12 +1,6 @@
-"""The least that each role of this product needs, as IAM policies.
+"""Least-privilege IAM policies of the service roles.
 
-    lambda_       the API of one stage: invoke its endpoint, write its log
-    training      what a training job may do
-    serving       what the endpoint and Batch Transform may do
-    ec2           what the bare training machine may do
-    codebuild     what the image build may do
-
-What a person or a pipeline needs to run the commands is in deployer.py.
+The policies of people and pipelines are in ops/iam/operator_policy.py and release_policy.py.
 """
 
 from collections.abc import Sequence
@@ -18,8 +12,8 @@ from aws.stages import Stage
 
 
 def lambda_(account: Account, stage: Stage) -> Policy:
-    """What the API's function of `stage` may do: ask its endpoint, write its own log."""
-    # SageMaker writes endpoints' names in ARNs in lower case, and IAM compares case-sensitively.
+    """Return the policy of the API's function: invoke the stage's endpoint, write its own log."""
+    # SageMaker lowercases endpoint names in ARNs; IAM compares case-sensitively.
     endpoint = account.arn("sagemaker", f"endpoint/{stage.endpoint.lower()}")
     group = account.arn("logs", f"log-group:/aws/lambda/{stage.function}")
     trace = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
@@ -33,7 +27,7 @@ def lambda_(account: Account, stage: Stage) -> Policy:
 
 
 def training(account: Account, image: str) -> Policy:
-    """What a training job may do; `image` is the container image that it pulls."""
+    """Return the policy of training jobs that pull the container image `image`."""
     return policy_statements.policy(
         policy_statements.list_below(account),
         policy_statements.read(account, "data", "jobs", "checkpoints"),
@@ -49,7 +43,7 @@ def training(account: Account, image: str) -> Policy:
 
 
 def serving(account: Account, repository: str, endpoints: Sequence[str]) -> Policy:
-    """What the containers of `endpoints` and of Batch Transform may do."""
+    """Return the policy of the containers of `endpoints` and of Batch Transform."""
     groups = [f"/aws/sagemaker/Endpoints/{name}" for name in endpoints]
     image = account.arn("ecr", f"repository/{repository}")
     return policy_statements.policy(
@@ -65,7 +59,7 @@ def serving(account: Account, repository: str, endpoints: Sequence[str]) -> Poli
 
 
 def ec2(account: Account) -> Policy:
-    """What the bare training machine may do: read code and photos, write checkpoints and models."""
+    """Return the policy of the EC2 instance: read code and photos, write checkpoints and models."""
     return policy_statements.policy(
         policy_statements.list_below(account),
         policy_statements.read(account, "data", "ec2"),
@@ -75,7 +69,7 @@ def ec2(account: Account) -> Policy:
 
 
 def codebuild(account: Account, repository: str, projects: Sequence[str]) -> Policy:
-    """What the builds of the serving image may do; `projects` are one an architecture."""
+    """Return the policy of CodeBuild's `projects`, which build and push the serving image."""
     image = account.arn("ecr", f"repository/{repository}")
     push = [
         "ecr:CompleteLayerUpload",

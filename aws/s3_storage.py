@@ -1,4 +1,4 @@
-"""The bucket: how it is created, what may be read by others, and a folder copied into it."""
+"""The S3 bucket: create and secure it, share it, copy a folder into it."""
 
 import hashlib
 import json
@@ -12,20 +12,20 @@ from boto3.s3.transfer import TransferConfig  # type: ignore[import-untyped]
 from botocore.exceptions import ClientError
 from tqdm import tqdm
 
-from aws.account import Account, error_code
+from aws.account import Account, error_code, missing_bucket
 from aws.errors import AwsError
 
-# Files below are sent in one piece; the ETag of such an object is the MD5 of its content.
+# The ETag of an object uploaded in one part is the MD5 of its content.
 _PART_BYTES = 64 * 1024 * 1024
 _TRANSFER = TransferConfig(
     multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, use_threads=False
 )
-_FINGERPRINT = "sha256"  # metadata that says what an object holds where its ETag does not
+_FINGERPRINT = "sha256"  # object metadata, compared if the ETag is not an MD5
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One file of a folder that its copy in S3 lacks, or holds in another version."""
+    """A file that is missing from S3 or differs there."""
 
     path: Path
     key: str
@@ -33,28 +33,27 @@ class Change:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`. Raises `AwsError` for anything else."""
+    """Split `s3://bucket/key` into bucket and key. Raises AwsError for anything else."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket:
-        raise AwsError(f"{uri!r} is no S3 address; it looks like s3://bucket/prefix")
+        raise AwsError(f'"{uri}" is not an S3 URI such as s3://bucket/prefix.')
     return bucket, key
 
 
 def create_bucket(account: Account) -> bool:
-    """Create the bucket and shut it: no public access, encrypted, TLS only.
+    """Create the bucket if it is missing, and secure it: private, encrypted, TLS only.
 
-    Returns whether it is new; the shutting happens either way. Where shutting a new bucket fails,
-    the bucket is removed again.
+    Returns whether it is new. If securing a new bucket fails, it is deleted again.
     """
     s3, bucket = account.client("s3"), account.bucket
     created = not exists(account)
     if created:
-        place = {"LocationConstraint": account.region}
-        # us-east-1 is the one region that must not be named (docs: CreateBucket).
-        extra = {} if account.region == "us-east-1" else {"CreateBucketConfiguration": place}
+        location = {"LocationConstraint": account.region}
+        # CreateBucket refuses us-east-1 as a location: it is the default.
+        extra = {} if account.region == "us-east-1" else {"CreateBucketConfiguration": location}
         s3.create_bucket(Bucket=bucket, **extra)
     try:
-        _shut(account)
+        _secure(account)
     except BaseException:
         if created:
             s3.delete_bucket(Bucket=bucket)
@@ -62,7 +61,7 @@ def create_bucket(account: Account) -> bool:
     return created
 
 
-def _shut(account: Account) -> None:
+def _secure(account: Account) -> None:
     s3, bucket = account.client("s3"), account.bucket
     s3.put_public_access_block(
         Bucket=bucket,
@@ -81,13 +80,13 @@ def _shut(account: Account) -> None:
             "Rules": [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]
         },
     )
-    # An upload that was broken off is invisible, and billed, until somebody removes it.
+    # Parts of an interrupted upload are invisible, but billed until they are removed.
     s3.put_bucket_lifecycle_configuration(
         Bucket=bucket,
         LifecycleConfiguration={
             "Rules": [
                 {
-                    "ID": "broken-off-uploads",
+                    "ID": "abort-interrupted-uploads",
                     "Status": "Enabled",
                     "Filter": {"Prefix": ""},
                     "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
@@ -99,7 +98,7 @@ def _shut(account: Account) -> None:
 
 
 def exists(account: Account) -> bool:
-    """Whether the bucket exists. Raises `AwsError` where it belongs to somebody else."""
+    """Return whether the bucket exists. Raises AwsError if it belongs to another account."""
     try:
         account.client("s3").head_bucket(Bucket=account.bucket)
     except ClientError as error:
@@ -107,15 +106,21 @@ def exists(account: Account) -> bool:
             return False
         if error_code(error) in ("403", "301"):
             raise AwsError(
-                f"bucket {account.bucket} exists but is not yours, or lies in another region: "
-                "choose another name with --bucket or in settings.toml"
+                f"Bucket {account.bucket} belongs to another account or is in another region: "
+                "choose another name with --bucket or in settings.toml."
             ) from None
         raise
     return True
 
 
+def require(account: Account) -> None:
+    """Raise AwsError if the bucket does not exist."""
+    if not exists(account):
+        raise AwsError(missing_bucket(account.bucket))
+
+
 def tls_only(account: Account) -> dict[str, Any]:
-    """The statement that refuses every call without TLS."""
+    """Return the policy statement that refuses every call without TLS."""
     arn = f"arn:{account.partition}:s3:::{account.bucket}"
     return {
         "Sid": "TlsOnly",
@@ -128,13 +133,12 @@ def tls_only(account: Account) -> dict[str, Any]:
 
 
 def read_by(account: Account, reader: str, prefix: str) -> list[dict[str, Any]]:
-    """The statements that let the account `reader` read what lies below `prefix`.
+    """Return the statements that let the account `reader` read all objects below `prefix`.
 
-    `reader` is 12 digits. That account's administrator must allow it to its users as well: this
-    is one half of access across accounts.
+    Access across accounts needs both sides: the reader's administrator must allow it, too.
     """
     if not (len(reader) == 12 and reader.isdigit()):
-        raise AwsError(f"{reader!r} is no account number: it has 12 digits")
+        raise AwsError(f'"{reader}" is not an account number of 12 digits.')
     bucket = f"arn:{account.partition}:s3:::{account.bucket}"
     principal = {"AWS": f"arn:{account.partition}:iam::{reader}:root"}
     return [
@@ -157,10 +161,7 @@ def read_by(account: Account, reader: str, prefix: str) -> list[dict[str, Any]]:
 
 
 def put_statements(account: Account, statements: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Set `statements` in the bucket's policy, each in place of the one of its Sid; the rest stays.
-
-    Returns the whole policy.
-    """
+    """Add `statements` to the bucket's policy, replacing those of the same Sid; return it."""
     s3 = account.client("s3")
     try:
         policy = json.loads(s3.get_bucket_policy(Bucket=account.bucket)["Policy"])
@@ -169,39 +170,40 @@ def put_statements(account: Account, statements: Sequence[dict[str, Any]]) -> di
             raise
         policy = {"Version": "2012-10-17", "Statement": []}
     replaced = {statement["Sid"] for statement in statements}
-    kept = [one for one in policy["Statement"] if one.get("Sid") not in replaced]
+    kept = [statement for statement in policy["Statement"] if statement.get("Sid") not in replaced]
     policy["Statement"] = [*kept, *statements]
     s3.put_bucket_policy(Bucket=account.bucket, Policy=json.dumps(policy))
     return dict(policy)
 
 
 def listing(account: Account, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
-    """The objects below `prefix`: Key, Size, ETag and more."""
+    """List the objects below `prefix`, as ListObjectsV2 describes them."""
     pages = account.client("s3").get_paginator("list_objects_v2")
     for page in pages.paginate(Bucket=bucket, Prefix=prefix):
         yield from page.get("Contents", [])
 
 
 def changes(account: Account, folder: Path, prefix: str) -> list[Change]:
-    """The files below `folder` that are not, or not as they are, below `prefix` in the bucket.
+    """Return the files below `folder` that are missing below `prefix` in the bucket or differ.
 
-    Compares sizes, then MD5 with the ETag; where the ETag is no MD5 (KMS keys, files sent in
-    parts), the SHA-256 that the upload left in the object's metadata.
+    Compares sizes, then the MD5 with the ETag. If the ETag is not an MD5 (KMS keys, multipart
+    uploads), compares the SHA-256 that `send` wrote to the object's metadata.
     """
-    there = {item["Key"]: item for item in listing(account, account.bucket, prefix + "/")}
-    found = []
+    remote = {item["Key"]: item for item in listing(account, account.bucket, prefix + "/")}
+    changed = []
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     paths = [path for path in paths if not _hidden(path.relative_to(folder))]
     for path in tqdm(paths, desc="compare", unit="file", leave=False, disable=None):
         key = f"{prefix}/{path.relative_to(folder).as_posix()}"
         size = path.stat().st_size
-        if key not in there or there[key]["Size"] != size or not _same(account, there[key], path):
-            found.append(Change(path, key, size))
-    return found
+        item = remote.get(key)
+        if item is None or item["Size"] != size or not _same(account, item, path):
+            changed.append(Change(path, key, size))
+    return changed
 
 
-def send(account: Account, wanted: Sequence[Change], threads: int = 16) -> None:
-    """Upload `wanted` side by side. What was sent when it breaks off need not be sent again."""
+def send(account: Account, changed: Sequence[Change], threads: int = 16) -> None:
+    """Upload files in parallel. After an interruption, `changes` returns only the rest."""
     s3 = account.client("s3")
 
     def put(change: Change) -> Change:
@@ -211,28 +213,28 @@ def send(account: Account, wanted: Sequence[Change], threads: int = 16) -> None:
         )
         return change
 
-    total = sum(change.size_bytes for change in wanted)
+    total = sum(change.size_bytes for change in changed)
     bar = tqdm(total=total, desc="upload", unit="B", unit_scale=True, leave=False, disable=None)
     with bar, ThreadPoolExecutor(threads) as pool:
-        tasks = [pool.submit(put, change) for change in wanted]
+        tasks = [pool.submit(put, change) for change in changed]
         try:
             for task in as_completed(tasks):
                 bar.update(task.result().size_bytes)
-        except BaseException:  # an error or Ctrl-C: what waits in the queue is not begun
+        except BaseException:  # an error or Ctrl-C: do not start queued uploads
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def delete(account: Account, keys: Sequence[str]) -> None:
-    """Delete objects of the bucket. Raises `AwsError` naming the first that stays."""
-    for start in range(0, len(keys), 1000):  # DeleteObjects takes no more at once
+    """Delete objects of the bucket. Raises AwsError naming the first that could not be deleted."""
+    for start in range(0, len(keys), 1000):  # the limit of DeleteObjects
         batch = [{"Key": key} for key in keys[start : start + 1000]]
-        answer = account.client("s3").delete_objects(
+        response = account.client("s3").delete_objects(
             Bucket=account.bucket, Delete={"Objects": batch, "Quiet": True}
         )
-        if answer.get("Errors"):
-            first = answer["Errors"][0]
-            raise AwsError(f"s3://{account.bucket}/{first['Key']} stays: {first['Message']}")
+        for error in response.get("Errors", []):
+            uri = f"s3://{account.bucket}/{error['Key']}"
+            raise AwsError(f"{uri} could not be deleted: {error['Message']}")
 
 
 def _same(account: Account, item: dict[str, Any], path: Path) -> bool:

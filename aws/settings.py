@@ -1,9 +1,10 @@
-"""The tables of settings.toml that concern AWS."""
+"""The tables of settings.toml that describe AWS resources."""
 
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from aws.stages import Config
 from cli.settings import Names, Section
 
 
@@ -58,7 +59,7 @@ class FitSettings(Section):
     image: str = ""
     """Container image. Empty: AWS's PyTorch training image of the version below."""
     pytorch: str = "2.13"
-    """Version of AWS's PyTorch training image. If it is not the torch of the lock, pip replaces it."""
+    """Version of AWS's PyTorch training image. pip replaces a torch that is not the pinned one."""
     instance_type: str = Field("ml.g5.xlarge", pattern=r"^ml\.")
     """Instance type."""
     instance_count: int = Field(1, ge=1)
@@ -72,7 +73,7 @@ class FitSettings(Section):
     input_mode: Literal["File", "FastFile"] = "File"
     """File copies the photos before training starts, FastFile streams them."""
     spot: bool = True
-    """Use managed spot instances: up to 90 % cheaper, may be interrupted, resume from checkpoints."""
+    """Use managed spot instances: up to 90 % cheaper, may be interrupted and then resume."""
     max_runtime_s: int = Field(14400, ge=1)
     """Maximum training time in seconds."""
     max_wait_s: int = Field(28800, ge=1)
@@ -89,7 +90,7 @@ class FitSettings(Section):
         "train:images_per_s": r"images_per_s[ =]+([0-9.eE+-]+)",
         "valid:top1": r"valid_top1[ =]+([0-9.eE+-]+)",
     }
-    """Metrics that SageMaker extracts from the log: a regular expression with one group per name."""
+    """Metrics that SageMaker extracts from the log: regular expressions with one group."""
 
     @model_validator(mode="after")
     def _check_spot(self) -> Self:
@@ -143,7 +144,7 @@ class Ec2Settings(Section):
     instance_type: str = Field("g5.xlarge", pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")
     """EC2 instance type, without the prefix ml."""
     machine_image: str = ""
-    """AMI id or SSM parameter. Empty: Amazon Linux 2023, or AWS's deep learning AMI for GPU types."""
+    """AMI id or SSM parameter. Empty: Amazon Linux 2023; for GPU types AWS's deep learning AMI."""
     role: str = Field("whatbreed-ec2", min_length=1)
     """Role and instance profile, created with least privilege by `ec2`."""
     spot: bool = True
@@ -154,7 +155,15 @@ class Ec2Settings(Section):
     """Hours after which the instance terminates itself in any case."""
 
 
-class ServingSettings(Section):
+class StageSection(Section):
+    """A table that `[stage.NAME.TABLE]` may override for a stage of config.json."""
+
+    @classmethod
+    def stage_names(cls) -> list[str]:
+        return list(Config.read().stages)
+
+
+class ServingSettings(StageSection):
     """The table [serving]: the endpoint and the rollout of a new model."""
 
     TABLE = "serving"
@@ -188,7 +197,7 @@ class ServingSettings(Section):
 
 
 class Schedule(BaseModel):
-    """A scheduled change of the scaling limits. `cron` is in UTC, as Application Auto Scaling takes it."""
+    """A scheduled change of the scaling limits. `cron` has the six fields of AWS, in UTC."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -211,7 +220,7 @@ class Schedule(BaseModel):
         return self
 
 
-class ScalingSettings(Section):
+class ScalingSettings(StageSection):
     """The table [scaling]: how many instances serve the endpoint, and when."""
 
     TABLE = "scaling"
@@ -228,7 +237,7 @@ class ScalingSettings(Section):
     scale_out_cooldown_s: int = Field(60, ge=0)
     """Seconds between additions of instances."""
     schedules: list[Schedule] = []
-    """Other limits by the clock (UTC): {name = "night", cron = "0 22 * * ? *", min = 1, max = 2}."""
+    """Other limits by time (UTC): {name = "night", cron = "0 22 * * ? *", min = 1, max = 2}."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -1,79 +1,210 @@
-"""A stage of `.chalice/config.json`: the endpoint's name is written there and read here."""
+"""The stages of .chalice/config.json, checked before anything is asked of AWS."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cli.errors import SettingsError
+from cli.settings import unknown_key
 
-CONFIG = Path(__file__).resolve().parents[1] / ".chalice" / "config.json"
+PROJECT_VARIABLE = "WHATBREED_PROJECT"
+"""Environment variable with the folder whose .chalice/ is read instead of this repository's."""
+
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+LogDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+]  # fmt: skip
+
+
+class _Keys(BaseModel):
+    """Keys that Chalice reads; an unknown one is refused by its name."""
+
+    model_config = ConfigDict(strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, value: Any) -> Any:
+        for key in value if isinstance(value, dict) else ():
+            if key not in cls.model_fields:
+                raise ValueError(unknown_key(key, cls.model_fields))
+        return value
+
+
+class FunctionConfig(_Keys):
+    """Keys that may differ per function (chalice/config.py of version 1.34)."""
+
+    autogen_policy: bool | None = None
+    environment_variables: dict[str, str] = {}
+    iam_policy_file: str | None = None
+    iam_role_arn: str | None = None
+    lambda_memory_size: Annotated[int, Field(ge=128, le=10240)] | None = None
+    lambda_timeout: Annotated[int, Field(ge=1, le=900)] | None = None
+    layers: list[str] | None = None
+    log_retention_in_days: LogDays | None = None
+    manage_iam_role: bool | None = None
+    reserved_concurrency: Annotated[int, Field(ge=0)] | None = None
+    security_group_ids: list[str] | None = None
+    subnet_ids: list[str] | None = None
+    tags: dict[str, str] = {}
+    xray: bool | None = None
+
+
+class CustomDomain(_Keys):
+    domain_name: str
+    certificate_arn: str
+    tags: dict[str, str] | None = None
+    tls_version: Literal["TLS_1_0", "TLS_1_1", "TLS_1_2"] | None = None
+    url_prefix: str | None = None
+
+
+class StageConfig(FunctionConfig):
+    """Keys that may differ per stage."""
+
+    api_gateway_custom_domain: CustomDomain | None = None
+    api_gateway_endpoint_type: Literal["EDGE", "REGIONAL", "PRIVATE"] | None = None
+    api_gateway_endpoint_vpce: str | list[str] | None = None
+    api_gateway_policy_file: str | None = None
+    api_gateway_stage: str | None = None
+    automatic_layer: bool | None = None
+    lambda_architecture: Literal["x86_64", "arm64"] | None = None
+    lambda_functions: dict[str, FunctionConfig] = {}
+    minimum_compression_size: Annotated[int, Field(ge=0, le=10_485_760)] | None = None
+    websocket_api_custom_domain: CustomDomain | None = None
+
+    @property
+    def handler(self) -> FunctionConfig:
+        return self.lambda_functions.get("api_handler", FunctionConfig())
+
+
+class Config(StageConfig):
+    """The whole document."""
+
+    version: str = "1.0"
+    app_name: str
+    profile: str | None = None
+    stages: dict[str, StageConfig] = {}
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read config.json. Raises SettingsError with the key that is wrong."""
+        path = folder() / "config.json"
+        try:
+            return cls.model_validate(_json(path))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ": ".join(filter(None, [path.name, ".".join(map(str, first["loc"]))]))
+            reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+            raise SettingsError(f"{place}: {reason}.") from None
+
+    def value(self, stage: str, key: str) -> Any:
+        """Return the value of `key` for the routes' function, or None. The nearest one counts."""
+        own = self.stages[stage]
+        for keys in (own.handler, own, self.handler, self):
+            if (value := getattr(keys, key)) is not None:
+                return value
+        return None
+
+    def environment(self, stage: str) -> dict[str, str]:
+        """Return the environment variables of the routes' function, merged as Chalice does."""
+        own = self.stages[stage]
+        return (
+            self.environment_variables
+            | own.environment_variables
+            | own.handler.environment_variables
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage of the API: its endpoint, its Lambda function, how many run at once, and whether
-    AWS X-Ray traces them."""
+    """One stage of the API: its endpoint, its Lambda function and the function's limits."""
 
     name: str
     endpoint: str
     function: str
     reserved_concurrency: int | None
     traced: bool
+    """Whether AWS X-Ray traces requests."""
+    memory_mb: int = 128  # Lambda's default
+    provisioned_concurrency: int | None = None
 
 
 def read(name: str) -> Stage:
-    """The stage `name`. Raises `SettingsError` where it, or its endpoint's name, is missing."""
-    document = config()
-    stages = document.get("stages", {})
-    if name not in stages:
-        raise SettingsError(f"{CONFIG.name} has no stage {name!r}; there are {', '.join(stages)}")
-    # A stage's own value goes before one that stands for all stages (Chalice's configfile docs).
-    variables = {
-        **document.get("environment_variables", {}),
-        **stages[name].get("environment_variables", {}),
-    }
-    if not variables.get("ENDPOINT_NAME"):
-        raise SettingsError(f"{CONFIG.name}: stage {name} lacks ENDPOINT_NAME")
-    reserved = stages[name].get("reserved_concurrency", document.get("reserved_concurrency"))
+    """Read the stage `name`. Raises SettingsError if it is missing or its settings are wrong."""
+    config = Config.read()
+    if name not in config.stages:
+        raise SettingsError(
+            f'config.json has no stage "{name}". Stages: {", ".join(config.stages)}.'
+        )
+    endpoint = config.environment(name).get("ENDPOINT_NAME")
+    if not endpoint:
+        raise SettingsError(
+            f"config.json: stages.{name}: set ENDPOINT_NAME in environment_variables."
+        )
+    reserved = config.value(name, "reserved_concurrency")
     return Stage(
         name=name,
-        endpoint=variables["ENDPOINT_NAME"],
-        function=f"{document['app_name']}-{name}",
+        endpoint=endpoint,
+        function=f"{config.app_name}-{name}",
         reserved_concurrency=reserved,
-        traced=bool(stages[name].get("xray", document.get("xray", False))),
+        traced=bool(config.value(name, "xray")),
+        memory_mb=config.value(name, "lambda_memory_size") or 128,
+        provisioned_concurrency=_provisioned_concurrency(name, reserved),
     )
 
 
 def names() -> list[str]:
-    """Every stage but the local one, which has no endpoint in AWS."""
-    return [name for name in config().get("stages", {}) if name != "local"]
+    """Return all stages but `local`, which has no endpoint in AWS."""
+    return [name for name in Config.read().stages if name != "local"]
 
 
 def has_stack(name: str) -> bool:
-    """Whether CloudFormation keeps the stage `name`, and not Chalice."""
+    """Return whether the stage is released as a CloudFormation stack, not by `chalice deploy`."""
     return _resources_file(name).is_file()
 
 
 def properties(stage: str, resource: str) -> dict[str, Any]:
-    """What the stack of `stage` adds to Chalice's `resource`; nothing where there is no stack."""
+    """Return what resources-STAGE.json adds to Chalice's `resource`; {} without that file."""
     document = _json(_resources_file(stage)) if has_stack(stage) else {}
     resources = document.get("Resources", {})
     return dict(resources.get(resource, {}).get("Properties", {}))
 
 
-def config() -> dict[str, Any]:
-    """The document of all stages. Raises `SettingsError` where it cannot be read."""
-    return _json(CONFIG)
+def folder() -> Path:
+    """Return the folder .chalice of the project."""
+    project = os.environ.get(PROJECT_VARIABLE) or Path(__file__).resolve().parents[1]
+    return Path(project) / ".chalice"
+
+
+def _provisioned_concurrency(stage: str, reserved: int | None) -> int | None:
+    """Read it from resources-STAGE.json. Raises SettingsError if Lambda would refuse it."""
+    settings = properties(stage, "APIHandler").get("ProvisionedConcurrencyConfig", {})
+    count = settings.get("ProvisionedConcurrentExecutions")
+    if count is None:
+        return None
+    origin = f"{_resources_file(stage).name}: ProvisionedConcurrentExecutions is {count!r}"
+    if not isinstance(count, int) or count < 1:
+        raise SettingsError(f"{origin}; it must be at least 1. Remove it to provision none.")
+    if reserved is not None and count > reserved:
+        raise SettingsError(
+            f"{origin}, above reserved_concurrency {reserved} of stage {stage} in config.json."
+        )
+    return count
 
 
 def _resources_file(stage: str) -> Path:
-    return CONFIG.with_name(f"resources-{stage}.json")
+    return folder() / f"resources-{stage}.json"
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: {error}") from None
+    if not isinstance(document, dict):
+        raise SettingsError(f"{path} must contain a JSON object.")
     return document

@@ -1,28 +1,31 @@
-"""The container image of training jobs."""
+"""Find the container image of training jobs."""
 
 from aws.account import Account
 from aws.settings import FitSettings
 from cli.errors import SettingsError
 
 
-def uri(account: Account, options: FitSettings) -> str:
-    """Return the image of the settings, or AWS's for the region and the instance type.
+def uri(account: Account, fit: FitSettings) -> str:
+    """Return the URI of [fit].image, or of AWS's PyTorch image for the region and instance type.
 
-    Importing `sagemaker` takes seconds, so only this function does.
+    Importing sagemaker takes seconds, so only this function does. Raises SettingsError if AWS has
+    no image of that version.
     """
-    if options.image:
-        return options.image
+    if fit.image:
+        return fit.image
     from sagemaker.core import image_uris  # type: ignore[import-untyped]
 
     try:
         return str(
             image_uris.retrieve(
                 framework="pytorch-amzn2023",
-                version=options.pytorch,
+                version=fit.pytorch,
                 image_scope="training",
-                instance_type=options.instance_type,
+                instance_type=fit.instance_type,
                 region=account.region,
             )
         )
     except ValueError as error:
-        raise SettingsError(f"no training image: {str(error).splitlines()[0]}") from None
+        raise SettingsError(
+            f"AWS has no such training image: {str(error).splitlines()[0]}"
+        ) from None

@@ -1,18 +1,15 @@
-"""SageMaker training jobs, as AWS describes them."""
+"""Describe SageMaker training jobs."""
 
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from aws.account import Account, is_missing
+from aws.account import Account, or_none
 from aws.errors import AwsError
 
 
 def describe(account: Account, name: str) -> dict[str, Any]:
-    """The description of a training job. Raises `AwsError` where there is none of that name."""
-    try:
-        return dict(account.client("sagemaker").describe_training_job(TrainingJobName=name))
-    except ClientError as error:
-        if is_missing(error):
-            raise AwsError(f"no training job {name}: see `python -m training jobs`") from None
-        raise
+    """Return AWS's description of a training job. Raises AwsError if it does not exist."""
+    sagemaker = account.client("sagemaker")
+    job = or_none(lambda: sagemaker.describe_training_job(TrainingJobName=name))
+    if job is None:
+        raise AwsError(f"Training job {name} does not exist: see `python -m training jobs`.")
+    return job

@@ -1,4 +1,4 @@
-"""Whether jobs inside a VPC can reach S3."""
+"""Find out how jobs inside a VPC reach S3."""
 
 from dataclasses import dataclass
 
@@ -8,30 +8,27 @@ from aws.errors import AwsError
 
 @dataclass(frozen=True, slots=True)
 class S3Route:
-    """How the subnets of a VPC reach S3.
-
-    `gateways` are the ids of S3 gateway endpoints; `without` the subnets whose route tables know
-    none of them.
-    """
+    """The S3 gateway endpoints of a VPC, and the subnets without a route to one."""
 
     vpc: str
     gateways: list[str]
-    without: list[str]
+    subnets_without: list[str]
 
 
 def s3_route(account: Account) -> S3Route:
-    """How the subnets of [cloud] reach S3.
+    """Look up how the subnets of [aws] reach S3.
 
-    Raises `AwsError` where no subnets are set or they lie in several VPCs.
+    Raises AwsError if no subnets are set or they are in several VPCs.
     https://docs.aws.amazon.com/sagemaker/latest/dg/train-vpc.html#train-vpc-s3
     """
-    wanted = account.settings.subnets
-    if not wanted:
-        raise AwsError("no subnets in [cloud] of settings.toml: jobs run outside of a VPC")
+    subnets = account.settings.subnets
+    if not subnets:
+        raise AwsError("Jobs run outside a VPC: settings.toml has no subnets in [aws].")
     ec2 = account.client("ec2")
-    vpcs = {one["VpcId"] for one in ec2.describe_subnets(SubnetIds=wanted)["Subnets"]}
+    described = ec2.describe_subnets(SubnetIds=subnets)["Subnets"]
+    vpcs = {subnet["VpcId"] for subnet in described}
     if len(vpcs) != 1:
-        raise AwsError(f"the subnets lie in several VPCs: {', '.join(sorted(vpcs))}")
+        raise AwsError(f"The subnets must be in one VPC, not in {', '.join(sorted(vpcs))}.")
     [vpc] = vpcs
     endpoints = ec2.describe_vpc_endpoints(
         Filters=[
@@ -50,5 +47,5 @@ def s3_route(account: Account) -> S3Route:
             elif "SubnetId" in association:
                 explicit[association["SubnetId"]] = table["RouteTableId"]
     # A subnet without a route table of its own uses the VPC's main one.
-    without = [subnet for subnet in wanted if explicit.get(subnet, main) not in served]
-    return S3Route(vpc, [endpoint["VpcEndpointId"] for endpoint in endpoints], without)
+    subnets_without = [subnet for subnet in subnets if explicit.get(subnet, main) not in served]
+    return S3Route(vpc, [endpoint["VpcEndpointId"] for endpoint in endpoints], subnets_without)

@@ -11,7 +11,7 @@ import json
 import os
 import tomllib
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
@@ -38,12 +38,29 @@ class Section(pydantic.BaseModel):
     """One table of settings.toml. Subclasses set `TABLE` and describe every field."""
 
     model_config = pydantic.ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
     )
 
     TABLE: ClassVar[str]
     HYPERPARAMETERS: ClassVar[bool] = False
     """Whether a SageMaker job may set the fields through SM_HPS."""
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _refuse_flag_as_number(cls, value: Any, information: pydantic.ValidationInfo) -> Any:
+        annotation = cls.model_fields[information.field_name or ""].annotation
+        if isinstance(value, bool) and annotation in (int, float):
+            raise ValueError("input should be a number")
+        return value
+
+    @classmethod
+    def stage_names(cls) -> Collection[str]:
+        """Return the stages that a table in STAGE_TABLES may be written for."""
+        return ()
 
     @classmethod
     def read(
@@ -62,7 +79,7 @@ class Section(pydantic.BaseModel):
         for origin, overlay in cls._sources(options or {}, stage, file):
             unknown = [key for key in overlay if key not in cls.model_fields]
             if unknown:
-                raise SettingsError(unknown_key(origin, unknown[0], cls.model_fields))
+                raise SettingsError(f"{origin}: {unknown_key(unknown[0], cls.model_fields)}")
             values |= overlay
             origins |= dict.fromkeys(overlay, origin)
         try:
@@ -74,16 +91,20 @@ class Section(pydantic.BaseModel):
     def _sources(
         cls, options: Mapping[str, Any], stage: str | None, file: Path | None
     ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        path = _path()
+        path = settings_file()
         for source in (path, file):
             if source is None:
                 continue
             document = read_toml(source)
             yield f"{source.name} [{cls.TABLE}]", _table(source, document, cls.TABLE)
-            if cls.TABLE in STAGE_TABLES and stage:
-                origin = f"{source.name} [stage.{stage}.{cls.TABLE}]"
-                overrides = document.get("stage", {}).get(stage, {})
-                yield origin, _table(source, overrides, cls.TABLE)
+            stages = document.get("stage", {}) if cls.TABLE in STAGE_TABLES else {}
+            for name, tables in stages.items():
+                if name not in cls.stage_names():
+                    reason = unknown_key(name, cls.stage_names(), "stage")
+                    raise SettingsError(f"{source.name} [stage]: {reason}")
+                if name == stage:
+                    origin = f"{source.name} [stage.{stage}.{cls.TABLE}]"
+                    yield origin, _table(source, tables, cls.TABLE)
             if source is path and cls.HYPERPARAMETERS:
                 yield "SM_HPS", sagemaker_hyperparameters()
         yield "option", {key: value for key, value in options.items() if value is not None}
@@ -92,19 +113,23 @@ class Section(pydantic.BaseModel):
 SectionType = TypeVar("SectionType", bound=Section)
 
 
-def options(*sections: type[Section]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def options(
+    *sections: type[Section], without_options: Sequence[type[Section]] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add an option for every scalar field of `sections`, and pass the sections to the command.
 
     The command receives each section as the keyword argument `TABLE`. `--settings FILE` is added
-    too. If the command has an argument `stage`, the tables of that stage count.
+    too. If the command has an argument `stage`, the tables of that stage count. The sections of
+    `without_options` are only read and passed.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def wrapper(settings_file: Path | None, **arguments: Any) -> None:
-            for section in sections:
+            for section in (*sections, *without_options):
                 given = {
-                    field: arguments.pop(_parameter(section, field)) for field in _scalars(section)
+                    field: arguments.pop(_parameter(section, field), None)
+                    for field in _scalars(section)
                 }
                 arguments[section.TABLE] = section.read(
                     given, stage=arguments.get("stage"), file=settings_file
@@ -115,12 +140,12 @@ def options(*sections: type[Section]) -> Callable[[Callable[..., None]], Callabl
         for section in reversed(sections):
             for field in reversed(list(_scalars(section))):
                 wrapped = _option(section, field)(wrapped)
-        return _settings_file(wrapped)
+        return _settings_option(wrapped)
 
     return decorate
 
 
-_settings_file = click.option(
+_settings_option = click.option(
     "--settings",
     "settings_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -176,24 +201,27 @@ Names = typing.Annotated[
 """A list of texts, which an option gives comma-separated."""
 
 
+def settings_file() -> Path:
+    """Return the path of settings.toml, or of the file that is read instead."""
+    return Path(os.environ.get(PATH_VARIABLE) or PATH)
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a settings file. Raises SettingsError if it is not TOML or has an unknown table."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: {error}") from None
     for name in document:
         if name not in (*TABLES, "stage"):
-            raise SettingsError(unknown_key(path.name, name, (*TABLES, "stage"), "table"))
-    stages = document.get("stage", {})
-    if not isinstance(stages, dict):
-        raise SettingsError(f"{path.name}: [stage] must hold tables like [stage.prod.scaling].")
-    for stage, tables in stages.items():
-        for name in tables if isinstance(tables, dict) else ():
+            raise SettingsError(f"{path.name}: {unknown_key(name, (*TABLES, 'stage'), 'table')}")
+    for stage, tables in _table(path, document, "stage").items():
+        if not isinstance(tables, dict):
+            raise SettingsError(f"{path.name}: write [stage.{stage}.TABLE], with a table's name.")
+        for name in tables:
             if name not in STAGE_TABLES:
-                raise SettingsError(
-                    unknown_key(f"{path.name} [stage.{stage}]", name, STAGE_TABLES, "table")
-                )
+                reason = unknown_key(name, STAGE_TABLES, "table")
+                raise SettingsError(f"{path.name} [stage.{stage}]: {reason}")
     return document
 
 
@@ -203,7 +231,9 @@ def sagemaker_hyperparameters(environment: Mapping[str, str] = os.environ) -> di
     try:
         document = json.loads(text)
     except ValueError:
-        raise SettingsError(f"SM_HPS is not JSON: {text[:60]!r}.") from None
+        document = None
+    if not isinstance(document, dict):
+        raise SettingsError(f"SM_HPS is not a JSON object: {text[:60]!r}.")
     return {
         # the tuner sends its values as quoted texts
         key.replace("-", "_"): value.strip('"') if isinstance(value, str) else value
@@ -212,11 +242,11 @@ def sagemaker_hyperparameters(environment: Mapping[str, str] = os.environ) -> di
     }
 
 
-def unknown_key(origin: str, key: str, allowed: Any, kind: str = "key") -> str:
-    """The message for a key that does not exist, with the nearest name or all allowed names."""
+def unknown_key(key: str, allowed: Iterable[str], kind: str = "key") -> str:
+    """Return a message about a key that does not exist, with the nearest name or all of them."""
     near = difflib.get_close_matches(key, list(allowed), n=1)
     hint = f'Did you mean "{near[0]}"?' if near else f"Allowed: {', '.join(allowed)}."
-    return f'{origin}: unknown {kind} "{key}". {hint}'
+    return f'unknown {kind} "{key}". {hint}'
 
 
 def _explain(error: pydantic.ValidationError, table: str, origins: Mapping[str, str]) -> str:
@@ -240,7 +270,3 @@ def _table(path: Path, document: Mapping[str, Any], name: str) -> Mapping[str, A
     if not isinstance(table, dict):
         raise SettingsError(f"{path.name}: {name} must be a table: write [{name}].")
     return table
-
-
-def _path() -> Path:
-    return Path(os.environ.get(PATH_VARIABLE) or PATH)

@@ -37,7 +37,9 @@ CHECKS: dict[str, Check] = {
 
 
 @commands.command(__doc__)
-@click.option("--only", type=click.Choice(list(CHECKS)), multiple=True, help="Run only this check.")
+@click.option(
+    "--only", type=click.Choice(list(CHECKS)), multiple=True, help="Run only these checks."
+)
 @commands.json_option
 @accounts.options()
 def command(account: Account, only: tuple[str, ...], as_json: bool) -> None:

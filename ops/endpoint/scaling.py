@@ -1,13 +1,12 @@
 """Set the autoscaling limits and target of a stage's endpoint.
 
 The target is the mean number of invocations PER MINUTE AND INSTANCE, not of concurrent requests: a
-target of 40 adds instances at one request every 1.5 seconds. Choose
+target of 40 adds instances at one request every 1.5 seconds. Set it to the requests per second of
+one instance (measured by `ops loadtest`) x 0.5 (safety) x 60.
 
-    requests per second that one instance can take (a load test)  x 0.5 (safety)  x 60
-
-Scale in more slowly than out: a new instance takes minutes to start, an idle one costs cents. By
-default the next step comes 60 s after adding and 300 s after removing; 30 s for both makes the
-number of instances oscillate. Schedules in settings.toml set other limits by the clock.
+Scale in more slowly than out: a new instance takes minutes to start, an idle one costs cents. With
+30 s for both cooldowns the number of instances oscillates. Schedules in settings.toml set other
+limits by the clock.
 
 example:
   python -m ops endpoint scale --stage prod --max-instances 4 --target-per-minute 3000

@@ -44,8 +44,15 @@ class Leftover:
 @click.option("--all", "with_jobs", is_flag=True, help="Also jobs, warm pools and checkpoints.")
 @commands.dry_run_option
 @commands.json_option
-@accounts.options()
-def command(account: Account, stage: str, with_jobs: bool, dry_run: bool, as_json: bool) -> None:
+@accounts.options(without_options=[ServingSettings])
+def command(
+    account: Account,
+    serving: ServingSettings,
+    stage: str,
+    with_jobs: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     endpoint = stages.read(stage).endpoint
     removed = []
     for resource, remove in _removals(account, endpoint, with_jobs):
@@ -54,7 +61,7 @@ def command(account: Account, stage: str, with_jobs: bool, dry_run: bool, as_jso
         removed.append(resource)
         if not as_json:
             print(f"{'would remove' if dry_run else 'removed'} {resource}", flush=True)
-    left = leftovers(account, ServingSettings.read(stage=stage).repository)
+    left = leftovers(account, serving.repository)
     if as_json:
         print(json.dumps({"removed": removed, "left": [asdict(item) for item in left]}, indent=2))
         return

@@ -125,7 +125,7 @@ def command(
     elif bool(stage) == bool(role):
         raise SettingsError(f"Give --stage or --role; both only with {' or '.join(STAGE_ROLES)}.")
     elif stage:
-        path = output or stages.CONFIG.with_name(f"policy-{stage}.json")
+        path = output or stages.folder() / f"policy-{stage}.json"
         policy = role_policies.lambda_(account, stages.read(stage))
         _write(policy, None if dry_run else path)
     elif apply and not dry_run:

@@ -239,7 +239,9 @@ def test_with_codebuild(
     assert "ecr:PutImage" in json.dumps(role["PolicyDocument"])
 
 
-def test_a_build_that_fails_leaves_no_upload(bucket: str, command: Command, emulator: State) -> None:
+def test_a_build_that_fails_leaves_no_upload(
+    bucket: str, command: Command, emulator: State
+) -> None:
     emulator.build_failure = "COMMAND_EXECUTION_ERROR: docker build"
     outcome = command("ops", "endpoint", "image", "--builder", "codebuild")
     assert outcome.code == 1
