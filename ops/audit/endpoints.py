@@ -11,10 +11,9 @@ from ops.endpoint import scaling
 def check(account: Account) -> Iterator[Finding]:
     """Yield findings about every endpoint of the account and region."""
     stage_names = {stages.read(name).endpoint: name for name in stages.names()}
-    for page in account.client("sagemaker").get_paginator("list_endpoints").paginate():
-        for endpoint in page["Endpoints"]:
-            name = endpoint["EndpointName"]
-            yield from _check_one(account, name, stage_names.get(name, "STAGE"))
+    pages = account.client("sagemaker").get_paginator("list_endpoints").paginate()
+    for name in pages.search("Endpoints[].EndpointName"):
+        yield from _check_one(account, name, stage_names.get(name, "STAGE"))
 
 
 def _check_one(account: Account, name: str, stage: str) -> Iterator[Finding]:

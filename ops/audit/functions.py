@@ -19,12 +19,10 @@ def check(account: Account) -> Iterator[Finding]:
     for name in stages.names():
         stage = stages.read(name)
         known |= {stage.function: stage, f"{stage.function}-APIHandler": stage}
-    for page in account.client("lambda").get_paginator("list_functions").paginate():
-        for function in page["Functions"]:
-            role = function["Role"].rpartition("/")[2]
-            yield from _check_one(
-                account, function["FunctionName"], role, known.get(function["FunctionName"])
-            )
+    pages = account.client("lambda").get_paginator("list_functions").paginate()
+    for function in pages.search("Functions[]"):
+        name, role = function["FunctionName"], function["Role"].rpartition("/")[2]
+        yield from _check_one(account, name, role, known.get(name))
 
 
 def _check_one(

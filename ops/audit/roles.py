@@ -16,25 +16,24 @@ _SERVICE_LINKED = "/aws-service-role/"
 
 def check(account: Account) -> Iterator[Finding]:
     """Yield findings about every role of the account that is not service-linked."""
-    for page in account.client("iam").get_paginator("list_roles").paginate():
-        for role in page["Roles"]:
-            if not role["Path"].startswith(_SERVICE_LINKED):
-                yield from _check_policies(account, role["RoleName"])
-                yield from _check_use(account, role["RoleName"])
+    for role in account.client("iam").get_paginator("list_roles").paginate().search("Roles[]"):
+        if not role["Path"].startswith(_SERVICE_LINKED):
+            yield from _check_policies(account, role["RoleName"])
+            yield from _check_use(account, role["RoleName"])
 
 
 def policies(account: Account, role: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the name and the document of each policy of a role, inline and attached."""
     iam = account.client("iam")
-    for page in iam.get_paginator("list_role_policies").paginate(RoleName=role):
-        for name in page["PolicyNames"]:
-            yield name, iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-    for page in iam.get_paginator("list_attached_role_policies").paginate(RoleName=role):
-        for policy in page["AttachedPolicies"]:
-            arn = policy["PolicyArn"]
-            default = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-            version = iam.get_policy_version(PolicyArn=arn, VersionId=default)["PolicyVersion"]
-            yield policy["PolicyName"], version["Document"]
+    inline = iam.get_paginator("list_role_policies").paginate(RoleName=role)
+    for name in inline.search("PolicyNames[]"):
+        yield name, iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    attached = iam.get_paginator("list_attached_role_policies").paginate(RoleName=role)
+    for policy in attached.search("AttachedPolicies[]"):
+        arn = policy["PolicyArn"]
+        default = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        version = iam.get_policy_version(PolicyArn=arn, VersionId=default)["PolicyVersion"]
+        yield policy["PolicyName"], version["Document"]
 
 
 def _check_policies(account: Account, role: str) -> Iterator[Finding]:

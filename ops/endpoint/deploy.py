@@ -121,7 +121,8 @@ def deploy(
         model_version.prune(account, name, keep)
         print(f"{name} serves {version.model_name} with {version.config_name}")
     else:
-        print(f"deploying {version.config_name}; `aws sagemaker wait endpoint-in-service` waits")
+        command = f"aws sagemaker wait endpoint-in-service --endpoint-name {name}"
+        print(f"deploying {version.config_name}; to wait for it, run `{command}`")
     return endpoint
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -106,42 +105,33 @@ def create(account: Account, version: ModelVersion) -> ExitStack:
 def configs(account: Account, endpoint: str) -> list[str]:
     """Return the names of the endpoint configs that `deploy` created for `endpoint`."""
     pages = account.client("sagemaker").get_paginator("list_endpoint_configs")
-    return [
-        config["EndpointConfigName"]
-        for page in pages.paginate(NameContains=endpoint)
-        for config in page["EndpointConfigs"]
-        if _belongs_to(endpoint, config["EndpointConfigName"])
-    ]
+    names = pages.paginate(NameContains=endpoint).search("EndpointConfigs[].EndpointConfigName")
+    return [name for name in names if _belongs_to(endpoint, name)]
 
 
 def models(account: Account, endpoint: str) -> list[str]:
     """Return the names of the models that `deploy` created for `endpoint`."""
     pages = account.client("sagemaker").get_paginator("list_models")
-    return [
-        model["ModelName"]
-        for page in pages.paginate(NameContains=endpoint)
-        for model in page["Models"]
-        if _belongs_to(endpoint, model["ModelName"])
-    ]
+    names = pages.paginate(NameContains=endpoint).search("Models[].ModelName")
+    return [name for name in names if _belongs_to(endpoint, name)]
 
 
 def prune(account: Account, endpoint: str, keep: set[str]) -> None:
     """Delete the configs of `endpoint` that are not in `keep`, and the models that none uses."""
-    sagemaker, used = account.client("sagemaker"), set[str]()
+    sagemaker = account.client("sagemaker")
     for config in configs(account, endpoint):
-        if config in keep:
-            used.update(_models_of(account, config))
-        else:
+        if config not in keep:
             sagemaker.delete_endpoint_config(EndpointConfigName=config)
+    descriptions = [endpoints.describe_config(account, config) for config in keep]
+    used = {
+        variant["ModelName"]
+        for description in descriptions
+        if description
+        for variant in description["ProductionVariants"]
+    }
     for model in models(account, endpoint):
         if model not in used:
             sagemaker.delete_model(ModelName=model)
-
-
-def _models_of(account: Account, config: str) -> Iterator[str]:
-    description = endpoints.describe_config(account, config) or {"ProductionVariants": []}
-    for variant in description["ProductionVariants"]:
-        yield variant["ModelName"]
 
 
 def _belongs_to(endpoint: str, name: str) -> bool:

@@ -117,12 +117,15 @@ def copy_context(folder: Path, base_image: str = "") -> str:
 
 
 def latest_image(account: Account, repository: str, architecture: str) -> str:
-    """Return the image of an architecture that was pushed last, by digest. Raises AwsError."""
+    """Return the image that was pushed last for an architecture, by digest.
+
+    Raises AwsError if there is none.
+    """
     pages = account.client("ecr").get_paginator("describe_images")
-    result = or_none(lambda: pages.paginate(repositoryName=repository).build_full_result())
+    result = or_none(lambda: pages.paginate(repositoryName=repository).build_full_result()) or {}
     images = [
         image
-        for image in (result or {"imageDetails": []})["imageDetails"]
+        for image in result.get("imageDetails", [])
         if any(tag.startswith(f"{architecture}-") for tag in image.get("imageTags", []))
     ]
     if not images:

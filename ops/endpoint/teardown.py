@@ -72,7 +72,7 @@ def command(
             (item.what, f"{item.size_bytes / 1e9:.3f}", f"${item.usd_per_month:.2f}")
             for item in left
         ]
-        print(tables.render(("kept", "GB", "per month"), rows))
+        print(tables.render(("remaining", "GB", "per month"), rows))
 
 
 def _removals(account: Account, endpoint: str, with_jobs: bool) -> Iterator[Removal]:
@@ -82,10 +82,9 @@ def _removals(account: Account, endpoint: str, with_jobs: bool) -> Iterator[Remo
 
 
 def endpoint_removals(account: Account, endpoint: str) -> Iterator[Removal]:
-    """Yield the resources of an endpoint in the order in which AWS lets them go.
+    """Yield the resources of an endpoint in the order in which they can be removed.
 
-    Each is looked up when the one before has been removed: an endpoint needs its alarms and its
-    config until it is gone.
+    An endpoint needs its alarms and its config until it is deleted.
     """
     sagemaker, cloudwatch = account.client("sagemaker"), account.client("cloudwatch")
     if scaling.state(account, endpoint)["targets"]:
@@ -155,7 +154,6 @@ def _leftover(what: str, size_bytes: int, price: str) -> Leftover:
 def _jobs(account: Account) -> Iterator[dict[str, Any]]:
     prefix = account.settings.prefix
     pages = account.client("sagemaker").get_paginator("list_training_jobs")
-    for page in pages.paginate(NameContains=prefix):
-        for job in page["TrainingJobSummaries"]:
-            if job["TrainingJobName"].startswith(f"{prefix}-"):
-                yield job
+    for job in pages.paginate(NameContains=prefix).search("TrainingJobSummaries[]"):
+        if job["TrainingJobName"].startswith(f"{prefix}-"):
+            yield job

@@ -355,7 +355,7 @@ def authorize(self: Any, request_class: type, resource: str = "*") -> None:
 
 def get_account_summary(self: Any) -> Any:
     """moto returns the same root user for every account."""
-    response = _get_account_summary(self)
+    response: Any = _get_account_summary(self)
     response.result["SummaryMap"] = {**response.result["SummaryMap"], **STATE.root_user}
     return response
 
@@ -369,7 +369,7 @@ def start_build(self: Any) -> Any:
 
 def batch_get_builds(self: Any) -> Any:
     """moto's builds never fail."""
-    response = _batch_get_builds(self)
+    response: Any = _batch_get_builds(self)
     if STATE.build_failure:
         for build in response.result["builds"]:
             build["buildStatus"] = "FAILED"

@@ -52,10 +52,10 @@ def other_model(tmp_path: Path) -> Path:
 def test_first_time_creates(release: Any) -> None:
     outcome = release()
     assert outcome.code == 0, outcome.err
-    found = describe()
-    assert found["EndpointStatus"] == "InService"
+    endpoint = describe()
+    assert endpoint["EndpointStatus"] == "InService"
     sagemaker = boto3.client("sagemaker")
-    config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
     [variant] = config["ProductionVariants"]
     assert variant["InstanceType"] == "ml.c6i.large"
     model = sagemaker.describe_model(ModelName=variant["ModelName"])
@@ -64,7 +64,7 @@ def test_first_time_creates(release: Any) -> None:
     container = model["PrimaryContainer"]
     assert "/whatbreed-serving@sha256:" in container["Image"]
     assert container["ModelDataUrl"].startswith(f"s3://{BUCKET}/whatbreed/models/")
-    tags = sagemaker.list_tags(ResourceArn=found["EndpointArn"])["Tags"]
+    tags = sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"]
     assert {"Key": "project", "Value": "whatbreed"} in tags
     alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
     assert {alarm["AlarmName"] for alarm in alarms} == {f"{NAME}-latency", f"{NAME}-errors"}
@@ -86,12 +86,12 @@ def test_update_and_rollback(release: Any, command: Command, other_model: Path) 
     first = describe()["EndpointConfigName"]
     outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--model", other_model)
     assert outcome.code == 0, outcome.err
-    found = describe()
-    second = found["EndpointConfigName"]
+    endpoint = describe()
+    second = endpoint["EndpointConfigName"]
     assert second != first
-    [variant] = found["ProductionVariants"]
+    [variant] = endpoint["ProductionVariants"]
     assert variant["CurrentInstanceCount"] == 4  # scaling's count outlives the update
-    rollout = found["LastDeploymentConfig"]
+    rollout = endpoint["LastDeploymentConfig"]
     routing = rollout["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert routing["Type"] == "CANARY"
     assert routing["CanarySize"] == {"Type": "CAPACITY_PERCENT", "Value": 25}
@@ -204,11 +204,11 @@ def test_an_endpoint_whose_creation_failed_is_replaced(release: Any, emulator: S
 def test_serverless(release: Any) -> None:
     graviton = ("--instance-type", "ml.c7g.large")  # serverless inference runs on x86
     assert release("--serverless", "true", "--capture-percent", 10, *graviton).code == 0
-    config = describe()["EndpointConfigName"]
-    found = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
-    [variant] = found["ProductionVariants"]
+    name = describe()["EndpointConfigName"]
+    config = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=name)
+    [variant] = config["ProductionVariants"]
     assert variant["ServerlessConfig"] == {"MemorySizeInMB": 3072, "MaxConcurrency": 5}
-    assert "DataCaptureConfig" not in found  # not supported by serverless inference
+    assert "DataCaptureConfig" not in config  # not supported by serverless inference
     model = boto3.client("sagemaker").describe_model(ModelName=variant["ModelName"])
     assert model["EnableNetworkIsolation"] is False  # not supported either
 
@@ -216,12 +216,12 @@ def test_serverless(release: Any) -> None:
 def test_data_capture_and_keys(release: Any, change_settings: Change) -> None:
     change_settings("aws", kms_key="arn:aws:kms:us-east-1:123456789012:key/1")
     assert release("--capture-percent", 10).code == 0
-    config = describe()["EndpointConfigName"]
-    found = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
-    capture = found["DataCaptureConfig"]
+    name = describe()["EndpointConfigName"]
+    config = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=name)
+    capture = config["DataCaptureConfig"]
     assert capture["InitialSamplingPercentage"] == 10
     assert capture["DestinationS3Uri"] == f"s3://{BUCKET}/whatbreed/captured/{NAME}"
-    assert found["KmsKeyId"].endswith("key/1")
+    assert config["KmsKeyId"].endswith("key/1")
 
 
 def test_the_model_of_a_job(command: Command, bucket: str, roles: None, image: str) -> None:
@@ -244,8 +244,8 @@ def test_the_model_of_a_job(command: Command, bucket: str, roles: None, image: s
     outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--job", "whatbreed-fit-1")
     assert outcome.code == 0, outcome.err
     [model] = sagemaker.list_models()["Models"]
-    found = sagemaker.describe_model(ModelName=model["ModelName"])
-    assert found["PrimaryContainer"]["ModelDataUrl"] == uri
+    description = sagemaker.describe_model(ModelName=model["ModelName"])
+    assert description["PrimaryContainer"]["ModelDataUrl"] == uri
     assert (
         "raining job" in command("ops", "endpoint", "deploy", "--stage", "dev", "--job", "nope").err
     )

@@ -42,10 +42,10 @@ def test_options(deployed: None, command: Command) -> None:
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert "1.16667 requests/s per instance" in outcome.out
-    found = state()
-    [target] = found["targets"]
+    scaling = state()
+    [target] = scaling["targets"]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 4)
-    [policy] = found["policies"]
+    [policy] = scaling["policies"]
     tracking = policy["TargetTrackingScalingPolicyConfiguration"]
     assert tracking["TargetValue"] == 70
     assert tracking["ScaleInCooldown"] == tracking["ScaleOutCooldown"] == 30
@@ -77,9 +77,9 @@ def test_repeating_changes_nothing_and_old_schedules_are_deleted(
     change_settings("scaling", schedules=[night])
     for _ in range(2):
         assert command("ops", "endpoint", "scale", "--stage", "dev").code == 0
-    found = state()
-    assert [len(found[key]) for key in ("targets", "policies", "schedules")] == [1, 1, 1]
-    assert found["schedules"][0]["Schedule"] == "cron(0 22 * * ? *)"
+    scaling = state()
+    assert [len(scaling[key]) for key in ("targets", "policies", "schedules")] == [1, 1, 1]
+    assert scaling["schedules"][0]["Schedule"] == "cron(0 22 * * ? *)"
     change_settings("scaling", schedules=[])
     command("ops", "endpoint", "scale", "--stage", "dev")
     assert state()["schedules"] == []
@@ -148,4 +148,4 @@ def test_the_help_says_per_minute_and_per_second(command: Command) -> None:
     text = " ".join(command("ops", "endpoint", "scale", "--help").out.split())
     assert "PER MINUTE and instance" in text
     assert "requests per second" in text
-    assert ScalingSettings().scale_in_cooldown_s > 60
+    assert ScalingSettings.read().scale_in_cooldown_s > 60

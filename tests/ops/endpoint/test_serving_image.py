@@ -169,7 +169,7 @@ def test_with_docker(
         push(image.rpartition(":")[2])
 
     account = Account(AwsSettings.read())
-    serving_image.push_image(account, ServingSettings(), "amd64", "docker", build_and_push)
+    serving_image.push_image(account, ServingSettings.read(), "amd64", "docker", build_and_push)
     assert "@sha256:" in capsys.readouterr().out
     calls = log.read_text()
     registry = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
