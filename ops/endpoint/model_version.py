@@ -18,16 +18,10 @@ VARIANT = "AllTraffic"
 class ModelVersion:
     """A model and its endpoint config, as the requests that create them."""
 
+    model_name: str
     model: dict[str, Any]
+    config_name: str
     config: dict[str, Any]
-
-    @property
-    def model_name(self) -> str:
-        return str(self.model["ModelName"])
-
-    @property
-    def config_name(self) -> str:
-        return str(self.config["EndpointConfigName"])
 
 
 def plan(
@@ -50,7 +44,9 @@ def plan(
     config = _config(account, endpoint, model_name, serving)
     config_name = f"{endpoint}-{_digest(config)}"
     return ModelVersion(
+        model_name,
         {"ModelName": model_name, **model, "Tags": tags},
+        config_name,
         {"EndpointConfigName": config_name, **config, "Tags": tags},
     )
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import click
@@ -55,7 +56,8 @@ def command(
 ) -> None:
     endpoint = stages.read(stage).endpoint
     removed = []
-    for resource, remove in _removals(account, endpoint, with_jobs):
+    jobs = job_removals(account) if with_jobs else iter(())
+    for resource, remove in chain(endpoint_removals(account, endpoint), jobs):
         if not dry_run:
             remove()
         removed.append(resource)
@@ -73,12 +75,6 @@ def command(
             for item in left
         ]
         print(tables.render(("remaining", "GB", "per month"), rows))
-
-
-def _removals(account: Account, endpoint: str, with_jobs: bool) -> Iterator[Removal]:
-    yield from endpoint_removals(account, endpoint)
-    if with_jobs:
-        yield from job_removals(account)
 
 
 def endpoint_removals(account: Account, endpoint: str) -> Iterator[Removal]:

@@ -110,17 +110,14 @@ def command(
             raise SettingsError(f'--account is "{account_id}": an account number has 12 digits.')
         account.id = account_id  # so that STS is not called
     if role in STAGE_ROLES:
-        selected = [stages.read(name) for name in ([stage] if stage else stages.names())]
         if role == "pipeline" and not repository:
             raise SettingsError("--role pipeline needs --repository OWNER/NAME.")
+        selected = [stages.read(name) for name in ([stage] if stage else stages.names())]
+        admitted = repository if role == "pipeline" else None
         if apply and not dry_run:
-            _apply_stage_roles(account, selected, repository if role == "pipeline" else None)
+            _apply_stage_roles(account, selected, admitted)
             return
-        documents = (
-            _pipeline_documents(account, selected, repository)
-            if role == "pipeline"
-            else {each.name: {"boundary": github_oidc.boundary(account, each)} for each in selected}
-        )
+        documents = {each.name: _stage_documents(account, each, admitted) for each in selected}
         _write(documents, None if dry_run else output)
     elif bool(stage) == bool(role):
         raise SettingsError(f"Give --stage or --role; both only with {' or '.join(STAGE_ROLES)}.")
@@ -135,18 +132,15 @@ def command(
         _write(policy, None if dry_run else output)
 
 
-def _pipeline_documents(
-    account: Account, selected: list[Stage], repository: str
-) -> dict[str, dict[str, Any]]:
-    return {
-        stage.name: {
+def _stage_documents(account: Account, stage: Stage, repository: str | None) -> dict[str, Any]:
+    documents: dict[str, Any] = {"boundary": github_oidc.boundary(account, stage)}
+    if repository:
+        documents |= {
             "role": github_oidc.role_name(stage),
             "trust": github_oidc.trust(account, stage, repository),
             "policy": github_oidc.policy(account, stage),
-            "boundary": github_oidc.boundary(account, stage),
         }
-        for stage in selected
-    }
+    return documents
 
 
 def _apply_stage_roles(account: Account, selected: list[Stage], repository: str | None) -> None:

@@ -246,9 +246,8 @@ def test_the_model_of_a_job(command: Command, bucket: str, roles: None, image: s
     [model] = sagemaker.list_models()["Models"]
     description = sagemaker.describe_model(ModelName=model["ModelName"])
     assert description["PrimaryContainer"]["ModelDataUrl"] == uri
-    assert (
-        "raining job" in command("ops", "endpoint", "deploy", "--stage", "dev", "--job", "nope").err
-    )
+    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--job", "nope")
+    assert "nope does not exist" in outcome.err
 
 
 def test_dry_run_changes_nothing(release: Any) -> None:
