@@ -14,6 +14,8 @@ FORMAT = 1
 GRAPH_FILE = "model.xml"
 WEIGHTS_FILE = "model.bin"
 DESCRIPTION_FILE = "model.json"
+DEFAULT_MODEL_DIR = Path(__file__).parent / "default"
+"""The model that the project ships."""
 
 RGB = tuple[float, float, float]
 

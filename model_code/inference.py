@@ -21,7 +21,7 @@ from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaTy
 from model_code.images import InputImage
 from model_code.runtime import ov
 
-DEFAULT_MODEL_DIR = Path(__file__).parent / "default"
+DEFAULT_MODEL_DIR = artifact.DEFAULT_MODEL_DIR
 JSON = "application/json"
 MAX_JSON_BYTES = 1024  # the only JSON body is {}
 

@@ -8,22 +8,16 @@ from cli.commands import main as run
 
 SECTIONS = {
     "Groups": {
-        "endpoint": Entry(
-            "ops.endpoint", "deploy, scale and remove the model endpoint", reaches_aws=True, costs=True,
-            attribute="group",
-        ),
-        "api": Entry(
-            "ops.api", "release, roll back and remove the API", reaches_aws=True, costs=True,
-            attribute="group",
-        ),
+        "endpoint": Entry("ops.endpoint", "manage the model endpoint", True, True, "group"),
+        "api": Entry("ops.api", "release, roll back and remove the API", True, True, "group"),
     },
     "Commands": {
-        "policy": Entry("ops.iam.policy", "write the least-privilege IAM policies", reaches_aws=True),
-        "audit": Entry("ops.audit.command", "audit the account for cost and exposure", reaches_aws=True),
+        "policy": Entry("ops.iam.policy", "write least-privilege IAM policies", True),
+        "audit": Entry("ops.audit.command", "audit the account for cost and exposure", True),
         "costs": Entry("ops.costs.command", "estimate what a day of traffic needs and costs"),
-        "loadtest": Entry("ops.loadtest.command", "measure the rate one instance can take", costs=True),
+        "loadtest": Entry("ops.loadtest.command", "measure the rate of one instance", costs=True),
     },
-}  # fmt: skip
+}
 group = Group(
     "ops",
     SECTIONS,

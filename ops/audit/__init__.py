@@ -1,1 +1,1 @@
-"""The checks of `audit`, one noun a module, each a function from an account to findings."""
+"""Checks of the AWS account for cost, exposure and misconfiguration."""

@@ -1,64 +1,52 @@
-"""Buckets: public, unencrypted, or open to calls without TLS."""
+"""Audit S3 buckets: public access, default encryption, TLS."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from aws.account import Account, is_missing
+from aws.account import Account, or_none
 from ops.audit.finding import Finding, Severity
 
-_EVERYBODY = ("AllUsers", "AuthenticatedUsers")
+_PUBLIC_GROUPS = ("AllUsers", "AuthenticatedUsers")
 
 
 def check(account: Account) -> Iterator[Finding]:
-    """Findings about every bucket of the account."""
+    """Yield findings about every bucket of the account."""
     for bucket in account.client("s3").list_buckets()["Buckets"]:
         yield from _check_one(account, bucket["Name"])
 
 
 def _check_one(account: Account, bucket: str) -> Iterator[Finding]:
     s3 = account.client("s3")
-    mend = f"python -m training upload --create-bucket --bucket {bucket}"
+    fix = f"python -m training upload --create-bucket --bucket {bucket}"
     resource = f"bucket {bucket}"
-    block = _or_none(lambda: s3.get_public_access_block(Bucket=bucket))
+    block = or_none(lambda: s3.get_public_access_block(Bucket=bucket))
     blocked = block and all(block["PublicAccessBlockConfiguration"].values())
-    policy = _or_none(lambda: s3.get_bucket_policy(Bucket=bucket))
-    document = json.loads(policy["Policy"]) if policy else {"Statement": []}
-    if not blocked and (_is_public(document) or _grants_everybody(s3, bucket)):
-        yield Finding(Severity.HIGH, resource, "is public", mend)
+    policy = or_none(lambda: s3.get_bucket_policy(Bucket=bucket))
+    statements = json.loads(policy["Policy"])["Statement"] if policy else []
+    if not blocked and (any(map(_is_public, statements)) or _has_public_grant(s3, bucket)):
+        yield Finding(Severity.HIGH, resource, "is public", fix)
     elif not blocked:
-        yield Finding(Severity.MEDIUM, resource, "could be made public: nothing blocks it", mend)
-    if not _or_none(lambda: s3.get_bucket_encryption(Bucket=bucket)):
-        yield Finding(Severity.MEDIUM, resource, "does not encrypt by default", mend)
-    if not any(_refuses_plain_text(statement) for statement in document["Statement"]):
-        yield Finding(Severity.LOW, resource, "answers calls without TLS", mend)
+        yield Finding(Severity.MEDIUM, resource, "does not block public access", fix)
+    if not or_none(lambda: s3.get_bucket_encryption(Bucket=bucket)):
+        yield Finding(Severity.MEDIUM, resource, "has no default encryption", fix)
+    if not any(map(_requires_tls, statements)):
+        yield Finding(Severity.LOW, resource, "accepts requests without TLS", fix)
 
 
-def _is_public(document: dict[str, Any]) -> bool:
-    return any(
+def _is_public(statement: dict[str, Any]) -> bool:
+    return (
         statement["Effect"] == "Allow"
         and statement.get("Principal") in ("*", {"AWS": "*"})
         and not statement.get("Condition")
-        for statement in document["Statement"]
     )
 
 
-def _grants_everybody(s3: Any, bucket: str) -> bool:
+def _has_public_grant(s3: Any, bucket: str) -> bool:
     grants = s3.get_bucket_acl(Bucket=bucket)["Grants"]
-    return any(grant["Grantee"].get("URI", "").endswith(_EVERYBODY) for grant in grants)
+    return any(grant["Grantee"].get("URI", "").endswith(_PUBLIC_GROUPS) for grant in grants)
 
 
-def _refuses_plain_text(statement: dict[str, Any]) -> bool:
+def _requires_tls(statement: dict[str, Any]) -> bool:
     condition = statement.get("Condition", {}).get("Bool", {})
     return bool(statement["Effect"] == "Deny" and condition.get("aws:SecureTransport") == "false")
-
-
-def _or_none(call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    try:
-        return call()
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise

@@ -1,11 +1,11 @@
-"""One thing that should be mended."""
+"""A finding of the audit."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 
 class Severity(IntEnum):
-    """How bad: HIGH can be used against you today, MEDIUM makes that worse, LOW costs."""
+    """HIGH can be exploited today, MEDIUM makes an attack worse, LOW costs money."""
 
     HIGH = 1
     MEDIUM = 2
@@ -14,9 +14,9 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with which resource, and the command that mends it."""
+    """A problem of a resource, and the command or change that fixes it."""
 
     severity: Severity
     resource: str
     problem: str
-    mend: str
+    fix: str

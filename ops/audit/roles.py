@@ -1,85 +1,75 @@
-"""Roles: what their policies allow too much of, and whether anybody takes them."""
+"""Audit IAM roles: excessive permissions, and roles that nobody uses."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aws import stages
 from aws.account import Account
 from ops.audit.finding import Finding, Severity
-from ops.audit.grants import wildcards
+from ops.audit.policy_analysis import summarize, wildcards
+from ops.iam.policy import SERVICE_ROLES
 
-UNUSED = timedelta(days=90)
-_AWS_OWN = "/aws-service-role/"
+UNUSED_AFTER = timedelta(days=90)
+_SERVICE_LINKED = "/aws-service-role/"
 
 
 def check(account: Account) -> Iterator[Finding]:
-    """Findings about every role of the account but those that AWS keeps itself."""
-    for role in roles(account):
-        name = role["RoleName"]
-        yield from _too_wide(account, name)
-        yield from _unused(account, name)
+    """Yield findings about every role of the account that is not service-linked."""
+    for role in account.client("iam").get_paginator("list_roles").paginate().search("Roles[]"):
+        if not role["Path"].startswith(_SERVICE_LINKED):
+            yield from _check_policies(account, role["RoleName"])
+            yield from _check_use(account, role["RoleName"])
 
 
-def roles(account: Account) -> Iterator[dict[str, Any]]:
-    """The roles of the account that are ours to change."""
-    for page in account.client("iam").get_paginator("list_roles").paginate():
-        yield from (role for role in page["Roles"] if not role["Path"].startswith(_AWS_OWN))
-
-
-def documents(account: Account, role: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The name and the document of each policy of a role, inline and attached."""
+def policies(account: Account, role: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and the document of each policy of a role, inline and attached."""
     iam = account.client("iam")
-    for page in iam.get_paginator("list_role_policies").paginate(RoleName=role):
-        for name in page["PolicyNames"]:
-            yield name, iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-    for page in iam.get_paginator("list_attached_role_policies").paginate(RoleName=role):
-        for policy in page["AttachedPolicies"]:
-            arn = policy["PolicyArn"]
-            version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-            found = iam.get_policy_version(PolicyArn=arn, VersionId=version)
-            yield policy["PolicyName"], found["PolicyVersion"]["Document"]
+    inline = iam.get_paginator("list_role_policies").paginate(RoleName=role)
+    for name in inline.search("PolicyNames[]"):
+        yield name, iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    attached = iam.get_paginator("list_attached_role_policies").paginate(RoleName=role)
+    for policy in attached.search("AttachedPolicies[]"):
+        arn = policy["PolicyArn"]
+        default = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        version = iam.get_policy_version(PolicyArn=arn, VersionId=default)["PolicyVersion"]
+        yield policy["PolicyName"], version["Document"]
 
 
-def _too_wide(account: Account, role: str) -> Iterator[Finding]:
-    for policy, document in documents(account, role):
+def _check_policies(account: Account, role: str) -> Iterator[Finding]:
+    fix = _narrow(account, role)
+    for policy, document in policies(account, role):
         if policy.endswith("FullAccess") or policy == "AdministratorAccess":
             yield Finding(
                 Severity.HIGH,
                 f"role {role}",
-                f"holds {policy}",
-                f"{_cut(account, role)}, then aws iam detach-role-policy --role-name {role} "
+                f"has {policy}",
+                f"{fix}, then aws iam detach-role-policy --role-name {role} "
                 f"--policy-arn arn:{account.partition}:iam::aws:policy/{policy}",
             )
-        elif found := [str(one) for one in wildcards(document)]:
-            yield Finding(
-                Severity.MEDIUM,
-                f"role {role}",
-                f"policy {policy} allows {', '.join(found[:3])}"
-                + (f" and {len(found) - 3} more" if len(found) > 3 else ""),
-                _cut(account, role),
-            )
+        elif excess := list(wildcards(document)):
+            problem = f"policy {policy} allows {summarize(excess)}"
+            yield Finding(Severity.MEDIUM, f"role {role}", problem, fix)
 
 
-def _unused(account: Account, role: str) -> Iterator[Finding]:
-    found = account.client("iam").get_role(RoleName=role)["Role"]
-    last = found.get("RoleLastUsed", {}).get("LastUsedDate") or found["CreateDate"]
-    if datetime.now(UTC) - last > UNUSED:
+def _check_use(account: Account, name: str) -> Iterator[Finding]:
+    role = account.client("iam").get_role(RoleName=name)["Role"]
+    last_used = role.get("RoleLastUsed", {}).get("LastUsedDate") or role["CreateDate"]
+    if datetime.now(UTC) - last_used > UNUSED_AFTER:
         yield Finding(
             Severity.LOW,
-            f"role {role}",
-            f"was not taken since {last:%Y-%m-%d}",
-            f"aws iam delete-role --role-name {role}, after detaching its policies",
+            f"role {name}",
+            f"has not been used since {last_used:%Y-%m-%d}",
+            f"detach its policies, then aws iam delete-role --role-name {name}",
         )
 
 
-def _cut(account: Account, role: str) -> str:
-    """The command that makes the least that the role needs, where it is one of ours."""
-    ours = {account.settings.training_role: "training", account.settings.serving_role: "serving"}
-    if role in ours:
-        return f"python -m training policy --role {ours[role]} --apply"
-    if role.startswith("whatbreed-ec2"):
-        return "python -m training policy --role ec2 --apply"
-    if role.startswith("whatbreed-"):
-        stage = role.removeprefix("whatbreed-").partition("-")[0]
-        return f"python -m training policy --stage {stage}, and deploy the stage again"
+def _narrow(account: Account, role: str) -> str:
+    """Return the command that writes the least-privilege policy of a role."""
+    for name, service_role in SERVICE_ROLES.items():
+        if role == service_role.name(account):
+            return f"python -m ops policy --role {name} --apply"
+    for stage in map(stages.read, stages.names()):
+        if role.startswith(f"{stage.function}-"):
+            return f"python -m ops policy --stage {stage.name}, then release the stage again"
     return "name actions and resources in its policy"

@@ -1,4 +1,4 @@
-"""The root user: it needs a second factor and no keys."""
+"""Audit the root user: MFA and access keys."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from ops.audit.finding import Finding, Severity
 
 
 def check(account: Account) -> Iterator[Finding]:
-    """Findings about the root user, from IAM's account summary."""
+    """Yield findings about the root user, from IAM's account summary."""
     summary = account.client("iam").get_account_summary()["SummaryMap"]
     if not summary.get("AccountMFAEnabled"):
         yield Finding(
@@ -20,6 +20,6 @@ def check(account: Account) -> Iterator[Finding]:
         yield Finding(
             Severity.HIGH,
             "root user",
-            "has access keys, which can do everything",
+            "has access keys with unlimited permissions",
             "as root: IAM console, Security credentials, delete the keys",
         )

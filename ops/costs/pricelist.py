@@ -58,6 +58,8 @@ QUERIES = {
     ),
     "logs ingested": Query("AmazonCloudWatch", "DataProcessing-Bytes"),
     "logs stored": Query("AmazonCloudWatch", "TimedStorage-ByteHrs"),
+    "s3 storage": Query("AmazonS3", "TimedStorage-ByteHrs"),
+    "ecr storage": Query("AmazonECR", "TimedStorage-ByteHrs"),
 }
 COMPONENTS = {"hosting": ("Hosting", "Host"), "training": ("Training", "Train")}
 

@@ -1,20 +1,17 @@
 """Build the serving image in AWS CodeBuild, on a machine of its architecture."""
 
-import io
-import time
-import zipfile
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from aws import role_policies, roles
-from aws.account import Account, is_missing
+from aws.account import Account
 from aws.errors import JobFailed
 from aws.log_tail import LogTail
 from aws.policy_statements import Policy
+from aws.polling import poll, retry
 
-POLL_S = 5.0
 ROLE = "whatbreed-codebuild"
 _MACHINES = {
     "amd64": ("LINUX_CONTAINER", "aws/codebuild/amazonlinux-x86_64-standard:5.0"),
@@ -35,48 +32,52 @@ phases:
 """
 
 
-def build(account: Account, context: Path, repository: str, tag: str, architecture: str) -> None:
-    """Build `context` and push it as `repository:tag`; its log goes to the terminal.
+def build(account: Account, context: Path, image: str, architecture: str) -> None:
+    """Build `context` for `architecture`, push it as `image`, and print the log meanwhile.
 
-    Creates the project and its role where they are missing. The uploaded context is removed at the
-    end. Raises `JobFailed` where the build fails.
+    Creates the CodeBuild project and its role if they are missing. Raises JobFailed if the build
+    fails.
     """
+    registry, _, name = image.partition("/")
+    repository, _, tag = name.partition(":")
+    project = _ensure_project(account, repository, architecture)
     key = f"{account.settings.prefix}/builds/{tag}.zip"
-    s3, client = account.client("s3"), account.client("codebuild")
-    project = ensure_project(account, repository.partition("/")[2], architecture)
-    s3.put_object(Bucket=account.bucket, Key=key, Body=_zipped(context))
+    s3 = account.client("s3")
+    with TemporaryDirectory() as scratch:
+        archive = shutil.make_archive(f"{scratch}/context", "zip", context)
+        s3.upload_file(archive, account.bucket, key)
     try:
-        started = client.start_build(
+        build = account.client("codebuild").start_build(
             projectName=project,
             sourceTypeOverride="S3",
             sourceLocationOverride=f"{account.bucket}/{key}",
             environmentVariablesOverride=[
-                {"name": "IMAGE", "value": f"{repository}:{tag}"},
-                {"name": "REGISTRY", "value": repository.partition("/")[0]},
+                {"name": "IMAGE", "value": image},
+                {"name": "REGISTRY", "value": registry},
             ],
         )["build"]
-        _follow(account, started["id"])
+        _follow(account, build["id"])
     finally:
         s3.delete_object(Bucket=account.bucket, Key=key)
 
 
 def policy(account: Account, repository: str) -> Policy:
-    """What the role of the builds may do, whichever the architecture."""
-    projects = [project_name(account, architecture) for architecture in _MACHINES]
+    """Return the policy of the role of the builds, for all architectures."""
+    projects = [_project_name(account, architecture) for architecture in _MACHINES]
     return role_policies.codebuild(account, repository, projects)
 
 
-def project_name(account: Account, architecture: str) -> str:
-    """The name of the CodeBuild project that builds for an architecture."""
+def _project_name(account: Account, architecture: str) -> str:
     return f"{account.settings.prefix}-image-{architecture}"
 
 
-def ensure_project(account: Account, repository: str, architecture: str) -> str:
-    """The name of the CodeBuild project for an architecture, created where it is missing."""
-    name = project_name(account, architecture)
-    new_role = roles.ensure_role(
-        account, ROLE, "codebuild.amazonaws.com", policy(account, repository)
-    )
+def _ensure_project(account: Account, repository: str, architecture: str) -> str:
+    name = _project_name(account, architecture)
+    trust = roles.trust("codebuild.amazonaws.com")
+    new_role = roles.ensure_role(account, ROLE, trust, policy(account, repository))
+    client = account.client("codebuild")
+    if client.batch_get_projects(names=[name]).get("projects"):
+        return name
     machine, image = _MACHINES[architecture]
     request: dict[str, Any] = {
         "name": name,
@@ -90,52 +91,35 @@ def ensure_project(account: Account, repository: str, architecture: str) -> str:
             "type": machine,
             "image": image,
             "computeType": "BUILD_GENERAL1_SMALL",
-            "privilegedMode": True,  # docker build inside the build's own container
+            "privilegedMode": True,  # `docker build` inside the build's container needs it
         },
         "serviceRole": account.role_arn(ROLE),
         "timeoutInMinutes": 30,
+        "tags": [{"key": key, "value": value} for key, value in account.settings.tags.items()],
     }
-    client = account.client("codebuild")
-    if client.batch_get_projects(names=[name]).get("projects"):
-        return name
-    tags = [{"key": key, "value": value} for key, value in account.settings.tags.items()]
-    for attempt in range(6):
-        try:
-            client.create_project(**request, tags=tags)
-            break
-        except ClientError as error:
-            # A role that is seconds old is not known everywhere yet.
-            if not new_role or attempt == 5 or "assume" not in str(error).lower():
-                raise
-            time.sleep(POLL_S)
+    retry(
+        account,
+        lambda: client.create_project(**request),
+        lambda error: new_role and "assume" in str(error).lower(),
+    )
     return name
 
 
-def _zipped(context: Path) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(context.rglob("*")):
-            if path.is_file():
-                archive.write(path, path.relative_to(context).as_posix())
-    return stream.getvalue()
-
-
 def _follow(account: Account, build_id: str) -> None:
+    client = account.client("codebuild")
     project, _, run = build_id.partition(":")
-    tail = LogTail(account, f"/aws/codebuild/{project}", run)
-    while True:
-        [build] = account.client("codebuild").batch_get_builds(ids=[build_id])["builds"]
-        try:
-            tail.print_new()
-        except ClientError as error:
-            if not is_missing(error):
-                raise
-        if build["buildStatus"] != "IN_PROGRESS":
-            break
-        time.sleep(POLL_S)
+    build = poll(
+        account,
+        read=lambda: client.batch_get_builds(ids=[build_id])["builds"][0],
+        settled=lambda build: build["buildStatus"] != "IN_PROGRESS",
+        after_each=LogTail(account, f"/aws/codebuild/{project}", run).print_new,
+    )
     if build["buildStatus"] != "SUCCEEDED":
-        phases = build.get("phases", [])
-        said = [c["message"] for p in phases for c in p.get("contexts", []) if c.get("message")]
-        raise JobFailed(
-            f"the build {build['buildStatus'].lower()}: {said[-1] if said else 'see the log above'}"
-        )
+        messages = [
+            context["message"]
+            for phase in build.get("phases", [])
+            for context in phase.get("contexts", [])
+            if context.get("message")
+        ]
+        reason = messages[-1] if messages else "see its log above"
+        raise JobFailed(f"The build {build['buildStatus'].lower()}: {reason}.")

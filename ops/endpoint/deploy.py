@@ -1,190 +1,215 @@
-"""Put a model behind the endpoint of a stage, or go back to the version before.
+"""Serve a model on the endpoint of a stage, or roll back to the previous version.
 
-The endpoint's name is the one in .chalice/config.json. The first time it is created; afterwards it
-is updated blue/green: a part of the traffic first, the rest once the alarms kept quiet, and back
-where they did not. The number of instances that scaling has found stays. Deploying what is in
-service already changes nothing. A deployment that fails removes what it created, and the old
-version keeps serving.
+The first deployment creates the endpoint, whose name is in .chalice/config.json. Later ones shift
+traffic to the new version in steps, watched by CloudWatch alarms that roll it back. Autoscaling's
+instance count is kept. If the stage already serves this version, nothing changes. A failed
+deployment removes what it created, and the old version keeps serving.
 
 example:
-  python -m training deploy --stage dev --model model_code/default
-  python -m training deploy --stage prod --job whatbreed-fit-20261121120000 --rollout rolling
-  python -m training deploy --stage prod --rollback
+  python -m ops endpoint deploy --stage dev --model model_code/default
+  python -m ops endpoint deploy --stage prod --job whatbreed-fit-20261121120000 --rollout rolling
+  python -m ops endpoint deploy --stage prod --rollback
 """
 
-import argparse
 import json
+import sys
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import click
+
 from aws import account as accounts
-from aws import endpoints, s3_storage, settings, stages
-from aws.account import Account, told_in_one_line
+from aws import endpoints, stages
+from aws.account import Account
 from aws.errors import AwsError
-from aws.instance_types import architecture
 from aws.settings import ServingSettings
 from aws.stages import Stage
-from model_code.inference import DEFAULT_MODEL_DIR
-from ops.endpoint import alarms, model_archive, versions
-from ops.endpoint.serving_image import latest_image
+from cli import commands
+from cli.errors import SettingsError
+from model_code.artifact import DEFAULT_MODEL_DIR
+from ops.endpoint import model_archive, model_version, rollback_alarms, rollout
+from ops.endpoint.model_archive import ModelArchive
+from ops.endpoint.model_version import ModelVersion
+from ops.endpoint.serving_image import architecture, latest_image
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--stage", required=True, help="stage of .chalice/config.json")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--model", type=Path, default=DEFAULT_MODEL_DIR, help="artifact's folder")
-    what.add_argument("--job", metavar="NAME", help="the model that this training job left")
-    what.add_argument("--rollback", action="store_true", help="go back to the version before")
-    parser.add_argument("--image", help="serving image (default: the latest that `image` pushed)")
-    parser.add_argument("--detach", action="store_true", help="do not wait for the end")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done")
-    parser.add_argument("--json", action="store_true", help="print the endpoint as JSON at the end")
-    accounts.add_options(parser)
-    settings.add_options(parser, ServingSettings)
-
-
-@told_in_one_line
-def run(arguments: argparse.Namespace) -> None:
-    account = accounts.open_account(arguments)
-    stage = stages.read(arguments.stage)
-    options = ServingSettings.read(vars(arguments))
-    if arguments.rollback:
-        found = roll_back(account, stage, options, dry_run=arguments.dry_run)
-    else:
-        found = deploy(account, stage, options, arguments)
-    if arguments.json:
-        print(json.dumps(found, default=str, indent=2))
+@commands.command(__doc__)
+@click.option("--stage", required=True, help="Stage in .chalice/config.json.")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="Folder of the model artifact. Default: the model that the project ships.",
+)
+@click.option("--job", metavar="NAME", help="Deploy the model of this training job.")
+@click.option("--rollback", is_flag=True, help="Return to the previous version.")
+@click.option("--image", help="Serving image. Default: the latest one that `image` pushed.")
+@click.option("--detach", is_flag=True, help="Do not wait for the deployment to finish.")
+@commands.dry_run_option
+@commands.json_option
+@accounts.options(ServingSettings)
+def command(
+    account: Account,
+    serving: ServingSettings,
+    stage: str,
+    model: Path | None,
+    job: str | None,
+    rollback: bool,
+    image: str | None,
+    detach: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    if (model is not None) + (job is not None) + rollback > 1:
+        raise SettingsError("--model, --job and --rollback exclude each other.")
+    target = stages.read(stage)
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        if rollback:
+            endpoint = roll_back(account, target, serving, dry_run=dry_run)
+        else:
+            image = image or latest_image(account, serving.repository, architecture(serving))
+            archive = None if job else model_archive.pack(model or DEFAULT_MODEL_DIR)
+            uri = (
+                archive.uri(account) if archive else model_archive.job_model_uri(account, str(job))
+            )
+            version = model_version.plan(account, target.endpoint, image, uri, serving)
+            endpoint = deploy(
+                account, target, serving, version, archive, wait=not detach, dry_run=dry_run
+            )
+    if as_json:
+        print(json.dumps(endpoint, default=str, indent=2))
 
 
 def deploy(
-    account: Account, stage: Stage, options: ServingSettings, arguments: argparse.Namespace
+    account: Account,
+    stage: Stage,
+    serving: ServingSettings,
+    version: ModelVersion,
+    archive: ModelArchive | None,
+    *,
+    wait: bool,
+    dry_run: bool,
 ) -> dict[str, Any] | None:
-    """Deploy the model and return the endpoint's description; None after a dry run."""
-    # Serverless inference runs on x86, whatever the instance type says.
-    wanted_by = "amd64" if options.serverless else architecture(options.instance_type)
-    image = arguments.image or latest_image(account, options.repository, wanted_by)
-    if arguments.job:
-        model_uri = model_archive.of_job(account, arguments.job)
-    else:
-        model_uri = model_archive.address(account, arguments.model)
-    wanted = versions.version(account, stage.endpoint, image, model_uri, options)
-    current = endpoints.describe(account, stage.endpoint)
-    if current and current["EndpointConfigName"] == wanted.config_name:
-        print(f"{stage.endpoint} serves this already: {wanted.config_name}")
+    """Deploy `version` and return the endpoint's description, or None after a dry run.
+
+    `archive` is uploaded first, unless the model is in S3 already.
+    """
+    name = stage.endpoint
+    current = endpoints.describe(account, name)
+    failed = current is not None and current["EndpointStatus"] == "Failed"
+    if current and not failed and current["EndpointConfigName"] == version.config_name:
+        print(f"{name} already serves {version.config_name}")
         return current
-    if arguments.dry_run:
-        verb = "update" if current else "create"
-        print(f"would {verb} endpoint {stage.endpoint}:")
-        print(json.dumps({"model": wanted.model, "config": wanted.config}, indent=2))
+    if dry_run:
+        print(f"would {'update' if current else 'create'} endpoint {name}:")
+        print(json.dumps({"model": version.model, "config": version.config}, indent=2))
         return None
-    _require_rest(current)
-    if not arguments.job:
-        if not s3_storage.exists(account):
-            raise AwsError(f"bucket {account.bucket} does not exist: upload --create-bucket")
-        _, sent = model_archive.upload(account, arguments.model)
-        print(f"{model_uri} {'sent' if sent else 'was there'}", flush=True)
-    new = current is None or current["EndpointStatus"] == "Failed"
-    undo = versions.create_parts(account, wanted)
+    _require_settled(current)
+    if archive:
+        uploaded = archive.upload(account)
+        uri = archive.uri(account)
+        print(f"uploaded {uri}" if uploaded else f"{uri} is already uploaded", flush=True)
+    if failed:
+        endpoints.delete(account, name)
+        current = None
+    endpoint = _roll_out(account, stage, serving, version, new=current is None, wait=wait)
+    keep = {version.config_name}
+    if current:
+        rollout.remember_previous(account, endpoint, current["EndpointConfigName"])
+        keep.add(current["EndpointConfigName"])
+    if wait:
+        model_version.prune(account, name, keep)
+        print(f"{name} serves {version.model_name} with {version.config_name}")
+    else:
+        command = f"aws sagemaker wait endpoint-in-service --endpoint-name {name}"
+        print(f"deploying {version.config_name}; to wait for it, run `{command}`")
+    return endpoint
+
+
+def _roll_out(
+    account: Account,
+    stage: Stage,
+    serving: ServingSettings,
+    version: ModelVersion,
+    *,
+    new: bool,
+    wait: bool,
+) -> dict[str, Any]:
+    """Create or update the endpoint. Remove everything that was created if that fails."""
+    name = stage.endpoint
+    created = model_version.create(account, version)
     try:
-        alarm_names = alarms.put(account, stage.endpoint, options)
         if new:
-            found = _create(account, stage, wanted, current, wait=not arguments.detach)
+            created.callback(rollback_alarms.delete, account, name)
+        alarms = rollback_alarms.put(account, name, serving)
+        if new:
+            account.client("sagemaker").create_endpoint(
+                EndpointName=name,
+                EndpointConfigName=version.config_name,
+                Tags=account.settings.tag_list(),
+            )
+            created.callback(endpoints.delete, account, name)
         else:
-            versions.update(account, stage.endpoint, wanted.config_name, options, alarm_names)
-            found = _settled(account, stage, wanted.config_name, wait=not arguments.detach)
+            rollout.update(account, name, version.config_name, serving, alarms)
+        if wait:
+            return _wait(account, name, version.config_name)
+        return endpoints.present(account, name)
     except Exception:
-        _take_back(account, stage, undo, new=new)
+        _remove_created(created, stage)
         raise
-    if current is not None and not new:
-        versions.remember_previous(account, found, current["EndpointConfigName"])
-    if arguments.detach:
-        print(f"{stage.endpoint} moves to {wanted.config_name}; run the same command to see how")
-        return found
-    before = {current["EndpointConfigName"]} if current else set()
-    versions.prune(account, stage.endpoint, {wanted.config_name} | before)
-    print(f"{stage.endpoint} serves {wanted.model_name} with {wanted.config_name}")
-    return found
 
 
 def roll_back(
-    account: Account, stage: Stage, options: ServingSettings, *, dry_run: bool
+    account: Account, stage: Stage, serving: ServingSettings, *, dry_run: bool
 ) -> dict[str, Any] | None:
-    """Return the endpoint to the config before, which then can be returned from likewise."""
-    current = endpoints.present(account, stage.endpoint)
-    target = versions.previous_config(account, current)
-    if target in (None, current["EndpointConfigName"]) or not endpoints.describe_config(
-        account, str(target)
+    """Return the endpoint to its previous config. A second rollback undoes the first."""
+    name = stage.endpoint
+    current = endpoints.present(account, name)
+    current_config = current["EndpointConfigName"]
+    previous = rollout.previous_config(account, current)
+    if (
+        previous is None
+        or previous == current_config
+        or endpoints.describe_config(account, previous) is None
     ):
-        raise AwsError(f"{stage.endpoint} has no version before {current['EndpointConfigName']}")
+        raise AwsError(f"{name} has no version before {current_config}.")
     if dry_run:
-        print(f"would return {stage.endpoint} from {current['EndpointConfigName']} to {target}")
+        print(f"would roll {name} back from {current_config} to {previous}")
         return None
-    _require_rest(current)
-    alarm_names = alarms.put(account, stage.endpoint, options)
-    versions.update(account, stage.endpoint, str(target), options, alarm_names)
-    found = _settled(account, stage, str(target), wait=True)
-    versions.remember_previous(account, found, current["EndpointConfigName"])
-    print(f"{stage.endpoint} is back at {target}")
-    return found
+    _require_settled(current)
+    alarms = rollback_alarms.put(account, name, serving)
+    rollout.update(account, name, previous, serving, alarms)
+    endpoint = _wait(account, name, previous)
+    rollout.remember_previous(account, endpoint, current_config)
+    print(f"{name} is rolled back to {previous}")
+    return endpoint
 
 
-def _create(
-    account: Account,
-    stage: Stage,
-    wanted: versions.Version,
-    wreck: dict[str, Any] | None,
-    *,
-    wait: bool,
-) -> dict[str, Any]:
-    """Create the endpoint, after removing the one that a creation before left in state Failed."""
-    sagemaker = account.client("sagemaker")
-    if wreck is not None:
-        sagemaker.delete_endpoint(EndpointName=stage.endpoint)
-    sagemaker.create_endpoint(
-        EndpointName=stage.endpoint,
-        EndpointConfigName=wanted.config_name,
-        Tags=account.settings.tag_list(),
-    )
-    return _settled(account, stage, wanted.config_name, wait=wait)
-
-
-def _settled(account: Account, stage: Stage, config_name: str, *, wait: bool) -> dict[str, Any]:
-    """The endpoint once it serves `config_name`. Raises `AwsError` with AWS's reason if not."""
-    if not wait:
-        return endpoints.present(account, stage.endpoint)
-    found = versions.wait(account, stage.endpoint)
-    if found["EndpointStatus"] == "InService" and found["EndpointConfigName"] == config_name:
-        return found
-    reason = " ".join(found.get("FailureReason", "AWS gives no reason").split())
-    serving = (
-        f"{found['EndpointConfigName']} keeps serving"
-        if found["EndpointStatus"] == "InService"
-        else f"the endpoint is {found['EndpointStatus']}"
-    )
+def _wait(account: Account, name: str, config: str) -> dict[str, Any]:
+    """Wait until the endpoint serves `config`. Raises AwsError with AWS's reason if it does not."""
+    endpoint = rollout.wait(account, name)
+    status, serving = endpoint["EndpointStatus"], endpoint["EndpointConfigName"]
+    if status == "InService" and serving == config:
+        return endpoint
+    reason = " ".join(endpoint.get("FailureReason", "AWS gives no reason").split()).rstrip(".")
+    result = f"{serving} keeps serving." if status == "InService" else f"{name} is {status}."
     raise AwsError(
-        f"the deployment of {config_name} failed: {reason}; {serving}. "
-        f"Log: /aws/sagemaker/Endpoints/{stage.endpoint}"
+        f"The deployment of {config} failed: {reason}. {result} "
+        f"Log: /aws/sagemaker/Endpoints/{name}."
     )
 
 
-def _take_back(account: Account, stage: Stage, undo: list[Any], *, new: bool) -> None:
-    """Remove what a failed deployment made; what AWS still holds on to is named instead."""
-    found = endpoints.describe(account, stage.endpoint)
+def _remove_created(created: ExitStack, stage: Stage) -> None:
     try:
-        if new:
-            if found is not None:
-                account.client("sagemaker").delete_endpoint(EndpointName=stage.endpoint)
-            names = alarms.existing(account, stage.endpoint)
-            if names:
-                account.client("cloudwatch").delete_alarms(AlarmNames=names)
-        versions.undo_all(undo)
-    except Exception as error:
-        print(f"not everything could be removed ({accounts.explain(error)}):", flush=True)
-        print(f"run `python -m training teardown --stage {stage.name}` for the rest")
+        created.close()
+    except Exception as error:  # the error of the deployment matters more
+        print(f"Some resources are left: {accounts.explain(error)}", flush=True)
+        print(f"`python -m ops endpoint teardown --stage {stage.name}` removes them.")
 
 
-def _require_rest(current: dict[str, Any] | None) -> None:
-    if current and current["EndpointStatus"] not in ("InService", "Failed"):
+def _require_settled(endpoint: dict[str, Any] | None) -> None:
+    if endpoint and endpoint["EndpointStatus"] not in ("InService", "Failed"):
         raise AwsError(
-            f"{current['EndpointName']} is {current['EndpointStatus']}: wait until it is InService"
+            f"{endpoint['EndpointName']} is {endpoint['EndpointStatus']}: "
+            "wait until it is InService."
         )

@@ -1,15 +1,14 @@
-"""model.tar.gz: a model's folder as SageMaker wants it, the same bytes for the same model."""
+"""model.tar.gz: a model artifact in the form that SageMaker downloads, and its place in S3."""
 
 import gzip
 import hashlib
+import io
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from botocore.exceptions import ClientError
-
-from aws import training_jobs
-from aws.account import Account, is_missing
+from aws import s3_storage, training_jobs
+from aws.account import Account, missing_bucket, or_none
 from aws.errors import AwsError
 from aws.s3_layout import MODELS
 from aws.s3_storage import split_uri
@@ -19,19 +18,44 @@ from model_code.errors import BrokenArtifact
 FILES = (artifact.DESCRIPTION_FILE, artifact.GRAPH_FILE, artifact.WEIGHTS_FILE)
 
 
-def pack(folder: Path, target: Path) -> str:
-    """Write the artifact in `folder` to `target` as model.tar.gz and return its SHA-256.
+@dataclass(frozen=True, slots=True)
+class ModelArchive:
+    """The bytes of a model.tar.gz."""
 
-    Times, owners and order are fixed, so that an unchanged model is an unchanged file. Raises
-    `AwsError` where `model_code` would refuse the folder.
+    content: bytes
+
+    def uri(self, account: Account) -> str:
+        """Return the S3 URI to which `upload` writes; it contains a digest of the content."""
+        digest = hashlib.sha256(self.content).hexdigest()
+        return account.uri(MODELS, digest[:16], "model.tar.gz")
+
+    def upload(self, account: Account) -> bool:
+        """Upload the archive unless S3 has it. Return whether it was uploaded.
+
+        Raises AwsError if the bucket does not exist.
+        """
+        if not s3_storage.exists(account):
+            raise AwsError(missing_bucket(account.bucket))
+        uri = self.uri(account)
+        if _exists(account, uri):
+            return False
+        bucket, key = split_uri(uri)
+        account.client("s3").upload_fileobj(io.BytesIO(self.content), bucket, key)
+        return True
+
+
+def pack(folder: Path) -> ModelArchive:
+    """Compress the artifact in `folder`. The same files always give the same bytes.
+
+    Raises AwsError if the artifact is missing or broken.
     """
     try:
         artifact.load(folder)
     except BrokenArtifact as error:
         raise AwsError(str(error)) from None
+    target = io.BytesIO()
     with (
-        target.open("wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream,
+        gzip.GzipFile(filename="", mode="wb", fileobj=target, mtime=0) as stream,
         tarfile.open(fileobj=stream, mode="w") as archive,
     ):
         for name in sorted(FILES):
@@ -40,49 +64,27 @@ def pack(folder: Path, target: Path) -> str:
             entry.uname = entry.gname = ""
             with (folder / name).open("rb") as content:
                 archive.addfile(entry, content)
-    with target.open("rb") as stream_of_target:
-        return hashlib.file_digest(stream_of_target, "sha256").hexdigest()
+    return ModelArchive(target.getvalue())
 
 
-def upload(account: Account, folder: Path) -> tuple[str, bool]:
-    """The S3 URI of the artifact in `folder`, sent unless it is there; and whether it was sent."""
-    with TemporaryDirectory() as scratch:
-        target = Path(scratch) / "model.tar.gz"
-        name = pack(folder, target)[:16]
-        key = f"{account.settings.prefix}/{MODELS}/{name}/model.tar.gz"
-        if _exists(account, key):
-            return f"s3://{account.bucket}/{key}", False
-        account.client("s3").upload_file(str(target), account.bucket, key)
-        return f"s3://{account.bucket}/{key}", True
+def job_model_uri(account: Account, job_name: str) -> str:
+    """Return the S3 URI of the model that a training job wrote.
 
-
-def address(account: Account, folder: Path) -> str:
-    """Where `upload` would put the artifact in `folder`."""
-    with TemporaryDirectory() as scratch:
-        return account.uri(MODELS, pack(folder, Path(scratch) / "m")[:16], "model.tar.gz")
-
-
-def of_job(account: Account, name: str) -> str:
-    """The S3 URI of the artifact that training job `name` left. Raises `AwsError`."""
-    job = training_jobs.describe(account, name)
+    Raises AwsError if the job has not completed or its model was deleted.
+    """
+    job = training_jobs.describe(account, job_name)
     if job["TrainingJobStatus"] != "Completed":
-        raise AwsError(f"{name} is {job['TrainingJobStatus']}: only a completed job has a model")
+        raise AwsError(
+            f"Training job {job_name} is {job['TrainingJobStatus']}: "
+            "only a completed job has a model."
+        )
     uri = str(job["ModelArtifacts"]["S3ModelArtifacts"])
-    bucket, key = split_uri(uri)
-    try:
-        account.client("s3").head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if is_missing(error):
-            raise AwsError(f"{uri} does not exist any more: train again") from None
-        raise
+    if not _exists(account, uri):
+        raise AwsError(f"{uri} no longer exists: train again.")
     return uri
 
 
-def _exists(account: Account, key: str) -> bool:
-    try:
-        account.client("s3").head_object(Bucket=account.bucket, Key=key)
-    except ClientError as error:
-        if is_missing(error):
-            return False
-        raise
-    return True
+def _exists(account: Account, uri: str) -> bool:
+    bucket, key = split_uri(uri)
+    s3 = account.client("s3")
+    return or_none(lambda: s3.head_object(Bucket=bucket, Key=key)) is not None

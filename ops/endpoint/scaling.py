@@ -1,187 +1,182 @@
-"""Let the endpoint of a stage grow and shrink with its traffic.
+"""Set the autoscaling limits and target of a stage's endpoint.
 
-The target is the average number of invocations PER MINUTE AND INSTANCE, not of simultaneous
-requests: a target of 40 adds instances at one request every 1.5 seconds. Choose
+The target is the mean number of invocations PER MINUTE AND INSTANCE, not of concurrent requests: a
+target of 40 adds instances at one request every 1.5 seconds. Set it to the requests per second of
+one instance (measured by `ops loadtest`) x 0.5 (safety) x 60.
 
-    requests per second that one instance can take (a load test)  x 0.5 (safety)  x 60
-
-Scale in slower than out: a new instance takes minutes to come, an idle one costs cents. The
-defaults wait 60 s after adding and 300 s after removing; 30 s for both, as often written, lets the
-number swing. Schedules in settings.toml set other limits by the clock.
+Scale in more slowly than out: a new instance takes minutes to start, an idle one costs cents. With
+30 s for both cooldowns the number of instances oscillates. Schedules in settings.toml set other
+limits by the clock.
 
 example:
-  python -m training scale --stage prod --min-instances 1 --max-instances 4 --target-per-minute 3000
-  python -m training scale --stage prod --off
+  python -m ops endpoint scale --stage prod --max-instances 4 --target-per-minute 3000
+  python -m ops endpoint scale --stage prod --off
 """
 
-import argparse
 import json
+from collections.abc import Collection
 from typing import Any
 
-from botocore.exceptions import ClientError
+import click
 
 from aws import account as accounts
-from aws import endpoints, settings, stages
-from aws.account import Account, is_missing, told_in_one_line
+from aws import endpoints, stages
+from aws.account import Account, or_none
 from aws.errors import AwsError
 from aws.settings import ScalingSettings
+from cli import commands
 from cli.errors import SettingsError
-from ops.endpoint.alarms import VARIANT
+from ops.endpoint.model_version import VARIANT
 
 SERVICE = "sagemaker"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 METRIC = "SageMakerVariantInvocationsPerInstance"
 POLICY = "invocations-per-instance"
-LOWEST_WITHOUT_YES = 60.0
-"""One request per second and instance: a target below is most often a misunderstanding."""
+LOWEST_UNCONFIRMED_TARGET = 60.0
+"""One request per second and instance: a lower target is usually meant as concurrent requests."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--stage", required=True, help="stage of .chalice/config.json")
-    parser.add_argument("--off", action="store_true", help="end the scaling; the instances stay")
-    parser.add_argument("--yes", action="store_true", help="a target below 1 request/s is meant")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be set")
-    parser.add_argument("--json", action="store_true", help="print the scaling as JSON at the end")
-    accounts.add_options(parser)
-    settings.add_options(parser, ScalingSettings)
-
-
-@told_in_one_line
-def run(arguments: argparse.Namespace) -> None:
-    account = accounts.open_account(arguments)
-    name = stages.read(arguments.stage).endpoint
-    if arguments.off:
-        _switch_off(account, name, arguments.dry_run)
+@commands.command(__doc__)
+@click.option("--stage", required=True, help="Stage in .chalice/config.json.")
+@click.option("--off", is_flag=True, help="Remove autoscaling. The instances stay.")
+@click.option("--yes", is_flag=True, help="Accept a target below 1 request per second.")
+@commands.dry_run_option
+@commands.json_option
+@accounts.options(ScalingSettings)
+def command(
+    account: Account,
+    scaling: ScalingSettings,
+    stage: str,
+    off: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    endpoint = stages.read(stage).endpoint
+    if off:
+        _switch_off(account, endpoint, dry_run)
         return
-    options = ScalingSettings.read(vars(arguments))
-    if options.target_per_minute < LOWEST_WITHOUT_YES and not arguments.yes:
+    target = scaling.target_per_minute
+    if target < LOWEST_UNCONFIRMED_TARGET and not yes:
         raise SettingsError(
-            f"a target of {options.target_per_minute:g} invocations per MINUTE and instance is "
-            f"{options.target_per_minute / 60:.2g} requests per second; if that is meant add --yes"
+            f"A target of {target:g} invocations per MINUTE and instance is "
+            f"{target / 60:.2g} requests per second; add --yes if that is intended."
         )
-    found = endpoints.present(account, name)
-    if "CurrentServerlessConfig" in found["ProductionVariants"][0]:
-        raise AwsError(f"{name} is serverless: AWS scales it, up to serverless_concurrency")
-    print(explain(name, options))
-    if arguments.dry_run:
-        return
-    apply(account, name, options)
-    if arguments.json:
-        print(json.dumps(state(account, name), default=str, indent=2))
+    [variant] = endpoints.present(account, endpoint)["ProductionVariants"]
+    if "CurrentServerlessConfig" in variant:
+        raise AwsError(f"{endpoint} is serverless: AWS scales it, up to serverless_concurrency.")
+    if not dry_run:
+        apply(account, endpoint, scaling)
+    if as_json:
+        print(json.dumps(state(account, endpoint), default=str, indent=2))
+    else:
+        print(describe(endpoint, scaling))
 
 
-def explain(name: str, options: ScalingSettings) -> str:
-    """What the settings mean, in requests per second."""
-    each = options.target_per_minute / 60
+def describe(endpoint: str, scaling: ScalingSettings) -> str:
+    """Return the meaning of the settings in requests per second."""
+    each = scaling.target_per_minute / 60
+    lowest, highest = scaling.min_instances, scaling.max_instances
     lines = [
-        f"{name}: {options.min_instances} to {options.max_instances} instances, "
-        f"target {options.target_per_minute:g} invocations per minute and instance",
-        f"  = {each:g} requests/s each, {each * options.min_instances:g} to "
-        f"{each * options.max_instances:g} requests/s in all",
-        f"  next step {options.scale_out_cooldown_s} s after adding, "
-        f"{options.scale_in_cooldown_s} s after removing",
+        f"{endpoint}: {lowest} to {highest} instances, "
+        f"target {scaling.target_per_minute:g} invocations per minute and instance",
+        f"  = {each:g} requests/s per instance, "
+        f"{each * lowest:g} to {each * highest:g} requests/s in total",
+        f"  next step {scaling.scale_out_cooldown_s} s after adding, "
+        f"{scaling.scale_in_cooldown_s} s after removing",
     ]
-    if options.scale_in_cooldown_s < options.scale_out_cooldown_s:
-        lines.append("  note: it scales in faster than out, so that the number may swing")
-    for schedule in options.schedules:
+    if scaling.scale_in_cooldown_s < scaling.scale_out_cooldown_s:
         lines.append(
-            f"  {schedule['name']}: {schedule['min']} to {schedule['max']} from cron"
-            f"({schedule['cron']}) on"
+            "  note: it scales in faster than out, so the number of instances may oscillate"
         )
+    lines += [
+        f"  {schedule.name}: {schedule.min} to {schedule.max} from cron({schedule.cron})"
+        for schedule in scaling.schedules
+    ]
     return "\n".join(lines)
 
 
-def apply(account: Account, name: str, options: ScalingSettings) -> None:
-    """Set limits, target and schedules of endpoint `name`; schedules that are gone are removed.
+def apply(account: Account, endpoint: str, scaling: ScalingSettings) -> None:
+    """Set limits, target and schedules, and delete the schedules that are no longer in settings.
 
-    Where the target cannot be set on a variant that was not scaled before, the limits are taken
-    back.
+    If that fails on an endpoint without autoscaling, everything is removed again.
     """
-    scaling = account.client("application-autoscaling")
-    place = where(name)
-    new = not state(account, name)["targets"]
-    scaling.register_scalable_target(
-        **place, MinCapacity=options.min_instances, MaxCapacity=options.max_instances
+    client, target = account.client("application-autoscaling"), scalable_target(endpoint)
+    new = not state(account, endpoint)["targets"]
+    client.register_scalable_target(
+        **target, MinCapacity=scaling.min_instances, MaxCapacity=scaling.max_instances
     )
     try:
-        scaling.put_scaling_policy(
-            **place,
+        client.put_scaling_policy(
+            **target,
             PolicyName=POLICY,
             PolicyType="TargetTrackingScaling",
             TargetTrackingScalingPolicyConfiguration={
-                "TargetValue": options.target_per_minute,
+                "TargetValue": scaling.target_per_minute,
                 "PredefinedMetricSpecification": {"PredefinedMetricType": METRIC},
-                "ScaleInCooldown": options.scale_in_cooldown_s,
-                "ScaleOutCooldown": options.scale_out_cooldown_s,
+                "ScaleInCooldown": scaling.scale_in_cooldown_s,
+                "ScaleOutCooldown": scaling.scale_out_cooldown_s,
             },
         )
-        wanted = {schedule["name"] for schedule in options.schedules}
-        for action in state(account, name)["schedules"]:
-            if action["ScheduledActionName"] not in wanted:
-                scaling.delete_scheduled_action(
-                    **place, ScheduledActionName=action["ScheduledActionName"]
-                )
-        for schedule in options.schedules:
-            scaling.put_scheduled_action(
-                **place,
-                ScheduledActionName=schedule["name"],
-                Schedule=f"cron({schedule['cron']})",
-                ScalableTargetAction={
-                    "MinCapacity": schedule["min"],
-                    "MaxCapacity": schedule["max"],
-                },
+        _delete_schedules(account, endpoint, keep={item.name for item in scaling.schedules})
+        for schedule in scaling.schedules:
+            client.put_scheduled_action(
+                **target,
+                ScheduledActionName=schedule.name,
+                Schedule=f"cron({schedule.cron})",
+                ScalableTargetAction={"MinCapacity": schedule.min, "MaxCapacity": schedule.max},
             )
     except BaseException:
         if new:
-            remove(account, name)
+            remove(account, endpoint)
         raise
 
 
-def remove(account: Account, name: str) -> bool:
-    """End the scaling of endpoint `name` and return whether there was any."""
-    scaling, place, found = account.client("application-autoscaling"), where(name), False
-    current = state(account, name)
-    for action in current["schedules"]:
-        scaling.delete_scheduled_action(**place, ScheduledActionName=action["ScheduledActionName"])
-    for policy in current["policies"]:
-        scaling.delete_scaling_policy(**place, PolicyName=policy["PolicyName"])
-    for _ in current["targets"]:
-        found = True
-        try:
-            scaling.deregister_scalable_target(**place)
-        except ClientError as error:
-            if not is_missing(error):
-                raise
-    return found
+def remove(account: Account, endpoint: str) -> None:
+    """Remove autoscaling from an endpoint. Its instances stay."""
+    client, target = account.client("application-autoscaling"), scalable_target(endpoint)
+    _delete_schedules(account, endpoint)
+    for policy in client.describe_scaling_policies(**target)["ScalingPolicies"]:
+        client.delete_scaling_policy(**target, PolicyName=policy["PolicyName"])
+    # AWS deregisters the target of an endpoint that was deleted
+    or_none(lambda: client.deregister_scalable_target(**target))
 
 
-def state(account: Account, name: str) -> dict[str, list[dict[str, Any]]]:
-    """Limits (targets), policies and schedules of endpoint `name`, as AWS describes them."""
-    scaling, place = account.client("application-autoscaling"), where(name)
-    targets = scaling.describe_scalable_targets(
-        ServiceNamespace=SERVICE, ResourceIds=[place["ResourceId"]], ScalableDimension=DIMENSION
+def _delete_schedules(account: Account, endpoint: str, keep: Collection[str] = ()) -> None:
+    client, target = account.client("application-autoscaling"), scalable_target(endpoint)
+    for action in client.describe_scheduled_actions(**target)["ScheduledActions"]:
+        name = action["ScheduledActionName"]
+        if name not in keep:
+            client.delete_scheduled_action(**target, ScheduledActionName=name)
+
+
+def state(account: Account, endpoint: str) -> dict[str, list[dict[str, Any]]]:
+    """Return limits (`targets`), policies and schedules, as AWS describes them."""
+    client, target = account.client("application-autoscaling"), scalable_target(endpoint)
+    targets = client.describe_scalable_targets(
+        ServiceNamespace=SERVICE, ResourceIds=[target["ResourceId"]], ScalableDimension=DIMENSION
     )["ScalableTargets"]
     return {
         "targets": targets,
-        "policies": scaling.describe_scaling_policies(**place)["ScalingPolicies"],
-        "schedules": scaling.describe_scheduled_actions(**place)["ScheduledActions"],
+        "policies": client.describe_scaling_policies(**target)["ScalingPolicies"],
+        "schedules": client.describe_scheduled_actions(**target)["ScheduledActions"],
     }
 
 
-def where(name: str) -> dict[str, str]:
-    """How Application Auto Scaling calls the variant of endpoint `name`."""
+def scalable_target(endpoint: str) -> dict[str, str]:
+    """Return the parameters by which Application Auto Scaling identifies an endpoint's variant."""
     return {
         "ServiceNamespace": SERVICE,
-        "ResourceId": f"endpoint/{name}/variant/{VARIANT}",
+        "ResourceId": f"endpoint/{endpoint}/variant/{VARIANT}",
         "ScalableDimension": DIMENSION,
     }
 
 
-def _switch_off(account: Account, name: str, dry_run: bool) -> None:
-    if dry_run:
-        there = state(account, name)["targets"]
-        print(f"would end the scaling of {name}" if there else f"{name} is not scaled")
-    elif remove(account, name):
-        print(f"{name} is not scaled any more; its instances stay as they are")
+def _switch_off(account: Account, endpoint: str, dry_run: bool) -> None:
+    if not state(account, endpoint)["targets"]:
+        print(f"{endpoint} has no autoscaling")
+    elif dry_run:
+        print(f"would remove the autoscaling of {endpoint}")
     else:
-        print(f"{name} was not scaled")
+        remove(account, endpoint)
+        print(f"removed the autoscaling of {endpoint}; its instances stay")

@@ -1,87 +1,108 @@
 """Build the serving image (model_code/Dockerfile) and push it to ECR.
 
-With Docker where there is one, else in AWS CodeBuild, which needs none here. The tag is a digest of
-what goes into the image, so that an unchanged image is neither built nor pushed again.
+Uses Docker if it is running, else AWS CodeBuild. The tag is a digest of the build context, so an
+unchanged image is not built again.
 
 example:
-  python -m training image
-  python -m training image --architecture arm64 --builder codebuild
+  python -m ops endpoint image
+  python -m ops endpoint image --architecture arm64 --builder codebuild
 """
 
-import argparse
-import base64
 import hashlib
 import json
 import re
 import shutil
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from botocore.exceptions import ClientError
+import click
 
+import model_code
 from aws import account as accounts
-from aws import settings
-from aws.account import Account, is_missing, told_in_one_line
+from aws import instance_types
+from aws.account import Account, or_none
 from aws.errors import AwsError
-from aws.instance_types import architecture
 from aws.settings import ServingSettings
-from ops.endpoint import codebuild
-from training.jobs.source_code import ROOT
+from cli import commands
+from ops.endpoint import codebuild, docker_build
 
 ARCHITECTURES = ("amd64", "arm64")
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--architecture",
-        choices=ARCHITECTURES,
-        help="default: that of the serving instance type (Graviton: arm64)",
-    )
-    parser.add_argument(
-        "--builder", choices=("docker", "codebuild"), help="default: docker where there is one"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be built")
-    accounts.add_options(parser)
-    settings.add_options(parser, ServingSettings)
+Build = Callable[[Account, Path, str, str], None]
+"""Builds a context for an architecture and pushes it: account, context, image, architecture."""
+BUILDERS: dict[str, Build] = {"docker": docker_build.build, "codebuild": codebuild.build}
 
 
-@told_in_one_line
-def run(arguments: argparse.Namespace) -> None:
-    account = accounts.open_account(arguments)
-    options = ServingSettings.read(vars(arguments))
-    wanted = arguments.architecture or architecture(options.instance_type)
-    builder = arguments.builder or ("docker" if _has_docker() else "codebuild")
+@commands.command(__doc__)
+@click.option(
+    "--architecture",
+    "chosen_architecture",
+    type=click.Choice(ARCHITECTURES),
+    help="Default: that of the serving instance type (arm64 for Graviton).",
+)
+@click.option(
+    "--builder", type=click.Choice(list(BUILDERS)), help="Default: docker if it is running."
+)
+@commands.dry_run_option
+@accounts.options(ServingSettings)
+def command(
+    account: Account,
+    serving: ServingSettings,
+    chosen_architecture: str | None,
+    builder: str | None,
+    dry_run: bool,
+) -> None:
+    chosen = chosen_architecture or architecture(serving)
+    builder = builder or ("docker" if docker_build.available() else "codebuild")
+    push_image(account, serving, chosen, builder, BUILDERS[builder], dry_run=dry_run)
+
+
+def push_image(
+    account: Account,
+    serving: ServingSettings,
+    architecture: str,
+    builder: str,
+    build: Build,
+    *,
+    dry_run: bool = False,
+) -> None:
+    """Build the image and push it to ECR, unless ECR has it. Raises AwsError if that fails."""
     with TemporaryDirectory() as folder:
         context = Path(folder)
-        tag = f"{wanted}-{stage_context(context, options.base_image)}"
-        if found := _image(account, options.repository, tag):
-            print(f"{found} is there already ({tag})")
+        tag = f"{architecture}-{copy_context(context, serving.base_image)}"
+        name = f"{serving.repository}:{tag}"
+        image = _image(account, serving.repository, tag)
+        if image:
+            print(f"{image} exists ({tag})")
             return
-        if arguments.dry_run:
-            print(f"would build {options.repository}:{tag} with {builder} and push it to ECR")
+        if dry_run:
+            print(f"would build {name} with {builder} and push it to ECR")
             return
-        repository = ensure_repository(account, options.repository)
+        repository = ensure_repository(account, serving.repository)
         print(f"building {repository}:{tag} with {builder}", flush=True)
-        if builder == "docker":
-            _build_with_docker(account, context, f"{repository}:{tag}", wanted)
-        else:
-            codebuild.build(account, context, repository, tag, wanted)
-    pushed = _image(account, options.repository, tag)
-    if pushed is None:
-        raise AwsError(f"{builder} reported success, but ECR has no {options.repository}:{tag}")
-    print(f"pushed {pushed}")
+        build(account, context, f"{repository}:{tag}", architecture)
+    image = _image(account, serving.repository, tag)
+    if image is None:
+        raise AwsError(f"{builder} reported success, but ECR has no {name}.")
+    print(f"pushed {image}")
 
 
-def stage_context(folder: Path, base_image: str = "") -> str:
-    """Copy what the image is built from into `folder` and return a digest of it, 12 digits.
+def architecture(serving: ServingSettings) -> str:
+    """Return the architecture that serves: `amd64` or `arm64`."""
+    # serverless inference runs on x86 only
+    return "amd64" if serving.serverless else instance_types.architecture(serving.instance_type)
 
-    `base_image` takes the place of the Dockerfile's. The model is no part of the image: SageMaker
-    lays it to /opt/ml/model.
+
+def copy_context(folder: Path, base_image: str = "") -> str:
+    """Copy the build context into `folder` and return the first 12 digits of its SHA-256.
+
+    `base_image` replaces the Dockerfile's. The model is not part of the image: SageMaker mounts it
+    at /opt/ml/model.
     """
     target = folder / "model_code"
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "default", ".*")
-    shutil.copytree(ROOT / "model_code", target, ignore=ignore)
+    shutil.copytree(Path(model_code.__file__).parent, target, ignore=ignore)
     if base_image:
         dockerfile = target / "Dockerfile"
         text = dockerfile.read_text(encoding="utf-8")
@@ -95,38 +116,34 @@ def stage_context(folder: Path, base_image: str = "") -> str:
     return digest.hexdigest()[:12]
 
 
-def latest_image(account: Account, repository: str, wanted: str) -> str:
-    """The image of an architecture that was pushed last, by its digest. Raises `AwsError`."""
+def latest_image(account: Account, repository: str, architecture: str) -> str:
+    """Return the image that was pushed last for an architecture, by digest.
+
+    Raises AwsError if there is none.
+    """
     pages = account.client("ecr").get_paginator("describe_images")
-    try:
-        found = [
-            image
-            for page in pages.paginate(repositoryName=repository)
-            for image in page["imageDetails"]
-            if any(tag.startswith(f"{wanted}-") for tag in image.get("imageTags", []))
-        ]
-    except ClientError as error:
-        if not is_missing(error):
-            raise
-        found = []
-    if not found:
+    result = or_none(lambda: pages.paginate(repositoryName=repository).build_full_result()) or {}
+    images = [
+        image
+        for image in result.get("imageDetails", [])
+        if any(tag.startswith(f"{architecture}-") for tag in image.get("imageTags", []))
+    ]
+    if not images:
         raise AwsError(
-            f"ECR has no {wanted} image in {repository}: "
-            f"run `python -m training image --architecture {wanted}`"
+            f"ECR has no {architecture} image in {repository}: "
+            f"run `python -m ops endpoint image --architecture {architecture}`."
         )
-    newest = max(found, key=lambda image: image["imagePushedAt"])
+    newest = max(images, key=lambda image: image["imagePushedAt"])
     return f"{_repository_uri(account, repository)}@{newest['imageDigest']}"
 
 
 def ensure_repository(account: Account, name: str) -> str:
-    """The URI of the ECR repository, created where it is missing: scanned, tags immutable."""
-    try:
-        return _repository_uri(account, name)
-    except ClientError as error:
-        if not is_missing(error):
-            raise
+    """Return the URI of the ECR repository. Create it if it is missing: scanned, immutable tags."""
     ecr = account.client("ecr")
-    created = ecr.create_repository(
+    existing = or_none(lambda: ecr.describe_repositories(repositoryNames=[name]))
+    if existing:
+        return str(existing["repositories"][0]["repositoryUri"])
+    response = ecr.create_repository(
         repositoryName=name,
         imageTagMutability="IMMUTABLE",
         imageScanningConfiguration={"scanOnPush": True},
@@ -141,51 +158,22 @@ def ensure_repository(account: Account, name: str) -> str:
     ecr.put_lifecycle_policy(
         repositoryName=name, lifecyclePolicyText=json.dumps({"rules": [keep_ten]})
     )
-    return str(created["repository"]["repositoryUri"])
+    return str(response["repository"]["repositoryUri"])
 
 
 def _repository_uri(account: Account, name: str) -> str:
-    answer = account.client("ecr").describe_repositories(repositoryNames=[name])
-    return str(answer["repositories"][0]["repositoryUri"])
+    response = account.client("ecr").describe_repositories(repositoryNames=[name])
+    return str(response["repositories"][0]["repositoryUri"])
 
 
 def _image(account: Account, repository: str, tag: str) -> str | None:
-    """The image with `tag`, by its digest, or None."""
-    try:
-        [image] = account.client("ecr").describe_images(
+    """Return the image with `tag`, by digest, or None."""
+    response = or_none(
+        lambda: account.client("ecr").describe_images(
             repositoryName=repository, imageIds=[{"imageTag": tag}]
-        )["imageDetails"]
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise
-    return f"{_repository_uri(account, repository)}@{image['imageDigest']}"
-
-
-def _build_with_docker(account: Account, context: Path, image: str, wanted: str) -> None:
-    token = account.client("ecr").get_authorization_token()["authorizationData"][0]
-    user, _, password = base64.b64decode(token["authorizationToken"]).decode().partition(":")
-    registry = image.partition("/")[0]
-    _docker("login", "--username", user, "--password-stdin", registry, stdin=password)
-    _docker(
-        "build", "--platform", f"linux/{wanted}", "--provenance=false", "--tag", image,
-        "--file", str(context / "model_code" / "Dockerfile"), str(context),
-    )  # fmt: skip
-    _docker("push", image)
-
-
-def _has_docker() -> bool:
-    """Whether there is a docker command, and an engine that answers it."""
-    docker = shutil.which("docker")
-    if docker is None:
-        return False
-    asked = subprocess.run([docker, "version"], capture_output=True, check=False)
-    return asked.returncode == 0
-
-
-def _docker(*arguments: str, stdin: str | None = None) -> None:
-    """Run docker, its output on the terminal. Raises `AwsError` where it fails."""
-    docker = shutil.which("docker") or "docker"
-    done = subprocess.run([docker, *arguments], input=stdin, text=True, check=False)
-    if done.returncode != 0:
-        raise AwsError(f"docker {arguments[0]} ended with {done.returncode}: see above")
+        )
+    )
+    if response is None:
+        return None
+    digest = response["imageDetails"][0]["imageDigest"]
+    return f"{_repository_uri(account, repository)}@{digest}"

@@ -1,0 +1,1 @@
+"""The IAM policies and roles of operators, releases and AWS services."""

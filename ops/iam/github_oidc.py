@@ -1,19 +1,15 @@
-"""The roles of the pipeline, one a stage: who may take them, and what they can and cannot do.
+"""The IAM role that GitHub Actions assumes to release a stage, and the permissions boundary.
 
-GitHub's OIDC token is exchanged for an hour of the stage's role (.github/workflows/pipeline.yml).
-The boundary is the second lock: whatever the pipeline writes into a role of the API, that role can
-do no more than the API needs.
+The workflow exchanges GitHub's OIDC token for one hour of the role. The boundary limits every role
+of the API, whatever policy the workflow writes into it.
 """
 
 import json
 import re
-from typing import Any
-
-from botocore.exceptions import ClientError
 
 from aws import policy_statements, role_policies, roles, stages
-from aws.account import Account, is_missing
-from aws.policy_statements import Policy
+from aws.account import Account, or_none
+from aws.policy_statements import Policy, allow
 from aws.stages import Stage
 from cli.errors import SettingsError
 from ops.iam import release_policy
@@ -22,19 +18,19 @@ ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
 
 
-def role(stage: Stage) -> str:
-    """The name of the stage's pipeline role; it starts unlike all that the role may touch."""
+def role_name(stage: Stage) -> str:
+    """Return the name of the role, which matches no resource that the role may change."""
     application = stage.function.removesuffix(f"-{stage.name}")
     return f"{application}-pipeline-{stage.name}"
 
 
 def trust(account: Account, stage: Stage, repository: str) -> Policy:
-    """Who may take the role: the jobs of `repository` in the GitHub environment of the stage.
+    """Return the trust policy for jobs of `repository` in the stage's GitHub environment.
 
-    Raises `SettingsError` where `repository` is not `OWNER/NAME`: a wildcard would let in others.
+    Raises SettingsError unless `repository` is OWNER/NAME: a wildcard would admit others.
     """
     if not re.fullmatch(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", repository):
-        raise SettingsError(f"--repository {repository!r} is not OWNER/NAME, as GitHub writes it")
+        raise SettingsError(f'--repository is "{repository}": write OWNER/NAME as on GitHub.')
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -54,93 +50,81 @@ def trust(account: Account, stage: Stage, repository: str) -> Policy:
 
 
 def policy(account: Account, stage: Stage) -> Policy:
-    """What the stage's role may do."""
-    make = release_policy.stack if stages.has_stack(stage.name) else release_policy.chalice
-    return make(account, stage)
+    """Return the policy of the role: release this stage."""
+    release = release_policy.stack if stages.has_stack(stage.name) else release_policy.chalice
+    return release(account, stage)
 
 
 def boundary(account: Account, stage: Stage) -> Policy:
-    """What no role of the stage can go beyond: what its function needs; in a stack also what
-    CodeDeploy needs to move the traffic, which https://docs.aws.amazon.com/codedeploy/latest/
-    userguide/getting-started-create-service-role.html lists for all functions.
+    """Return the permissions boundary of the stage's roles: what its function needs.
+
+    In a CloudFormation stack it also allows what CodeDeploy needs to shift traffic, see
+    https://docs.aws.amazon.com/codedeploy/latest/userguide/getting-started-create-service-role.html
     """
     document = role_policies.lambda_(account, stage)
     if not stages.has_stack(stage.name):
         return document
-    return policy_statements.policy(*document["Statement"], *_release(account, stage))
-
-
-def _release(account: Account, stage: Stage) -> list[policy_statements.Statement]:
-    arn = account.arn("lambda", f"function:{stage.function}")
-    return [
-        policy_statements.allow(
-            "MoveTheTraffic",
+    function = account.arn("lambda", f"function:{stage.function}")
+    return policy_statements.policy(
+        *document["Statement"],
+        allow(
+            "ShiftTraffic",
             ["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"],
-            [arn, f"{arn}:live"],
+            [function, f"{function}:live"],
         ),
-        # CodeDeploy asks for all alarms of the group at once; IAM scopes that by `*` alone.
-        policy_statements.allow(
-            "HearTheAlarms", "cloudwatch:DescribeAlarms", account.arn("cloudwatch", "alarm:*")
-        ),
-    ]
+        # CodeDeploy describes all alarms of a deployment group in one call
+        allow("ReadAlarms", "cloudwatch:DescribeAlarms", account.arn("cloudwatch", "alarm:*")),
+    )
 
 
 def ensure_boundary(account: Account, stage: Stage) -> bool:
-    """Let the stage's boundary be what it should be; returns whether anything had to change."""
-    client, arn = account.client("iam"), release_policy.boundary_arn(account, stage)
-    wanted = boundary(account, stage)
-    try:
-        version = client.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-    except ClientError as error:
-        if not is_missing(error):
-            raise
-        client.create_policy(
+    """Create the stage's boundary or update it. Return whether anything changed."""
+    iam, arn = account.client("iam"), release_policy.boundary_arn(account, stage)
+    document = boundary(account, stage)
+    response = or_none(lambda: iam.get_policy(PolicyArn=arn))
+    if response is None:
+        iam.create_policy(
             PolicyName=arn.rpartition("/")[2],
-            PolicyDocument=json.dumps(wanted),
-            Description=f"What no role of the API's stage {stage.name} can go beyond",
+            PolicyDocument=json.dumps(document),
+            Description=f"Permissions boundary of the roles of the API's stage {stage.name}",
             Tags=account.settings.tag_list(),
         )
         return True
-    found = client.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
-    if found["Document"] == wanted:
+    current = response["Policy"]["DefaultVersionId"]
+    version = iam.get_policy_version(PolicyArn=arn, VersionId=current)["PolicyVersion"]
+    if version["Document"] == document:
         return False
-    # IAM keeps five versions: only the one in force is of use.
-    for old in client.list_policy_versions(PolicyArn=arn)["Versions"]:
+    # IAM keeps at most five versions of a policy
+    for old in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
         if not old["IsDefaultVersion"]:
-            client.delete_policy_version(PolicyArn=arn, VersionId=old["VersionId"])
-    client.create_policy_version(
-        PolicyArn=arn, PolicyDocument=json.dumps(wanted), SetAsDefault=True
-    )
+            iam.delete_policy_version(PolicyArn=arn, VersionId=old["VersionId"])
+    iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
     return True
 
 
 def ensure(account: Account, stage: Stage, repository: str) -> list[str]:
-    """Make all that the pipeline of `stage` needs, or bring it up to date; what was done, in lines.
+    """Create or update what the workflow needs to release `stage`. Return a line for each change.
 
-    The identity provider, the boundary, the function's role where Chalice would have to create it,
-    and the pipeline's role itself.
+    That is the identity provider, the boundary, the workflow's role and, if Chalice deploys the
+    stage, the function's role.
     """
-    done = []
-    trusted = trust(account, stage, repository)  # refuses a wrong name before anything is made
+    trust_policy = trust(account, stage, repository)  # first: it validates the repository
+    changes = []
     if _ensure_provider(account):
-        done.append(f"identity provider {ISSUER} created")
+        changes.append(f"identity provider {ISSUER} created")
     if ensure_boundary(account, stage):
-        done.append(f"policy {stage.function}-boundary written")
-    client = account.client("iam")
+        changes.append(f"policy {stage.function}-boundary written")
     if not stages.has_stack(stage.name):
         name = release_policy.function_role(stage)
-        new = _ensure_role(account, name, roles.trust("lambda.amazonaws.com"))
-        client.put_role_permissions_boundary(
+        if roles.ensure_role(account, name, roles.trust("lambda.amazonaws.com")):
+            changes.append(f"role {name} created")
+        account.client("iam").put_role_permissions_boundary(
             RoleName=name, PermissionsBoundary=release_policy.boundary_arn(account, stage)
         )
-        done += [f"role {name} created"] if new else []
-    name = role(stage)
-    new = _ensure_role(account, name, trusted)
-    client.put_role_policy(
-        RoleName=name, PolicyName=roles.POLICY, PolicyDocument=json.dumps(policy(account, stage))
-    )
-    done.append(f"role {account.role_arn(name)} {'created' if new else 'is up to date'}")
-    return done
+    name = role_name(stage)
+    new = roles.ensure_role(account, name, trust_policy, policy(account, stage))
+    changes.append(f"role {account.role_arn(name)} {'created' if new else 'is up to date'}")
+    return changes
 
 
 def _provider_arn(account: Account) -> str:
@@ -148,28 +132,12 @@ def _provider_arn(account: Account) -> str:
 
 
 def _ensure_provider(account: Account) -> bool:
-    client = account.client("iam")
-    listed = client.list_open_id_connect_providers()["OpenIDConnectProviderList"]
-    if _provider_arn(account) in {one["Arn"] for one in listed}:
+    iam = account.client("iam")
+    providers = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    if _provider_arn(account) in {provider["Arn"] for provider in providers}:
         return False
-    # No thumbprint: AWS verifies GitHub's certificate by its own list of authorities.
-    client.create_open_id_connect_provider(
+    # AWS verifies GitHub's certificate without a thumbprint
+    iam.create_open_id_connect_provider(
         Url=f"https://{ISSUER}", ClientIDList=[AUDIENCE], Tags=account.settings.tag_list()
     )
     return True
-
-
-def _ensure_role(account: Account, name: str, trusted: dict[str, Any]) -> bool:
-    """Let the role exist and be trusted so; returns whether it is new."""
-    client, document = account.client("iam"), json.dumps(trusted)
-    try:
-        client.get_role(RoleName=name)
-    except ClientError as error:
-        if not is_missing(error):
-            raise
-        client.create_role(
-            RoleName=name, AssumeRolePolicyDocument=document, Tags=account.settings.tag_list()
-        )
-        return True
-    client.update_assume_role_policy(RoleName=name, PolicyDocument=document)
-    return False

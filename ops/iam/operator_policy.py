@@ -1,40 +1,38 @@
-"""What who runs the cloud commands may do: the policy of a person, or of a pipeline."""
+"""The IAM policy of people who train the model and operate the endpoint."""
 
 from collections.abc import Sequence
 
 from aws import policy_statements, stages
 from aws.account import Account
-from aws.policy_statements import Policy, Statement
+from aws.policy_statements import PULL, UNSCOPED, Policy, Statement, allow
 
 
 def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
-    """What who runs these commands may do; `roles` are the names of the roles it hands out.
+    """Return the policy; `roles` are the names of the service roles that operators pass on.
 
-    It can write no policy of a role: who could, could give itself everything. The roles of `ec2`
-    and `image` are therefore made once by an administrator, with `policy --role ec2 --apply` and
-    `policy --role codebuild --apply`; the commands then only look at them.
+    It allows writing no role's policy, because whoever may write one can grant themselves
+    everything. An administrator creates the roles once, with `policy --role NAME --apply`.
     """
+    # SageMaker lowercases endpoint names in ARNs; IAM compares case-sensitively
     endpoints = [stages.read(name).endpoint.lower() for name in stages.names()]
-    prefix = account.settings.prefix.lower()
-    bucket = f"arn:{account.partition}:s3:::{account.bucket}"
-
-    def sagemaker(kind: str, *names: str) -> list[str]:
-        return [account.arn("sagemaker", f"{kind}/{name}") for name in names]
-
-    jobs = [
-        *sagemaker("training-job", f"{prefix}-*"),
-        *sagemaker("hyper-parameter-tuning-job", f"{prefix}-*"),
-        *sagemaker("transform-job", f"{prefix}-*"),
-    ]
-    versions = [f"{name}-*" for name in endpoints]
-    served = [
-        *sagemaker("endpoint", *endpoints),
-        *sagemaker("endpoint-config", *versions),
-        *sagemaker("model", *versions),
-    ]
     return policy_statements.policy(
-        policy_statements.allow(
-            "KeepTheBucket",
+        *_storage(account),
+        *_sagemaker(account, endpoints),
+        *_roles(account, roles),
+        *_scaling(account, endpoints),
+        *_image(account, repository),
+        *_ec2(account, roles),
+        _logs(account),
+        allow("ReadPrices", "pricing:GetProducts", "*"),
+        *policy_statements.use_keys(account),
+    )
+
+
+def _storage(account: Account) -> list[Statement]:
+    bucket = f"arn:{account.partition}:s3:::{account.bucket}"
+    return [
+        allow(
+            "ManageBucket",
             [
                 "s3:CreateBucket", "s3:GetBucketPolicy", "s3:GetBucketLocation", "s3:ListBucket",
                 "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock",
@@ -42,12 +40,27 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
             ],
             bucket,
         ),
-        policy_statements.allow(
-            "KeepTheObjects",
+        allow(
+            "ManageObjects",
             ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
             f"{bucket}/{account.settings.prefix}/*",
         ),
-        policy_statements.allow(
+    ]  # fmt: skip
+
+
+def _sagemaker(account: Account, endpoints: Sequence[str]) -> list[Statement]:
+    prefix = account.settings.prefix.lower()
+    jobs = [
+        account.arn("sagemaker", f"{kind}/{prefix}-*")
+        for kind in ("training-job", "hyper-parameter-tuning-job", "transform-job")
+    ]
+    served = [
+        *(account.arn("sagemaker", f"endpoint/{name}") for name in endpoints),
+        *(account.arn("sagemaker", f"endpoint-config/{name}-*") for name in endpoints),
+        *(account.arn("sagemaker", f"model/{name}-*") for name in endpoints),
+    ]
+    return [
+        allow(
             "RunJobs",
             [
                 "sagemaker:AddTags", "sagemaker:CreateHyperParameterTuningJob",
@@ -60,8 +73,8 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
             ],
             jobs,
         ),
-        policy_statements.allow(
-            "KeepTheEndpoints",
+        allow(
+            "ManageEndpoints",
             [
                 "sagemaker:AddTags", "sagemaker:CreateEndpoint", "sagemaker:CreateEndpointConfig",
                 "sagemaker:CreateModel", "sagemaker:DeleteEndpoint",
@@ -72,8 +85,8 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
             ],
             served,
         ),
-        policy_statements.allow(
-            "List",
+        allow(
+            "ListJobsAndEndpoints",
             [
                 "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
                 "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels",
@@ -81,122 +94,66 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
             ],
             "*",
         ),
-        policy_statements.allow(
-            "HandOutRoles",
-            "iam:PassRole",
-            [account.role_arn(role) for role in roles],
-            {
-                "StringEquals": {
-                    "iam:PassedToService": [
-                        "sagemaker.amazonaws.com",
-                        "codebuild.amazonaws.com",
-                        "ec2.amazonaws.com",
-                    ]
-                }
-            },
-        ),
-        policy_statements.allow(
-            "LookAtRoles",
-            ["iam:GetRole", "iam:GetRolePolicy"],
-            [account.role_arn(role) for role in roles],
-        ),
-        *_scale(account, endpoints),
-        *_build(account, repository),
-        *_launch(account, roles),
-        policy_statements.allow(
-            "ReadLogs",
-            ["logs:DescribeLogStreams", "logs:GetLogEvents"],
-            [
-                account.arn("logs", f"log-group:/aws/sagemaker/{kind}:*")
-                for kind in ("TrainingJobs", "TransformJobs")
-            ]
-            + [account.arn("logs", f"log-group:/aws/codebuild/{prefix}-image-*:*")],
-        ),
-        _read_metrics(),
-        policy_statements.allow("ReadPrices", "pricing:GetProducts", "*"),
-        *policy_statements.use_keys(account),
-    )  # fmt: skip
+    ]  # fmt: skip
 
 
-def watching(account: Account) -> Policy:
-    """What who only watches may do: read metrics, and look at the endpoints and their scaling."""
-    endpoints = [stages.read(name).endpoint.lower() for name in stages.names()]
-    return policy_statements.policy(
-        _read_metrics(),
-        policy_statements.allow(
-            "LookAtTheEndpoints",
-            ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"],
-            [account.arn("sagemaker", f"endpoint/{name}") for name in endpoints]
-            + [account.arn("sagemaker", f"endpoint-config/{name}-*") for name in endpoints],
-        ),
-        policy_statements.allow(
-            "LookAtScaling",
-            [
-                "application-autoscaling:DescribeScalableTargets",
-                "application-autoscaling:DescribeScalingPolicies",
-                "application-autoscaling:DescribeScheduledActions",
-            ],
-            "*",
-        ),
-    )
-
-
-def _read_metrics() -> Statement:
-    return policy_statements.allow("ReadMetrics", "cloudwatch:GetMetricData", "*")
-
-
-def _scale(account: Account, endpoints: Sequence[str]) -> list[Statement]:
-    only_sagemaker = {"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}}
-    service = "sagemaker.application-autoscaling.amazonaws.com"
-    linked = account.role_arn(
-        f"aws-service-role/{service}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
-    )
-    scaling = sorted(
-        name for name in policy_statements.UNSCOPED if name.startswith("application-auto")
-    )
-    looks = [action for action in scaling if ":Describe" in action]
-    changes = [action for action in scaling if action not in looks]
-    alarms = [f"{name}-*" for name in endpoints]
-    alarms += [f"TargetTracking-endpoint/{name}/*" for name in endpoints]
+def _roles(account: Account, roles: Sequence[str]) -> list[Statement]:
+    arns = [account.role_arn(role) for role in roles]
+    services = ["sagemaker.amazonaws.com", "codebuild.amazonaws.com", "ec2.amazonaws.com"]
+    passed = {"StringEquals": {"iam:PassedToService": services}}
     return [
-        policy_statements.allow("ScaleEndpoints", changes, "*", only_sagemaker),
-        # The condition is documented for the changes; to look at other targets does no harm.
-        policy_statements.allow("LookAtScaling", looks, "*"),
-        policy_statements.allow(
-            "LetAutoscalingWork",
-            "iam:CreateServiceLinkedRole",
-            linked,
-            {"StringEquals": {"iam:AWSServiceName": service}},
-        ),
-        policy_statements.allow(
-            "KeepAlarms",
-            [
-                "cloudwatch:DeleteAlarms",
-                "cloudwatch:DescribeAlarms",
-                "cloudwatch:PutMetricAlarm",
-                "cloudwatch:TagResource",
-            ],
-            [account.arn("cloudwatch", f"alarm:{name}") for name in alarms],
-        ),
+        allow("PassRoles", "iam:PassRole", arns, passed),
+        allow("ReadRoles", ["iam:GetRole", "iam:GetRolePolicy"], arns),
     ]
 
 
-def _build(account: Account, repository: str) -> list[Statement]:
+def _scaling(account: Account, endpoints: Sequence[str]) -> list[Statement]:
+    only_sagemaker = {"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}}
+    service = "sagemaker.application-autoscaling.amazonaws.com"
+    linked_role = account.role_arn(
+        f"aws-service-role/{service}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+    )
+    actions = sorted(name for name in UNSCOPED if name.startswith("application-autoscaling:"))
+    reads = [action for action in actions if ":Describe" in action]
+    writes = [action for action in actions if action not in reads]
+    alarms = [f"{name}-*" for name in endpoints]
+    alarms += [f"TargetTracking-endpoint/{name}/*" for name in endpoints]
     return [
-        policy_statements.allow(
-            "KeepTheImage",
+        allow("ScaleEndpoints", writes, "*", only_sagemaker),
+        # the condition is documented for writes only
+        allow("ReadScaling", reads, "*"),
+        allow(
+            "CreateScalingRole",
+            "iam:CreateServiceLinkedRole",
+            linked_role,
+            {"StringEquals": {"iam:AWSServiceName": service}},
+        ),
+        allow(
+            "ManageAlarms",
             [
-                *policy_statements.PULL, "ecr:BatchDeleteImage", "ecr:CompleteLayerUpload",
-                "ecr:CreateRepository",
+                "cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms",
+                "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource",
+            ],
+            [account.arn("cloudwatch", f"alarm:{name}") for name in alarms],
+        ),
+    ]  # fmt: skip
+
+
+def _image(account: Account, repository: str) -> list[Statement]:
+    return [
+        allow(
+            "ManageImages",
+            [
+                *PULL, "ecr:BatchDeleteImage", "ecr:CompleteLayerUpload", "ecr:CreateRepository",
                 "ecr:DescribeImages", "ecr:DescribeRepositories", "ecr:InitiateLayerUpload",
                 "ecr:PutImage", "ecr:PutLifecyclePolicy", "ecr:TagResource",
                 "ecr:UploadLayerPart",
             ],
             account.arn("ecr", f"repository/{repository}"),
         ),
-        policy_statements.allow("LogInToEcr", "ecr:GetAuthorizationToken", "*"),
-        policy_statements.allow(
-            "BuildTheImage",
+        allow("LogInToEcr", "ecr:GetAuthorizationToken", "*"),
+        allow(
+            "BuildImages",
             [
                 "codebuild:BatchGetBuilds", "codebuild:BatchGetProjects",
                 "codebuild:CreateProject", "codebuild:StartBuild",
@@ -206,9 +163,9 @@ def _build(account: Account, repository: str) -> list[Statement]:
     ]  # fmt: skip
 
 
-def _launch(account: Account, roles: Sequence[str]) -> list[Statement]:
-    ours = {"StringEquals": {"aws:RequestTag/project": account.settings.tags.get("project", "")}}
-    made = [account.arn("ec2", f"{kind}/*") for kind in ("instance", "volume")]
+def _ec2(account: Account, roles: Sequence[str]) -> list[Statement]:
+    project = account.settings.tags.get("project", "")
+    created = [account.arn("ec2", f"{kind}/*") for kind in ("instance", "volume")]
     used = [
         account.arn("ec2", f"{kind}/*")
         for kind in ("network-interface", "security-group", "subnet", "spot-instances-request")
@@ -219,35 +176,46 @@ def _launch(account: Account, roles: Sequence[str]) -> list[Statement]:
         f"arn:{account.partition}:iam::{account.id}:instance-profile/{role}" for role in roles
     ]
     return [
-        policy_statements.allow("LaunchOurMachines", "ec2:RunInstances", made, ours),
-        policy_statements.allow("LaunchWith", "ec2:RunInstances", [*used, images]),
-        policy_statements.allow(
+        allow(
+            "LaunchInstances",
+            "ec2:RunInstances",
+            created,
+            {"StringEquals": {"aws:RequestTag/project": project}},
+        ),
+        allow("LaunchWith", "ec2:RunInstances", [*used, images]),
+        allow(
             "TagAtLaunch",
             "ec2:CreateTags",
-            made,
+            created,
             {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
         ),
-        policy_statements.allow(
-            "EndOurMachines",
+        allow(
+            "TerminateInstances",
             "ec2:TerminateInstances",
             account.arn("ec2", "instance/*"),
-            {
-                "StringEquals": {
-                    "aws:ResourceTag/project": account.settings.tags.get("project", ""),
-                }
-            },
+            {"StringEquals": {"aws:ResourceTag/project": project}},
         ),
-        policy_statements.allow("FindMachineImages", "ssm:GetParameter", parameters),
-        policy_statements.allow("LookAtProfiles", "iam:GetInstanceProfile", profiles),
-        policy_statements.allow(
-            "LookAtTheNetwork",
+        allow("FindMachineImages", "ssm:GetParameter", parameters),
+        allow("ReadProfiles", "iam:GetInstanceProfile", profiles),
+        allow(
+            "ReadNetwork",
             [
-                "ec2:DescribeImages",
-                "ec2:DescribeInstances",
-                "ec2:DescribeRouteTables",
-                "ec2:DescribeSubnets",
-                "ec2:DescribeVpcEndpoints",
+                "ec2:DescribeImages", "ec2:DescribeInstances", "ec2:DescribeRouteTables",
+                "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
             ],
             "*",
         ),
+    ]  # fmt: skip
+
+
+def _logs(account: Account) -> Statement:
+    groups = [
+        "/aws/sagemaker/TrainingJobs",
+        "/aws/sagemaker/TransformJobs",
+        f"/aws/codebuild/{account.settings.prefix.lower()}-image-*",
     ]
+    return allow(
+        "ReadLogs",
+        ["logs:DescribeLogStreams", "logs:GetLogEvents"],
+        [account.arn("logs", f"log-group:{group}:*") for group in groups],
+    )

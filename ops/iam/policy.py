@@ -1,143 +1,47 @@
-"""Write the least-privilege policies: of the API's function, and of the roles of these commands.
+"""Write the least-privilege IAM policies of the API, of service roles, and of people.
 
---stage writes .chalice/policy-STAGE.json, which `chalice deploy` and `chalice package` use: invoke
-exactly that stage's endpoint, write the function's own log, nothing else. --role prints the policy
-of a role; --apply creates the role, or brings it up to date. --role pipeline prints, for each stage
-or the one of --stage, the trust policy for GitHub's OIDC, the policy to deploy with, and the
-boundary that no role of the API can go beyond; --role boundary is the last of these alone. With
---account and --region nothing is asked of AWS.
+--stage writes .chalice/policy-STAGE.json for `chalice deploy` and `chalice package`: invoke that
+stage's endpoint and write the function's own log. --role prints the policy of a role; --apply
+creates or updates the role. --role pipeline prints, per stage, the trust policy for GitHub Actions,
+the release policy, and the permissions boundary of the API's roles; --role boundary prints only the
+boundary. With --account and --region no call to AWS is made.
 
 example:
-  python -m training policy --stage dev
-  python -m training policy --stage prod --account 123456789012 --region eu-central-1
-  python -m training policy --role training --apply
-  python -m training policy --role pipeline --repository OWNER/NAME --stage dev --apply
+  python -m ops policy --stage dev
+  python -m ops policy --stage prod --account 123456789012 --region eu-central-1
+  python -m ops policy --role training --apply
+  python -m ops policy --role pipeline --repository OWNER/NAME --stage dev --apply
 """
 
-import argparse
 import json
-import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import click
 
 from aws import account as accounts
 from aws import role_policies, roles, stages, training_image
-from aws.account import Account, told_in_one_line
-from aws.errors import AwsError
+from aws.account import Account
 from aws.policy_statements import Policy
 from aws.settings import Ec2Settings, FitSettings, ServingSettings
+from aws.stages import Stage
+from cli import commands
 from cli.errors import SettingsError
+from cli.files import write_atomically
 from ops.endpoint import codebuild
 from ops.iam import github_oidc, operator_policy
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role that `--role` knows: who takes it, under which name, with what policy."""
+    """A role for an AWS service: its principal, name and policy."""
 
     service: str
     name: Callable[[Account], str]
     policy: Callable[[Account], Policy]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--stage", help="stage of .chalice/config.json: write its function's policy"
-    )
-    parser.add_argument(
-        "--role", choices=[*ROLES, *OF_A_STAGE], help="print the policy of this role"
-    )
-    parser.add_argument(
-        "--repository",
-        default=os.environ.get("GITHUB_REPOSITORY", ""),
-        help="OWNER/NAME at GitHub, for --role pipeline (default: of GITHUB_REPOSITORY)",
-    )
-    parser.add_argument("--account", help="12 digits (default: asked of AWS)")
-    parser.add_argument("--output", type=Path, help="file to write (default of --role: stdout)")
-    parser.add_argument("--apply", action="store_true", help="with --role: create the role")
-    parser.add_argument("--dry-run", action="store_true", help="print only, write nothing")
-    accounts.add_options(parser)
-
-
-@told_in_one_line
-def run(arguments: argparse.Namespace) -> None:
-    account = accounts.open_account(arguments)
-    if arguments.account:
-        if not (len(arguments.account) == 12 and arguments.account.isdigit()):
-            raise SettingsError(f"--account {arguments.account!r} is not 12 digits")
-        account.id = arguments.account  # and STS is not asked
-    if arguments.role in OF_A_STAGE:
-        _of_stages(account, arguments)
-        return
-    if bool(arguments.stage) == bool(arguments.role):
-        raise SettingsError(
-            f"name --stage or --role; both only with --role {' or '.join(OF_A_STAGE)}"
-        )
-    if arguments.stage:
-        stage = stages.read(arguments.stage)
-        policy = role_policies.lambda_(account, stage)
-        output = arguments.output or stages.CONFIG.with_name(f"policy-{stage.name}.json")
-        _write(policy, None if arguments.dry_run else output)
-        return
-    role = ROLES[arguments.role]
-    policy = role.policy(account)
-    if not arguments.apply or arguments.dry_run:
-        _write(policy, None if arguments.dry_run else arguments.output)
-        return
-    if not role.service:
-        raise AwsError(
-            f"the {arguments.role} policy belongs to a person or a pipeline, not to a service: "
-            "attach what is printed to your user or group"
-        )
-    name = role.name(account)
-    created = roles.ensure_role(account, name, role.service, policy)
-    if arguments.role == "ec2":
-        roles.ensure_instance_profile(account, name)
-    print(f"role {name} {'created' if created else 'is up to date'}")
-
-
-def _of_stages(account: Account, arguments: argparse.Namespace) -> None:
-    """The roles and boundaries of the API, each of one stage."""
-    names = [arguments.stage] if arguments.stage else stages.names()
-    chosen = [stages.read(name) for name in names]
-    for_pipeline = arguments.role == "pipeline"
-    if for_pipeline and not arguments.repository:
-        raise SettingsError("--role pipeline needs --repository OWNER/NAME: who may take the role")
-    if not arguments.apply or arguments.dry_run:
-        documents = {
-            stage.name: {
-                **(
-                    {
-                        "role": github_oidc.role(stage),
-                        "trust": github_oidc.trust(account, stage, arguments.repository),
-                        "policy": github_oidc.policy(account, stage),
-                    }
-                    if for_pipeline
-                    else {}
-                ),
-                "boundary": github_oidc.boundary(account, stage),
-            }
-            for stage in chosen
-        }
-        _write(documents, None if arguments.dry_run else arguments.output)
-        return
-    for stage in chosen:
-        if for_pipeline:
-            print("\n".join(github_oidc.ensure(account, stage, arguments.repository)))
-        else:
-            changed = github_oidc.ensure_boundary(account, stage)
-            name = f"policy {stage.function}-boundary"
-            print(f"{name} {'written' if changed else 'is up to date'}")
-
-
-def _write(policy: Policy, output: Path | None) -> None:
-    text = json.dumps(policy, indent=2) + "\n"
-    if output is None:
-        print(text, end="")
-        return
-    output.write_text(text, encoding="utf-8")
-    print(f"wrote {output}")
 
 
 def _training(account: Account) -> Policy:
@@ -153,22 +57,120 @@ def _codebuild(account: Account) -> Policy:
     return codebuild.policy(account, ServingSettings.read().repository)
 
 
-def _deploy(account: Account) -> Policy:
-    cloud = account.settings
-    roles = [cloud.training_role, cloud.serving_role, Ec2Settings.read().role, codebuild.ROLE]
-    return operator_policy.policy(account, ServingSettings.read().repository, roles)
+def operator(account: Account) -> Policy:
+    """Return the policy of people who train the model and operate the endpoint."""
+    service_roles = [role.name(account) for role in SERVICE_ROLES.values()]
+    return operator_policy.policy(account, ServingSettings.read().repository, service_roles)
 
 
-ROLES = {
-    "training": Role(
-        "sagemaker.amazonaws.com", lambda account: account.settings.training_role, _training
-    ),
-    "serving": Role(
-        "sagemaker.amazonaws.com", lambda account: account.settings.serving_role, _serving
-    ),
-    "ec2": Role("ec2.amazonaws.com", lambda _: Ec2Settings.read().role, role_policies.ec2),
-    "codebuild": Role("codebuild.amazonaws.com", lambda _: codebuild.ROLE, _codebuild),
-    "deploy": Role("", lambda _: "", _deploy),
-    "watch": Role("", lambda _: "", operator_policy.watching),
+SERVICE_ROLES = {
+    "training": Role("sagemaker", lambda account: account.settings.training_role, _training),
+    "serving": Role("sagemaker", lambda account: account.settings.serving_role, _serving),
+    "ec2": Role("ec2", lambda _: Ec2Settings.read().role, role_policies.ec2),
+    "codebuild": Role("codebuild", lambda _: codebuild.ROLE, _codebuild),
 }
-OF_A_STAGE = ("pipeline", "boundary")
+OPERATOR = "deploy"
+STAGE_ROLES = ("pipeline", "boundary")
+
+
+@commands.command(__doc__)
+@click.option("--stage", help="Stage in .chalice/config.json: write its function's policy.")
+@click.option(
+    "--role",
+    type=click.Choice([*SERVICE_ROLES, OPERATOR, *STAGE_ROLES]),
+    help="Print the policy of this role.",
+)
+@click.option(
+    "--repository",
+    envvar="GITHUB_REPOSITORY",
+    default="",
+    help="OWNER/NAME on GitHub, for --role pipeline. Default: GITHUB_REPOSITORY.",
+)
+@click.option("--account", "account_id", help="Account number. Default: the caller's account.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write. Default with --role: stdout.",
+)
+@click.option("--apply", is_flag=True, help="With --role: create or update the role.")
+@commands.dry_run_option
+@accounts.options()
+def command(
+    account: Account,
+    stage: str | None,
+    role: str | None,
+    repository: str,
+    account_id: str | None,
+    output: Path | None,
+    apply: bool,
+    dry_run: bool,
+) -> None:
+    if account_id:
+        if not re.fullmatch(r"\d{12}", account_id):
+            raise SettingsError(f'--account is "{account_id}": an account number has 12 digits.')
+        account.id = account_id  # so that STS is not called
+    if role in STAGE_ROLES:
+        if role == "pipeline" and not repository:
+            raise SettingsError("--role pipeline needs --repository OWNER/NAME.")
+        selected = [stages.read(name) for name in ([stage] if stage else stages.names())]
+        admitted = repository if role == "pipeline" else None
+        if apply and not dry_run:
+            _apply_stage_roles(account, selected, admitted)
+            return
+        documents = {each.name: _stage_documents(account, each, admitted) for each in selected}
+        _write(documents, None if dry_run else output)
+    elif bool(stage) == bool(role):
+        raise SettingsError(f"Give --stage or --role; both only with {' or '.join(STAGE_ROLES)}.")
+    elif stage:
+        path = output or stages.folder() / f"policy-{stage}.json"
+        policy = role_policies.lambda_(account, stages.read(stage))
+        _write(policy, None if dry_run else path)
+    elif apply and not dry_run:
+        _apply_service_role(account, str(role))
+    else:
+        policy = operator(account) if role == OPERATOR else SERVICE_ROLES[str(role)].policy(account)
+        _write(policy, None if dry_run else output)
+
+
+def _stage_documents(account: Account, stage: Stage, repository: str | None) -> dict[str, Any]:
+    documents: dict[str, Any] = {"boundary": github_oidc.boundary(account, stage)}
+    if repository:
+        documents |= {
+            "role": github_oidc.role_name(stage),
+            "trust": github_oidc.trust(account, stage, repository),
+            "policy": github_oidc.policy(account, stage),
+        }
+    return documents
+
+
+def _apply_stage_roles(account: Account, selected: list[Stage], repository: str | None) -> None:
+    for stage in selected:
+        if repository:
+            print("\n".join(github_oidc.ensure(account, stage, repository)))
+        else:
+            changed = github_oidc.ensure_boundary(account, stage)
+            state = "written" if changed else "is up to date"
+            print(f"policy {stage.function}-boundary {state}")
+
+
+def _apply_service_role(account: Account, role: str) -> None:
+    if role == OPERATOR:
+        raise SettingsError(
+            f"--role {OPERATOR} is for people: attach the printed policy to your user or group."
+        )
+    service_role = SERVICE_ROLES[role]
+    name = service_role.name(account)
+    trust = roles.trust(f"{service_role.service}.amazonaws.com")
+    created = roles.ensure_role(account, name, trust, service_role.policy(account))
+    if role == "ec2":
+        roles.ensure_instance_profile(account, name)
+    print(f"role {name} {'created' if created else 'is up to date'}")
+
+
+def _write(document: dict[str, Any], output: Path | None) -> None:
+    text = json.dumps(document, indent=2) + "\n"
+    if output is None:
+        print(text, end="")
+        return
+    write_atomically(output, text)
+    print(f"wrote {output}")

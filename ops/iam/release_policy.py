@@ -1,141 +1,99 @@
-"""What who releases the API of one stage may do: `make deploy STAGE=…`, and no more.
+"""The IAM policies for releasing one stage of the API with `make deploy STAGE=...`.
 
-    chalice       a stage that `chalice deploy` keeps (dev)
-    stack         a stage that CloudFormation keeps (prod)
+    chalice       a stage that `chalice deploy` manages (dev)
+    stack         a stage that CloudFormation manages (prod)
 
-Names are exact wherever AWS lets one choose them. Where it chooses itself there is a wildcard: API
-Gateway's ids, and what CloudFormation appends to the names of CodeDeploy's parts.
+Resource names are exact unless AWS generates them: the ids in API Gateway, and the suffixes that
+CloudFormation appends to CodeDeploy's applications and deployment groups.
 """
 
 from aws import policy_statements
 from aws.account import Account
-from aws.policy_statements import Policy, Statement
+from aws.policy_statements import Policy, Statement, allow
 from aws.stages import Stage
 
 _LAMBDA = [
-    "lambda:AddPermission", "lambda:CreateFunction", "lambda:DeleteFunctionConcurrency",
-    "lambda:GetFunction", "lambda:GetFunctionConfiguration", "lambda:GetPolicy",
-    "lambda:ListTags", "lambda:PutFunctionConcurrency", "lambda:RemovePermission",
-    "lambda:TagResource", "lambda:UntagResource", "lambda:UpdateFunctionCode",
-    "lambda:UpdateFunctionConfiguration",
+    "lambda:CreateFunction", "lambda:DeleteFunctionConcurrency", "lambda:GetFunction",
+    "lambda:GetFunctionConfiguration", "lambda:GetPolicy", "lambda:ListTags",
+    "lambda:PutFunctionConcurrency", "lambda:RemovePermission", "lambda:TagResource",
+    "lambda:UntagResource", "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration",
+]  # fmt: skip
+_LAMBDA_OF_STACK = [
+    "lambda:CreateAlias", "lambda:DeleteAlias", "lambda:DeleteFunction",
+    "lambda:DeleteProvisionedConcurrencyConfig", "lambda:GetAlias",
+    "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionRecursionConfig",
+    "lambda:GetProvisionedConcurrencyConfig", "lambda:GetRuntimeManagementConfig",
+    "lambda:ListVersionsByFunction", "lambda:PublishVersion",
+    "lambda:PutProvisionedConcurrencyConfig", "lambda:UpdateAlias",
 ]  # fmt: skip
 
 
 def boundary_arn(account: Account, stage: Stage) -> str:
-    """The ARN of the policy that no role of the stage can go beyond."""
+    """Return the ARN of the permissions boundary of the stage's roles."""
     return f"arn:{account.partition}:iam::{account.id}:policy/{stage.function}-boundary"
 
 
 def function_role(stage: Stage) -> str:
-    """The name of the role that the stage's function has; for dev it is Chalice's choice."""
+    """Return the name of the function's role. Chalice chose it, so the stack uses it too."""
     return f"{stage.function}-api_handler"
 
 
 def release_role(stage: Stage) -> str:
-    """The name of the role with which CodeDeploy moves the traffic of a stack."""
+    """Return the name of the role with which CodeDeploy shifts the traffic of a stack."""
     return f"{stage.function}-release"
 
 
 def chalice(account: Account, stage: Stage) -> Policy:
-    """What `chalice deploy` and scripts/chalice_release.py ask for; nothing is deleted by them.
+    """Return the policy for ops/api/chalice_release.py and `chalice deploy`; it deletes nothing.
 
-    Chalice cannot set a boundary on a role that it creates, so it may create none: the role is
-    there before, made with the boundary by `policy --role pipeline --apply`.
+    Chalice cannot set a boundary on a role that it creates, so it may not create one: `policy
+    --role pipeline --apply` creates the role with the boundary beforehand.
     """
     role = account.role_arn(function_role(stage))
-    groups = [
-        account.arn("logs", f"log-group:/aws/lambda/{name}{end}")
+    log_groups = [
+        account.arn("logs", f"log-group:/aws/lambda/{name}{suffix}")
         for name in (stage.function, function_role(stage))
-        for end in ("", ":*")  # IAM has both forms of a group's ARN
+        for suffix in ("", ":*")  # IAM uses both forms
     ]
     gateway = f"arn:{account.partition}:apigateway:{account.region}::"
     return policy_statements.policy(
-        *_shelf(account, stage),
-        *_function(account, stage, [*_LAMBDA], []),
-        policy_statements.allow("LookAtTheRole", "iam:GetRole", role),
-        policy_statements.allow(
-            "WriteTheRolesPolicy", "iam:PutRolePolicy", role, _in(account, stage)
-        ),
-        *_pass(account, {function_role(stage): "lambda"}),
-        policy_statements.allow(
-            "KeepLogs", ["logs:CreateLogGroup", "logs:PutRetentionPolicy"], groups
-        ),
-        policy_statements.allow(
-            "FindLogs", "logs:DescribeLogGroups", account.arn("logs", "log-group:*")
-        ),
-        policy_statements.allow(
-            "FindAndMakeTheApi", ["apigateway:GET", "apigateway:POST"], f"{gateway}/restapis"
-        ),
-        policy_statements.allow(
-            "KeepTheApi",
+        *_release_objects(account, stage),
+        *_function(account, stage, _LAMBDA, aliases=False),
+        allow("ReadRole", "iam:GetRole", role),
+        allow("WriteRolePolicy", "iam:PutRolePolicy", role, _with_boundary(account, stage)),
+        _pass_role(account, function_role(stage), "lambda"),
+        allow("ManageLogs", ["logs:CreateLogGroup", "logs:PutRetentionPolicy"], log_groups),
+        _find_logs(account),
+        allow("CreateApi", ["apigateway:GET", "apigateway:POST"], f"{gateway}/restapis"),
+        allow(
+            "ManageApi",
             ["apigateway:GET", "apigateway:PATCH", "apigateway:PUT"],
             f"{gateway}/restapis/*",
         ),
-        policy_statements.allow(
-            "DeployTheApi", "apigateway:POST", f"{gateway}/restapis/*/deployments"
-        ),
+        allow("DeployApi", "apigateway:POST", f"{gateway}/restapis/*/deployments"),
     )
 
 
 def stack(account: Account, stage: Stage) -> Policy:
-    """What scripts/stack_release.py asks for, and CloudFormation in the name of who called it.
+    """Return the policy for ops/api/stack_release.py, and for CloudFormation on its behalf.
 
-    CloudFormation also goes back and cleans up, for which it deletes. Roles it may make, but only
-    these, and only with the stage's boundary.
+    CloudFormation deletes resources when it rolls back or cleans up. It may create roles, but only
+    those of the stage, and only with the boundary.
     """
-    name = stage.function
-    roles = [account.role_arn(one) for one in (function_role(stage), release_role(stage))]
-    templates = policy_statements.below(account, f"api/{stage.name}/templates")
-    suffix = "amazonaws.com.cn" if account.partition == "aws-cn" else "amazonaws.com"
-    key = templates[0].partition(":::")[2].partition("/")[2]
-    address = f"https://{account.bucket}.s3.{account.region}.{suffix}/{key}"
-    ours = account.arn("cloudformation", f"stack/{name}/*")
-    transform = (
-        f"arn:{account.partition}:cloudformation:{account.region}:aws:"
-        "transform/Serverless-2016-10-31"
-    )
+    roles = [account.role_arn(name) for name in (function_role(stage), release_role(stage))]
+    boundary = _with_boundary(account, stage)
     return policy_statements.policy(
-        *_shelf(account, stage),
-        policy_statements.allow(
-            "ProposeChanges",
-            "cloudformation:CreateChangeSet",
-            ours,
-            {"StringLike": {"cloudformation:TemplateUrl": address}},
-        ),
-        policy_statements.allow("TransformThem", "cloudformation:CreateChangeSet", transform),
-        policy_statements.allow(
-            "MakeChanges",
-            [
-                "cloudformation:DeleteChangeSet", "cloudformation:DeleteStack",
-                "cloudformation:DescribeChangeSet", "cloudformation:DescribeStackEvents",
-                "cloudformation:DescribeStacks", "cloudformation:ExecuteChangeSet",
-                "cloudformation:TagResource",
-            ],
-            ours,
-        ),
-        *_function(
-            account,
-            stage,
-            [
-                *_LAMBDA, "lambda:CreateAlias", "lambda:DeleteAlias", "lambda:DeleteFunction",
-                "lambda:GetAlias", "lambda:GetFunctionCodeSigningConfig",
-                "lambda:GetFunctionRecursionConfig", "lambda:GetRuntimeManagementConfig",
-                "lambda:ListVersionsByFunction", "lambda:PublishVersion", "lambda:UpdateAlias",
-            ],
-            [
-                "lambda:DeleteProvisionedConcurrencyConfig",
-                "lambda:GetProvisionedConcurrencyConfig",
-                "lambda:PutProvisionedConcurrencyConfig",
-            ],
-        ),
-        policy_statements.allow(
-            "MakeRolesWithinTheBoundary",
+        *_release_objects(account, stage),
+        *_change_sets(account, stage),
+        *_function(account, stage, [*_LAMBDA, *_LAMBDA_OF_STACK], aliases=True),
+        allow(
+            "WriteRolesWithBoundary",
             ["iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePolicy"],
             roles,
-            _in(account, stage),
+            boundary,
         ),
-        policy_statements.allow(
-            "KeepRoles",
+        allow(
+            "ManageRoles",
             [
                 "iam:DeleteRole", "iam:GetRole", "iam:GetRolePolicy",
                 "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:TagRole",
@@ -143,93 +101,116 @@ def stack(account: Account, stage: Stage) -> Policy:
             ],
             roles,
         ),
-        *_pass(account, {function_role(stage): "lambda", release_role(stage): "codedeploy"}),
-        policy_statements.allow("LookAtTheBoundary", "iam:GetPolicy", boundary_arn(account, stage)),
-        *_gateway(account),
-        *_shift(account, stage),
-        *_watch(account, stage),
+        _pass_role(account, function_role(stage), "lambda"),
+        _pass_role(account, release_role(stage), "codedeploy"),
+        allow("ReadBoundary", "iam:GetPolicy", boundary_arn(account, stage)),
+        *_api_gateway(account),
+        *_traffic_shifting(account, stage),
+        *_monitoring(account, stage),
+        _find_logs(account),
     )  # fmt: skip
 
 
-def _shelf(account: Account, stage: Stage) -> list[Statement]:
-    """The releases in S3, and nothing else of the bucket but its names.
+def _release_objects(account: Account, stage: Stage) -> list[Statement]:
+    """Allow reading and writing the stage's releases in S3, and listing the bucket.
 
-    Without the names S3 answers 403 in place of 404 for what is not there yet; a condition on the
-    prefix would not help, for a GetObject has none.
+    Without ListBucket S3 answers 403 instead of 404 for a missing object. A condition on the prefix
+    would not help, because GetObject sends none.
     """
     bucket = f"arn:{account.partition}:s3:::{account.bucket}"
-    place = policy_statements.below(account, f"api/{stage.name}")
+    releases = policy_statements.below(account, f"api/{stage.name}")
     return [
-        policy_statements.allow("SeeWhatIsThere", "s3:ListBucket", bucket),
-        policy_statements.allow("KeepReleases", ["s3:GetObject", "s3:PutObject"], place),
+        allow("ListBucket", "s3:ListBucket", bucket),
+        allow("ManageReleases", ["s3:GetObject", "s3:PutObject"], releases),
         *policy_statements.use_keys(account),
     ]
 
 
-def _function(
-    account: Account, stage: Stage, actions: list[str], qualified: list[str]
-) -> list[Statement]:
-    """Keep the function, and let API Gateway alone call it; `qualified` are for its alias."""
-    arn = account.arn("lambda", f"function:{stage.function}")
-    kept = sorted({*actions} - {"lambda:AddPermission"})
-    everywhere = [arn, f"{arn}:*"] if qualified else [arn]
+def _change_sets(account: Account, stage: Stage) -> list[Statement]:
+    """Allow changing the stack, but only with templates from the stage's releases."""
+    [templates] = policy_statements.below(account, f"api/{stage.name}/templates")
+    key = templates.partition(":::")[2].partition("/")[2]
+    suffix = "amazonaws.com.cn" if account.partition == "aws-cn" else "amazonaws.com"
+    url = f"https://{account.bucket}.s3.{account.region}.{suffix}/{key}"
+    stack = account.arn("cloudformation", f"stack/{stage.function}/*")
+    transform = (
+        f"arn:{account.partition}:cloudformation:{account.region}:aws:"
+        "transform/Serverless-2016-10-31"
+    )
     return [
-        policy_statements.allow("KeepTheFunction", [*kept, *qualified], everywhere),
-        policy_statements.allow(
-            "LetTheApiCallIt",
-            "lambda:AddPermission",
-            everywhere,
-            {"StringEquals": {"lambda:Principal": "apigateway.amazonaws.com"}},
+        allow(
+            "CreateChangeSets",
+            "cloudformation:CreateChangeSet",
+            stack,
+            {"StringLike": {"cloudformation:TemplateUrl": url}},
         ),
-    ]
-
-
-def _in(account: Account, stage: Stage) -> dict[str, dict[str, str]]:
-    """Only where the role has the stage's boundary, or gets it."""
-    return {"StringEquals": {"iam:PermissionsBoundary": boundary_arn(account, stage)}}
-
-
-def _pass(account: Account, roles: dict[str, str]) -> list[Statement]:
-    """Hand out each role to one service."""
-    return [
-        policy_statements.allow(
-            f"HandOutTheRoleOf{service.capitalize()}",
-            "iam:PassRole",
-            account.role_arn(role),
-            {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}},
-        )
-        for role, service in roles.items()
-    ]
-
-
-def _gateway(account: Account) -> list[Statement]:
-    """The API, its key and its usage plan: API Gateway chooses their ids."""
-    gateway = f"arn:{account.partition}:apigateway:{account.region}::"
-    parts = ["restapis", "apikeys", "usageplans"]
-    return [
-        policy_statements.allow(
-            "MakeTheApi",
-            ["apigateway:GET", "apigateway:POST"],
-            [f"{gateway}/{part}" for part in parts],
-        ),
-        policy_statements.allow(
-            "KeepTheApi",
+        allow("UseServerlessTransform", "cloudformation:CreateChangeSet", transform),
+        allow(
+            "ManageStack",
             [
-                "apigateway:DELETE", "apigateway:GET", "apigateway:PATCH", "apigateway:POST",
-                "apigateway:PUT",
+                "cloudformation:DeleteChangeSet", "cloudformation:DeleteStack",
+                "cloudformation:DescribeChangeSet", "cloudformation:DescribeStackEvents",
+                "cloudformation:DescribeStacks", "cloudformation:ExecuteChangeSet",
+                "cloudformation:TagResource",
             ],
-            [f"{gateway}/{part}/*" for part in parts],
+            stack,
         ),
-        policy_statements.allow("TagTheApi", ["apigateway:POST", "apigateway:PUT"], f"{gateway}/tags/*"),
     ]  # fmt: skip
 
 
-def _shift(account: Account, stage: Stage) -> list[Statement]:
-    """CodeDeploy, which moves the traffic of the alias."""
+def _function(
+    account: Account, stage: Stage, actions: list[str], *, aliases: bool
+) -> list[Statement]:
+    """Allow `actions` on the function, and letting API Gateway, but nobody else, invoke it."""
+    arn = account.arn("lambda", f"function:{stage.function}")
+    resources = [arn, f"{arn}:*"] if aliases else [arn]
+    only_api_gateway = {"StringEquals": {"lambda:Principal": "apigateway.amazonaws.com"}}
+    return [
+        allow("ManageFunction", sorted(actions), resources),
+        allow("LetApiInvokeFunction", "lambda:AddPermission", resources, only_api_gateway),
+    ]
+
+
+def _with_boundary(account: Account, stage: Stage) -> dict[str, dict[str, str]]:
+    """Return the condition that the role has, or receives, the stage's boundary."""
+    return {"StringEquals": {"iam:PermissionsBoundary": boundary_arn(account, stage)}}
+
+
+def _pass_role(account: Account, role: str, service: str) -> Statement:
+    return allow(
+        f"PassRoleTo{service.capitalize()}",
+        "iam:PassRole",
+        account.role_arn(role),
+        {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}},
+    )
+
+
+def _api_gateway(account: Account) -> list[Statement]:
+    """Allow managing the API, its key and its usage plan; API Gateway generates their ids."""
+    gateway = f"arn:{account.partition}:apigateway:{account.region}::"
+    parts = ("restapis", "apikeys", "usageplans")
+    methods = ["DELETE", "GET", "PATCH", "POST", "PUT"]
+    return [
+        allow(
+            "CreateApi",
+            ["apigateway:GET", "apigateway:POST"],
+            [f"{gateway}/{part}" for part in parts],
+        ),
+        allow(
+            "ManageApi",
+            [f"apigateway:{method}" for method in methods],
+            [f"{gateway}/{part}/*" for part in parts],
+        ),
+        allow("TagApi", ["apigateway:POST", "apigateway:PUT"], f"{gateway}/tags/*"),
+    ]
+
+
+def _traffic_shifting(account: Account, stage: Stage) -> list[Statement]:
+    """Allow managing CodeDeploy's application and deployments of the alias."""
     name = stage.function
     return [
-        policy_statements.allow(
-            "ShiftTraffic",
+        allow(
+            "ManageDeployments",
             [
                 "codedeploy:CreateApplication", "codedeploy:CreateDeployment",
                 "codedeploy:CreateDeploymentGroup", "codedeploy:DeleteApplication",
@@ -245,21 +226,21 @@ def _shift(account: Account, stage: Stage) -> list[Statement]:
                 account.arn("codedeploy", f"deploymentgroup:{name}-*/{name}-*"),
             ],
         ),
-        policy_statements.allow(
-            "ReadHowToShift",
+        allow(
+            "ReadDeploymentConfig",
             "codedeploy:GetDeploymentConfig",
             account.arn("codedeploy", "deploymentconfig:CodeDeployDefault.Lambda*"),
         ),
     ]  # fmt: skip
 
 
-def _watch(account: Account, stage: Stage) -> list[Statement]:
-    """Log, alarms, dashboard, and the topic that the alarms go to."""
+def _monitoring(account: Account, stage: Stage) -> list[Statement]:
+    """Allow managing the log, the alarms, their topic, and the dashboard."""
     name = stage.function
-    dashboard = f"arn:{account.partition}:cloudwatch::{account.id}:dashboard/{name}"
+    log_group = account.arn("logs", f"log-group:/aws/lambda/{name}")
     return [
-        policy_statements.allow(
-            "KeepAlarms",
+        allow(
+            "ManageAlarms",
             [
                 "cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms",
                 "cloudwatch:ListTagsForResource", "cloudwatch:PutMetricAlarm",
@@ -267,38 +248,36 @@ def _watch(account: Account, stage: Stage) -> list[Statement]:
             ],
             account.arn("cloudwatch", f"alarm:{name}-api-*"),
         ),
-        policy_statements.allow(
-            "KeepTheDashboard",
+        allow(
+            "ManageDashboard",
             [
                 "cloudwatch:DeleteDashboards", "cloudwatch:GetDashboard",
                 "cloudwatch:PutDashboard",
             ],
-            dashboard,
+            f"arn:{account.partition}:cloudwatch::{account.id}:dashboard/{name}",
         ),
-        policy_statements.allow(
-            "KeepTheTopic",
+        allow(
+            "ManageTopic",
             [
                 "sns:CreateTopic", "sns:DeleteTopic", "sns:GetDataProtectionPolicy",
-                "sns:GetTopicAttributes",
-                "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource",
-                "sns:SetTopicAttributes", "sns:TagResource", "sns:UntagResource",
+                "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic",
+                "sns:ListTagsForResource", "sns:SetTopicAttributes", "sns:TagResource",
+                "sns:UntagResource",
             ],
             account.arn("sns", f"{name}-alarms"),
         ),
-        policy_statements.allow(
-            "KeepTheLog",
+        allow(
+            "ManageLog",
             [
                 "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DeleteRetentionPolicy",
                 "logs:DescribeIndexPolicies", "logs:GetDataProtectionPolicy",
                 "logs:ListTagsForResource", "logs:PutRetentionPolicy", "logs:TagResource",
                 "logs:UntagResource",
             ],
-            [
-                account.arn("logs", f"log-group:/aws/lambda/{name}"),
-                account.arn("logs", f"log-group:/aws/lambda/{name}:*"),
-            ],
-        ),
-        policy_statements.allow(
-            "FindLogs", "logs:DescribeLogGroups", account.arn("logs", "log-group:*")
+            [log_group, f"{log_group}:*"],
         ),
     ]  # fmt: skip
+
+
+def _find_logs(account: Account) -> Statement:
+    return allow("FindLogs", "logs:DescribeLogGroups", account.arn("logs", "log-group:*"))

@@ -1,9 +1,8 @@
-"""Run what a Dockerfile describes, without Docker: in a root of its own, as its user, offline.
+"""Run a Dockerfile without Docker: in a chroot, as its user, without network.
 
-The base image's system is this machine's, mounted read-only, its Python at /usr/local. The stage
-`packages` is built by running its RUN lines in that root; of the last stage COPY, ENV, WORKDIR,
-USER, ENTRYPOINT and CMD are carried out. Its RUN lines are not: they would change the system that
-is only borrowed.
+The base image is this machine's system, mounted read-only, with its Python at /usr/local. The stage
+`packages` is built by running its RUN instructions in the chroot. Of the last stage COPY, ENV,
+WORKDIR, USER, ENTRYPOINT and CMD are used, but not RUN, which would change the mounted system.
 """
 
 import hashlib
@@ -19,59 +18,59 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 _SYSTEM = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
-_BORROWED = ("usr", "etc")
+_MOUNTED = ("usr", "etc")
 
 
 @dataclass
 class Stage:
-    """One FROM of a Dockerfile and its instructions, in order."""
+    """A FROM of a Dockerfile and its instructions, in order."""
 
     name: str
     instructions: list[tuple[str, str]] = field(default_factory=list)
 
     def value(self, keyword: str) -> str:
-        """The argument of the last instruction of that keyword."""
+        """Return the argument of the last instruction with that keyword."""
         return [argument for word, argument in self.instructions if word == keyword][-1]
 
     def all(self, keyword: str) -> list[str]:
         return [argument for word, argument in self.instructions if word == keyword]
 
     def environment(self) -> dict[str, str]:
-        found = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+        variables = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
         for argument in self.all("ENV"):
             for name, value in (pair.split("=", 1) for pair in shlex.split(argument)):
-                found[name] = value.replace("$PATH", found["PATH"])
-        return found
+                variables[name] = value.replace("$PATH", variables["PATH"])
+        return variables
 
 
 def obstacle() -> str:
-    """Why nothing can be rehearsed on this machine; empty where it can."""
+    """Return why this machine cannot run the container, or an empty string if it can."""
     if os.geteuid() != 0:
-        return "rehearsing the container needs root, for namespaces"
+        return "running the container needs root, for namespaces"
     if missing := [tool for tool in ("unshare", "chroot", "mount", "ip") if not shutil.which(tool)]:
-        return f"rehearsing the container needs {', '.join(missing)}"
+        return f"running the container needs {', '.join(missing)}"
     if not Path(sys.base_prefix, "bin", "python").exists():
-        return f"there is no python in {sys.base_prefix}/bin to lay into the container"
+        return f"{sys.base_prefix}/bin contains no python to mount in the container"
     if subprocess.run(["unshare", "-n", "-m", "true"], check=False).returncode:
         return "namespaces are not allowed here"
     return ""
 
 
 def stages(dockerfile: Path) -> list[Stage]:
-    """The stages of a Dockerfile, the last one being what runs."""
+    """Parse a Dockerfile. Its last stage is the image."""
     text = re.sub(r"^\s*#.*\n", "", dockerfile.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    found: list[Stage] = []
+    result: list[Stage] = []
     for line in text.replace("\\\n", " ").splitlines():
         word, _, argument = line.strip().partition(" ")
         if word == "FROM":
-            found.append(Stage(argument.partition(" AS ")[2].strip()))
-        elif word and found:
-            found[-1].instructions.append((word, argument.strip()))
-    return found
+            result.append(Stage(argument.partition(" AS ")[2].strip()))
+        elif word and result:
+            result[-1].instructions.append((word, argument.strip()))
+    return result
 
 
 def build_packages(stage: Stage, cache: Path) -> Path:
-    """The root of the stage `packages`, built once for each state of its instructions and files."""
+    """Build the root of the stage `packages`, cached by its instructions and files."""
     files = [shlex.split(argument)[0] for argument in stage.all("COPY")]
     digest = hashlib.sha256(json.dumps(stage.instructions).encode())
     for name in files:
@@ -91,8 +90,8 @@ def build_packages(stage: Stage, cache: Path) -> Path:
 
 
 def new_root(root: Path) -> None:
-    """An empty root on which the system of this machine can be mounted."""
-    for name in (*_BORROWED, "proc", "dev", "sys", "tmp", "opt"):
+    """Create a root in which the system of this machine can be mounted."""
+    for name in (*_MOUNTED, "proc", "dev", "sys", "tmp", "opt"):
         (root / name).mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
     for name in _SYSTEM:
@@ -101,42 +100,42 @@ def new_root(root: Path) -> None:
 
 
 def copy(source: Path, root: Path, argument: str) -> None:
-    """COPY FROM TO, without options."""
-    what, where = shlex.split(argument)
-    target = root / where.lstrip("/")
+    """Run `COPY SOURCE TARGET`."""
+    name, destination = shlex.split(argument)
+    path, target = source / name.lstrip("/"), root / destination.lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if (source / what.lstrip("/")).is_dir():
+    if path.is_dir():
         ignore = shutil.ignore_patterns("__pycache__", "default")
-        shutil.copytree(source / what.lstrip("/"), target, symlinks=True, ignore=ignore)
+        shutil.copytree(path, target, symlinks=True, ignore=ignore)
     else:
-        shutil.copy(source / what, target)
+        shutil.copy(path, target)
 
 
 def mounts(root: Path) -> str:
-    """The shell commands that lay this machine's system under `root`, read-only."""
-    place = shlex.quote(str(root))
-    lines = [f"mount --bind {place} {place}"]
-    for name in _BORROWED:
+    """Return the shell commands that mount this machine's system under `root`, read-only."""
+    quoted_root = shlex.quote(str(root))
+    lines = [f"mount --bind {quoted_root} {quoted_root}"]
+    for name in _MOUNTED:
         lines += [
-            f"mount --bind /{name} {place}/{name}",
-            f"mount -o remount,bind,ro {place}/{name}",
+            f"mount --bind /{name} {quoted_root}/{name}",
+            f"mount -o remount,bind,ro {quoted_root}/{name}",
         ]
     if sys.base_prefix != "/usr":
-        # Its own path as well: shebangs and the path to libpython are written into it.
+        # also at its own path, which its shebangs and its path to libpython contain
         for target in ("/usr/local", sys.base_prefix):
-            where = shlex.quote(f"{root}{target}")
+            mount_point = shlex.quote(f"{root}{target}")
             lines += [
-                f"mkdir -p {where}",
-                f"mount --bind {shlex.quote(sys.base_prefix)} {where}",
-                f"mount -o remount,bind,ro {where}",
+                f"mkdir -p {mount_point}",
+                f"mount --bind {shlex.quote(sys.base_prefix)} {mount_point}",
+                f"mount -o remount,bind,ro {mount_point}",
             ]
-    lines += [f"mount --rbind /{name} {place}/{name}" for name in ("dev", "sys")]
-    lines.append(f"mount -t proc proc {place}/proc")
+    lines += [f"mount --rbind /{name} {quoted_root}/{name}" for name in ("dev", "sys")]
+    lines.append(f"mount -t proc proc {quoted_root}/proc")
     return "\n".join(lines)
 
 
 def run_in(root: Path, command: str, *, network: bool) -> None:
-    """Run a shell command in `root` as root. Raises where it fails."""
+    """Run a shell command in `root` as root. Raise CalledProcessError if it fails."""
     script = (
         f"set -e\n{mounts(root)}\nexec chroot {shlex.quote(str(root))} sh -c {shlex.quote(command)}"
     )
@@ -145,13 +144,13 @@ def run_in(root: Path, command: str, *, network: bool) -> None:
 
 
 def start_command(stage: Stage, root: Path) -> str:
-    """The shell command that starts the container: its environment, folder, user, entrypoint."""
+    """Return the shell command that starts the container."""
     arguments = json.loads(stage.value("ENTRYPOINT")) + json.loads(stage.value("CMD"))
     return in_container(stage, root, shlex.join(arguments))
 
 
 def in_container(stage: Stage, root: Path, command: str) -> str:
-    """The shell command that runs `command` as the container would."""
+    """Return the shell command that runs `command` in the container, as its user."""
     user = stage.value("USER")
     inside = f"cd {stage.value('WORKDIR')} && exec env -i {_pairs(stage.environment())} {command}"
     return (
@@ -160,7 +159,7 @@ def in_container(stage: Stage, root: Path, command: str) -> str:
 
 
 def health_command(stage: Stage) -> str:
-    """What HEALTHCHECK runs."""
+    """Return the command of HEALTHCHECK."""
     return shlex.join(json.loads(stage.value("HEALTHCHECK").partition("CMD ")[2]))
 
 

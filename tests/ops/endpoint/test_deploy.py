@@ -1,14 +1,13 @@
-"""The endpoint's life: created, updated, rolled back, and left alone where something fails."""
+"""Deployments: create, update, roll back, and what a failure leaves."""
 
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 
 from aws.instance_types import architecture
-from ops.endpoint import deploy
+from ops.endpoint.model_archive import pack
 from tests import tiny_model
 from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import BUCKET, Change, Command
@@ -24,9 +23,12 @@ def everything() -> list[list[str]]:
     """The names of all models, configs and endpoints."""
     sagemaker = boto3.client("sagemaker")
     return [
-        [one["ModelName"] for one in sagemaker.list_models()["Models"]],
-        [one["EndpointConfigName"] for one in sagemaker.list_endpoint_configs()["EndpointConfigs"]],
-        [one["EndpointName"] for one in sagemaker.list_endpoints()["Endpoints"]],
+        [model["ModelName"] for model in sagemaker.list_models()["Models"]],
+        [
+            config["EndpointConfigName"]
+            for config in sagemaker.list_endpoint_configs()["EndpointConfigs"]
+        ],
+        [endpoint["EndpointName"] for endpoint in sagemaker.list_endpoints()["Endpoints"]],
     ]
 
 
@@ -35,7 +37,9 @@ def release(command: Command, bucket: str, image: str, tiny_model_dir: Path) -> 
     """Deploy the tiny model to dev: `release("--rollout", "rolling")`."""
 
     def release(*options: object) -> Any:
-        return command("deploy", "--stage", "dev", "--model", tiny_model_dir, *options)
+        return command(
+            "ops", "endpoint", "deploy", "--stage", "dev", "--model", tiny_model_dir, *options
+        )
 
     return release
 
@@ -48,10 +52,10 @@ def other_model(tmp_path: Path) -> Path:
 def test_first_time_creates(release: Any) -> None:
     outcome = release()
     assert outcome.code == 0, outcome.err
-    found = describe()
-    assert found["EndpointStatus"] == "InService"
+    endpoint = describe()
+    assert endpoint["EndpointStatus"] == "InService"
     sagemaker = boto3.client("sagemaker")
-    config = sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
     [variant] = config["ProductionVariants"]
     assert variant["InstanceType"] == "ml.c6i.large"
     model = sagemaker.describe_model(ModelName=variant["ModelName"])
@@ -60,7 +64,7 @@ def test_first_time_creates(release: Any) -> None:
     container = model["PrimaryContainer"]
     assert "/whatbreed-serving@sha256:" in container["Image"]
     assert container["ModelDataUrl"].startswith(f"s3://{BUCKET}/whatbreed/models/")
-    tags = sagemaker.list_tags(ResourceArn=found["EndpointArn"])["Tags"]
+    tags = sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"]
     assert {"Key": "project", "Value": "whatbreed"} in tags
     alarms = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
     assert {alarm["AlarmName"] for alarm in alarms} == {f"{NAME}-latency", f"{NAME}-errors"}
@@ -73,66 +77,74 @@ def test_the_same_again_changes_nothing(release: Any) -> None:
     before = everything()
     outcome = release()
     assert outcome.code == 0
-    assert "serves this already" in outcome.out
+    assert "already serves" in outcome.out
     assert everything() == before
 
 
 def test_update_and_rollback(release: Any, command: Command, other_model: Path) -> None:
     release("--instance-count", 4)
     first = describe()["EndpointConfigName"]
-    outcome = command("deploy", "--stage", "dev", "--model", other_model)
+    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--model", other_model)
     assert outcome.code == 0, outcome.err
-    found = describe()
-    second = found["EndpointConfigName"]
+    endpoint = describe()
+    second = endpoint["EndpointConfigName"]
     assert second != first
-    [variant] = found["ProductionVariants"]
+    [variant] = endpoint["ProductionVariants"]
     assert variant["CurrentInstanceCount"] == 4  # scaling's count outlives the update
-    rollout = found["LastDeploymentConfig"]
+    rollout = endpoint["LastDeploymentConfig"]
     routing = rollout["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert routing["Type"] == "CANARY"
     assert routing["CanarySize"] == {"Type": "CAPACITY_PERCENT", "Value": 25}
     alarms = rollout["AutoRollbackConfiguration"]["Alarms"]
     assert [alarm["AlarmName"] for alarm in alarms] == [f"{NAME}-latency", f"{NAME}-errors"]
 
-    outcome = command("deploy", "--stage", "dev", "--rollback")
+    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--rollback")
     assert outcome.code == 0, outcome.err
     assert describe()["EndpointConfigName"] == first
-    command("deploy", "--stage", "dev", "--rollback")
+    command("ops", "endpoint", "deploy", "--stage", "dev", "--rollback")
     assert describe()["EndpointConfigName"] == second
 
 
-def test_only_this_version_and_the_one_before_stay(
-    release: Any, command: Command, tmp_path: Path
-) -> None:
+def test_older_versions_are_deleted(release: Any, command: Command, tmp_path: Path) -> None:
     release()
     for version in ("2", "3", "4"):
         model = tiny_model.write(tmp_path / version, version=version)
-        assert command("deploy", "--stage", "dev", "--model", model).code == 0
+        assert command("ops", "endpoint", "deploy", "--stage", "dev", "--model", model).code == 0
     models, configs, endpoints = everything()
     assert (len(models), len(configs), endpoints) == (2, 2, [NAME])
 
 
 def test_rolling(release: Any, command: Command, other_model: Path) -> None:
     release("--instance-count", 4)
-    command("deploy", "--stage", "dev", "--model", other_model, "--rollout", "rolling")
+    command(
+        "ops",
+        "endpoint",
+        "deploy",
+        "--stage",
+        "dev",
+        "--model",
+        other_model,
+        "--rollout",
+        "rolling",
+    )
     policy = describe()["LastDeploymentConfig"]["RollingUpdatePolicy"]
     assert policy["MaximumBatchSize"] == {"Type": "CAPACITY_PERCENT", "Value": 25}
 
 
 def test_a_single_instance_is_not_split(release: Any, command: Command, other_model: Path) -> None:
     release()
-    command("deploy", "--stage", "dev", "--model", other_model)
+    command("ops", "endpoint", "deploy", "--stage", "dev", "--model", other_model)
     policy = describe()["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]
     assert policy["TrafficRoutingConfiguration"]["Type"] == "ALL_AT_ONCE"
 
 
 def test_a_failed_update_keeps_the_old_version(
-    release: Any, command: Command, other_model: Path, mended: State
+    release: Any, command: Command, other_model: Path, emulator: State
 ) -> None:
     release()
     before, config = everything(), describe()["EndpointConfigName"]
-    mended.endpoint_failure = "The alarm whatbreed-dev-errors\n went off"
-    outcome = command("deploy", "--stage", "dev", "--model", other_model)
+    emulator.endpoint_failure = "The alarm whatbreed-dev-errors\n went off"
+    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--model", other_model)
     assert outcome.code == 1
     assert "alarm whatbreed-dev-errors went off" in outcome.err
     assert f"{config} keeps serving" in outcome.err
@@ -140,62 +152,79 @@ def test_a_failed_update_keeps_the_old_version(
     assert everything() == before
 
 
-def test_a_failed_creation_leaves_nothing(release: Any, mended: State) -> None:
-    mended.endpoint_failure = "The container did not pass the ping health check"
+def test_a_failed_creation_leaves_nothing(release: Any, emulator: State) -> None:
+    emulator.endpoint_failure = "The container did not pass the ping health check"
     outcome = release()
     assert outcome.code == 1
     assert "did not pass the ping" in outcome.err
     assert everything() == [[], [], []]
     assert boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
-    mended.endpoint_failure = ""
+    emulator.endpoint_failure = ""
     assert release().code == 0
 
 
-def test_a_refused_endpoint_leaves_nothing(release: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        error = {"Code": "ResourceLimitExceeded", "Message": "0 instances of ml.c6i.large"}
-        raise ClientError({"Error": error}, "CreateEndpoint")
-
-    monkeypatch.setattr(deploy, "_create", refuse)
+def test_a_refused_endpoint_leaves_nothing(release: Any, emulator: State) -> None:
+    refusal = ("ResourceLimitExceeded", "0 instances of ml.c6i.large")
+    emulator.refused["CreateEndpoint"] = refusal
     outcome = release()
     assert outcome.code == 1
     assert "Service Quotas" in outcome.err
     assert everything() == [[], [], []]
+    assert boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
 
 
-def test_a_refused_config_takes_the_model_along(
-    release: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(versions, "describe_config", lambda *_: None)
-    outcome = release("--instance-type", "ml.none.large")
+def test_a_refused_config_takes_the_model_along(release: Any, emulator: State) -> None:
+    emulator.refused["CreateEndpointConfig"] = ("ValidationException", "wrong instance type")
+    outcome = release()
     assert outcome.code == 1
+    assert "wrong instance type" in outcome.err
     assert everything() == [[], [], []]
 
 
+def test_what_cannot_be_removed_is_reported(release: Any, emulator: State) -> None:
+    emulator.refused["CreateEndpoint"] = ("ResourceLimitExceeded", "0 instances")
+    emulator.refused["DeleteModel"] = ("AccessDeniedException", "not allowed")
+    outcome = release()
+    assert outcome.code == 1
+    assert "Service Quotas" in outcome.err
+    assert "Some resources are left: DeleteModel is not allowed" in outcome.out
+    assert "python -m ops endpoint teardown --stage dev" in outcome.out
+
+
+def test_an_endpoint_whose_creation_failed_is_replaced(release: Any, emulator: State) -> None:
+    emulator.endpoint_failure = "The container did not pass the ping health check"
+    assert release("--detach").code == 0
+    assert describe()["EndpointStatus"] == "Failed"
+    emulator.endpoint_failure = ""
+    outcome = release()
+    assert outcome.code == 0, outcome.err
+    assert describe()["EndpointStatus"] == "InService"
+
+
 def test_serverless(release: Any) -> None:
-    graviton = ("--instance-type", "ml.c7g.large")  # serverless inference has none
+    graviton = ("--instance-type", "ml.c7g.large")  # serverless inference runs on x86
     assert release("--serverless", "true", "--capture-percent", 10, *graviton).code == 0
-    config = describe()["EndpointConfigName"]
-    found = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
-    [variant] = found["ProductionVariants"]
+    name = describe()["EndpointConfigName"]
+    config = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=name)
+    [variant] = config["ProductionVariants"]
     assert variant["ServerlessConfig"] == {"MemorySizeInMB": 3072, "MaxConcurrency": 5}
-    assert "DataCaptureConfig" not in found  # serverless inference knows none
+    assert "DataCaptureConfig" not in config  # not supported by serverless inference
     model = boto3.client("sagemaker").describe_model(ModelName=variant["ModelName"])
-    assert model["EnableNetworkIsolation"] is False  # nor isolation
+    assert model["EnableNetworkIsolation"] is False  # not supported either
 
 
 def test_data_capture_and_keys(release: Any, change_settings: Change) -> None:
-    change_settings("cloud", kms_key="arn:aws:kms:us-east-1:123456789012:key/1")
+    change_settings("aws", kms_key="arn:aws:kms:us-east-1:123456789012:key/1")
     assert release("--capture-percent", 10).code == 0
-    config = describe()["EndpointConfigName"]
-    found = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
-    capture = found["DataCaptureConfig"]
+    name = describe()["EndpointConfigName"]
+    config = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=name)
+    capture = config["DataCaptureConfig"]
     assert capture["InitialSamplingPercentage"] == 10
     assert capture["DestinationS3Uri"] == f"s3://{BUCKET}/whatbreed/captured/{NAME}"
-    assert found["KmsKeyId"].endswith("key/1")
+    assert config["KmsKeyId"].endswith("key/1")
 
 
-def test_a_jobs_model(command: Command, bucket: str, roles: None, image: str) -> None:
+def test_the_model_of_a_job(command: Command, bucket: str, roles: None, image: str) -> None:
     sagemaker = boto3.client("sagemaker")
     sagemaker.create_training_job(
         TrainingJobName="whatbreed-fit-1",
@@ -205,19 +234,20 @@ def test_a_jobs_model(command: Command, bucket: str, roles: None, image: str) ->
         ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
         StoppingCondition={"MaxRuntimeInSeconds": 60},
     )
-    outcome = command("deploy", "--stage", "dev", "--job", "whatbreed-fit-1")
+    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--job", "whatbreed-fit-1")
     assert outcome.code == 1
-    assert "does not exist any more" in outcome.err
+    assert "no longer exists" in outcome.err
     job = sagemaker.describe_training_job(TrainingJobName="whatbreed-fit-1")
     uri = job["ModelArtifacts"]["S3ModelArtifacts"]
     key = uri.removeprefix(f"s3://{bucket}/")
     boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=b"tar")
-    outcome = command("deploy", "--stage", "dev", "--job", "whatbreed-fit-1")
+    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--job", "whatbreed-fit-1")
     assert outcome.code == 0, outcome.err
     [model] = sagemaker.list_models()["Models"]
-    found = sagemaker.describe_model(ModelName=model["ModelName"])
-    assert found["PrimaryContainer"]["ModelDataUrl"] == uri
-    assert "no training job" in command("deploy", "--stage", "dev", "--job", "nope").err
+    description = sagemaker.describe_model(ModelName=model["ModelName"])
+    assert description["PrimaryContainer"]["ModelDataUrl"] == uri
+    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--job", "nope")
+    assert "nope does not exist" in outcome.err
 
 
 def test_dry_run_changes_nothing(release: Any) -> None:
@@ -228,7 +258,7 @@ def test_dry_run_changes_nothing(release: Any) -> None:
     assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=BUCKET)
 
 
-def test_a_graviton_type_wants_its_image(release: Any) -> None:
+def test_a_graviton_type_needs_an_arm64_image(release: Any) -> None:
     outcome = release("--instance-type", "ml.c7g.large")
     assert outcome.code == 1
     assert "image --architecture arm64" in outcome.err
@@ -249,21 +279,42 @@ def test_architectures(instance_type: str, expected: str) -> None:
     assert architecture(instance_type) == expected
 
 
-def test_what_the_user_got_wrong(command: Command, bucket: str, image: str, tmp_path: Path) -> None:
-    assert "there are local, dev" in command("deploy", "--stage", "nope").err
-    assert "model.json is missing" in command("deploy", "--stage", "dev", "--model", tmp_path).err
-    assert "deploy a model first" in command("deploy", "--stage", "dev", "--rollback").err
-    assert "rollout" in command("deploy", "--stage", "dev", "--rollout", "sideways").err
+def test_errors_of_the_user(command: Command, bucket: str, image: str, tmp_path: Path) -> None:
+    assert "local, dev" in command("ops", "endpoint", "deploy", "--stage", "nope").err
+    assert (
+        "model.json is missing"
+        in command("ops", "endpoint", "deploy", "--stage", "dev", "--model", tmp_path).err
+    )
+    assert (
+        "deploy a model first"
+        in command("ops", "endpoint", "deploy", "--stage", "dev", "--rollback").err
+    )
+    assert (
+        "rollout"
+        in command("ops", "endpoint", "deploy", "--stage", "dev", "--rollout", "sideways").err
+    )
+    both = command("ops", "endpoint", "deploy", "--stage", "dev", "--rollback", "--job", "x")
+    assert (both.code, "exclude each other" in both.err) == (2, True)
 
 
-def test_nothing_to_go_back_to(release: Any, command: Command) -> None:
+def test_rollback_without_a_previous_version(release: Any, command: Command) -> None:
     release()
-    outcome = command("deploy", "--stage", "dev", "--rollback")
+    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--rollback")
     assert outcome.code == 1
     assert "no version before" in outcome.err
 
 
-def test_packing_is_reproducible(tmp_path: Path, tiny_model_dir: Path) -> None:
-    from ops.endpoint.model_archive import pack
+def test_packing_is_reproducible(tiny_model_dir: Path) -> None:
+    assert pack(tiny_model_dir) == pack(tiny_model_dir)
 
-    assert pack(tiny_model_dir, tmp_path / "a") == pack(tiny_model_dir, tmp_path / "b")
+
+def test_json_is_all_of_stdout(release: Any) -> None:
+    assert release("--json").json["EndpointStatus"] == "InService"
+
+
+def test_the_settings_of_the_stage(release: Any, change_settings: Change) -> None:
+    change_settings("stage.prod.serving", instance_count=3)
+    change_settings("stage.dev.serving", instance_count=2)
+    assert release().code == 0
+    [variant] = describe()["ProductionVariants"]
+    assert variant["CurrentInstanceCount"] == 2

@@ -1,22 +1,22 @@
-"""Scaling: limits, a target per minute, schedules; and what the numbers mean."""
+"""Autoscaling: limits, a target per minute, schedules, and the explanation of the numbers."""
 
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 
-from ops.endpoint import scaling
+from aws.settings import ScalingSettings
+from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import Change, Command
-
-PLACE = scaling.where("whatbreed-dev")
 
 
 @pytest.fixture
 def deployed(command: Command, bucket: str, image: str, tiny_model_dir: Path) -> None:
     """The endpoint whatbreed-dev, in service."""
-    assert command("deploy", "--stage", "dev", "--model", tiny_model_dir).code == 0
+    assert (
+        command("ops", "endpoint", "deploy", "--stage", "dev", "--model", tiny_model_dir).code == 0
+    )
 
 
 def state() -> dict[str, Any]:
@@ -34,18 +34,18 @@ def state() -> dict[str, Any]:
     }
 
 
-def test_the_write_ups_settings(deployed: None, command: Command) -> None:
+def test_options(deployed: None, command: Command) -> None:
     """1 to 4 instances, 30 s for both cooldowns, a target of 70 a minute."""
     outcome = command(
-        "scale", "--stage", "dev", "--min-instances", 1, "--max-instances", 4,
+        "ops", "endpoint", "scale", "--stage", "dev", "--min-instances", 1, "--max-instances", 4,
         "--scale-in-cooldown-s", 30, "--scale-out-cooldown-s", 30, "--target-per-minute", 70,
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
-    assert "1.16667 requests/s each" in outcome.out
-    found = state()
-    [target] = found["targets"]
+    assert "1.16667 requests/s per instance" in outcome.out
+    scaling = state()
+    [target] = scaling["targets"]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 4)
-    [policy] = found["policies"]
+    [policy] = scaling["policies"]
     tracking = policy["TargetTrackingScalingPolicyConfiguration"]
     assert tracking["TargetValue"] == 70
     assert tracking["ScaleInCooldown"] == tracking["ScaleOutCooldown"] == 30
@@ -54,92 +54,98 @@ def test_the_write_ups_settings(deployed: None, command: Command) -> None:
 
 
 @pytest.mark.parametrize("target", [10, 40, 59])
-def test_a_target_that_looks_like_simultaneous_requests(
+def test_a_target_that_looks_like_concurrent_requests(
     deployed: None, command: Command, target: int
 ) -> None:
-    outcome = command("scale", "--stage", "dev", "--target-per-minute", target)
+    outcome = command("ops", "endpoint", "scale", "--stage", "dev", "--target-per-minute", target)
     assert outcome.code == 2
     assert "requests per second" in outcome.err
     assert "--yes" in outcome.err
     assert state()["targets"] == []
-    assert command("scale", "--stage", "dev", "--target-per-minute", target, "--yes").code == 0
+    assert (
+        command(
+            "ops", "endpoint", "scale", "--stage", "dev", "--target-per-minute", target, "--yes"
+        ).code
+        == 0
+    )
 
 
-def test_twice_is_once_and_schedules_come_and_go(
+def test_repeating_changes_nothing_and_old_schedules_are_deleted(
     deployed: None, command: Command, change_settings: Change
 ) -> None:
     night = {"name": "night", "cron": "0 22 * * ? *", "min": 1, "max": 1}
-    change_settings("cloud.scaling", schedules=[night])
+    change_settings("scaling", schedules=[night])
     for _ in range(2):
-        assert command("scale", "--stage", "dev").code == 0
-    found = state()
-    assert [len(found[key]) for key in ("targets", "policies", "schedules")] == [1, 1, 1]
-    assert found["schedules"][0]["Schedule"] == "cron(0 22 * * ? *)"
-    change_settings("cloud.scaling", schedules=[])
-    command("scale", "--stage", "dev")
+        assert command("ops", "endpoint", "scale", "--stage", "dev").code == 0
+    scaling = state()
+    assert [len(scaling[key]) for key in ("targets", "policies", "schedules")] == [1, 1, 1]
+    assert scaling["schedules"][0]["Schedule"] == "cron(0 22 * * ? *)"
+    change_settings("scaling", schedules=[])
+    command("ops", "endpoint", "scale", "--stage", "dev")
     assert state()["schedules"] == []
 
 
 def test_off(deployed: None, command: Command) -> None:
-    command("scale", "--stage", "dev")
-    assert command("scale", "--stage", "dev", "--off").code == 0
+    command("ops", "endpoint", "scale", "--stage", "dev")
+    assert command("ops", "endpoint", "scale", "--stage", "dev", "--off").code == 0
     assert state() == {"targets": [], "policies": [], "schedules": []}
-    assert "was not scaled" in command("scale", "--stage", "dev", "--off").out
+    assert (
+        "has no autoscaling" in command("ops", "endpoint", "scale", "--stage", "dev", "--off").out
+    )
 
 
 def test_dry_run(deployed: None, command: Command) -> None:
-    outcome = command("scale", "--stage", "dev", "--dry-run")
-    assert "50 requests/s each" in outcome.out
+    outcome = command("ops", "endpoint", "scale", "--stage", "dev", "--dry-run")
+    assert "50 requests/s per instance" in outcome.out
     assert state()["targets"] == []
 
 
-def test_nothing_half_made_stays(
-    deployed: None, command: Command, change_settings: Change, monkeypatch: pytest.MonkeyPatch
+def test_a_failure_leaves_nothing_half_done(
+    deployed: None, command: Command, change_settings: Change, emulator: State
 ) -> None:
-    bad = {"name": "night", "cron": "0 22 * * ? *", "min": 1, "max": 1}
-    change_settings("cloud.scaling", schedules=[bad])
-    call = "botocore.client.BaseClient._make_api_call"
-    import botocore.client
-
-    original = botocore.client.BaseClient._make_api_call
-
-    def refuse(self: Any, operation: str, request: Any) -> Any:
-        if operation == "PutScheduledAction":
-            error = {"Code": "ValidationException", "Message": "bad cron"}
-            raise ClientError({"Error": error}, operation)
-        return original(self, operation, request)
-
-    monkeypatch.setattr(call, refuse)
-    outcome = command("scale", "--stage", "dev")
+    night = {"name": "night", "cron": "0 22 * * ? *", "min": 1, "max": 1}
+    change_settings("scaling", schedules=[night])
+    emulator.refused["PutScheduledAction"] = ("ValidationException", "bad cron")
+    outcome = command("ops", "endpoint", "scale", "--stage", "dev")
     assert outcome.code == 1
     assert "bad cron" in outcome.err
-    monkeypatch.setattr(call, original)
     assert state() == {"targets": [], "policies": [], "schedules": []}
 
 
+def test_the_settings_of_the_stage(
+    deployed: None, command: Command, change_settings: Change
+) -> None:
+    change_settings("scaling", max_instances=3)
+    change_settings("stage.dev.scaling", max_instances=2)
+    assert command("ops", "endpoint", "scale", "--stage", "dev").code == 0
+    [target] = state()["targets"]
+    assert target["MaxCapacity"] == 2
+
+
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
-        (["--min-instances", "3", "--max-instances", "2"], "3 to 2"),
-        (["--min-instances", "0"], "at least 1"),
-        (["--target-per-minute", "fast"], "not float"),
-        (["--target-per-minute", "-1", "--yes"], "not above 0"),
+        (
+            ["--min-instances", "3", "--max-instances", "2"],
+            "min_instances 3 is above max_instances 2",
+        ),
+        (["--min-instances", "0"], "greater than or equal to 1"),
+        (["--target-per-minute", "fast"], "valid number"),
+        (["--target-per-minute", "-1", "--yes"], "greater than 0"),
     ],
 )
-def test_wrong_options(aws: None, command: Command, options: list[str], told: str) -> None:
-    outcome = command("scale", "--stage", "dev", *options)
+def test_wrong_options(aws: None, command: Command, options: list[str], message: str) -> None:
+    outcome = command("ops", "endpoint", "scale", "--stage", "dev", *options)
     assert outcome.code == 2
-    assert told in outcome.err
+    assert message in outcome.err
 
 
 def test_no_endpoint(aws: None, command: Command) -> None:
-    assert "deploy a model first" in command("scale", "--stage", "dev").err
+    assert "deploy a model first" in command("ops", "endpoint", "scale", "--stage", "dev").err
 
 
-def test_the_comments_say_per_minute_and_per_second() -> None:
-    from training.settings import comments
-
-    text = comments("cloud.scaling")["target_per_minute"]
-    assert "PER MINUTE AND INSTANCE" in text
-    assert "requests a second" in text
+def test_the_help_says_per_minute_and_per_second(command: Command) -> None:
+    text = " ".join(command("ops", "endpoint", "scale", "--help").out.split())
+    assert "PER MINUTE and instance" in text
+    assert "requests per second" in text
     assert ScalingSettings.read().scale_in_cooldown_s > 60

@@ -1,4 +1,4 @@
-"""Teardown: everything that costs is gone, in any state, and what stays is named."""
+"""Teardown: everything that costs money is removed, in any state, and the rest is listed."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from tests.ops.endpoint.test_scaling import state
 def stage(command: Command, bucket: str, image: str, tiny_model_dir: Path) -> None:
     """An endpoint of stage dev that scales, and one of stage prod."""
     for name in ("dev", "prod"):
-        command("deploy", "--stage", name, "--model", tiny_model_dir)
-    command("scale", "--stage", "dev")
+        command("ops", "endpoint", "deploy", "--stage", name, "--model", tiny_model_dir)
+    command("ops", "endpoint", "scale", "--stage", "dev")
 
 
-def test_all_of_the_stage_and_only_that(stage: None, command: Command) -> None:
-    outcome = command("teardown", "--stage", "dev")
+def test_everything_of_the_stage_and_nothing_else(stage: None, command: Command) -> None:
+    outcome = command("ops", "endpoint", "teardown", "--stage", "dev")
     assert outcome.code == 0, outcome.err
     models, configs, endpoints = everything()
     assert endpoints == ["whatbreed-prod"]
@@ -30,38 +30,40 @@ def test_all_of_the_stage_and_only_that(stage: None, command: Command) -> None:
         "whatbreed-prod-latency",
         "whatbreed-prod-errors",
     }
-    assert "stays: s3://" in outcome.out
-    assert "a month" in outcome.out
+    assert "per month" in outcome.out
+    assert f"s3://{BUCKET}/whatbreed/models" in outcome.out
 
 
 def test_twice(stage: None, command: Command) -> None:
-    command("teardown", "--stage", "dev")
-    outcome = command("teardown", "--stage", "dev")
+    command("ops", "endpoint", "teardown", "--stage", "dev")
+    outcome = command("ops", "endpoint", "teardown", "--stage", "dev")
     assert outcome.code == 0
     assert "nothing of whatbreed-dev is left" in outcome.out
 
 
 def test_dry_run(stage: None, command: Command) -> None:
     before = everything()
-    removed = command("teardown", "--stage", "dev", "--dry-run", "--json").json["removed"]
-    assert removed[:2] == ["scaling of whatbreed-dev", "endpoint whatbreed-dev"]
+    removed = command("ops", "endpoint", "teardown", "--stage", "dev", "--dry-run", "--json").json[
+        "removed"
+    ]
+    assert removed[:2] == ["autoscaling of whatbreed-dev", "endpoint whatbreed-dev"]
     assert len(removed) == 6
     assert everything() == before
 
 
-def test_half_of_it(stage: None, command: Command) -> None:
-    """As somebody left it who deleted the endpoint in the console."""
+def test_a_partly_removed_stage(stage: None, command: Command) -> None:
+    """The endpoint was deleted in the console."""
     boto3.client("sagemaker").delete_endpoint(EndpointName="whatbreed-dev")
-    assert command("teardown", "--stage", "dev").code == 0
+    assert command("ops", "endpoint", "teardown", "--stage", "dev").code == 0
     assert everything()[2] == ["whatbreed-prod"]
     assert state()["targets"] == []
 
 
-def test_a_namesake_is_left_alone(stage: None, command: Command) -> None:
+def test_a_model_with_a_similar_name_is_kept(stage: None, command: Command) -> None:
     sagemaker = boto3.client("sagemaker")
     role = "arn:aws:iam::123456789012:role/x"
     sagemaker.create_model(ModelName="whatbreed-dev-mine", ExecutionRoleArn=role)
-    command("teardown", "--stage", "dev")
+    command("ops", "endpoint", "teardown", "--stage", "dev")
     assert "whatbreed-dev-mine" in everything()[0]
 
 
@@ -82,9 +84,9 @@ def test_all_ends_jobs_and_checkpoints(bucket: str, command: Command) -> None:
         },
         StoppingCondition={"MaxRuntimeInSeconds": 60},
     )
-    outcome = command("teardown", "--stage", "dev", "--all")
+    outcome = command("ops", "endpoint", "teardown", "--stage", "dev", "--all")
     assert outcome.code == 0, outcome.err
     assert "removed warm pool of whatbreed-fit-1" in outcome.out
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     assert keys == ["whatbreed/jobs/a/output/model.tar.gz"]
-    assert "nothing of" in command("teardown", "--stage", "dev", "--all").out
+    assert "nothing of" in command("ops", "endpoint", "teardown", "--stage", "dev", "--all").out

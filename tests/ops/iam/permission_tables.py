@@ -1,15 +1,16 @@
-"""The tables of docs/security.md: what each role may do, from the policies that the commands write.
+"""The permission tables of docs/security.md, generated from the policies that `ops policy` writes.
 
-python -m tests.ops.iam.permission_tables      # writes them anew
+python -m tests.ops.iam.permission_tables      # rewrites them
 """
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aws import role_policies, stages
 from aws.account import Account
+from aws.settings import AwsSettings
 from ops.iam import github_oidc, policy
 from tests.servers import ROOT
 
@@ -17,70 +18,68 @@ PAGE = ROOT / "docs" / "security.md"
 BEGIN, END = "<!-- tables of permissions: generated -->", "<!-- end of tables -->"
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 
-Make = Callable[[Account], dict[str, Any]]
+PolicyOf = Callable[[Account], dict[str, Any]]
+Row = tuple[str, str, PolicyOf]
+"""Title, who has the policy, and the function that makes it."""
 
 
-def _of_stage(make: Callable[[Account, stages.Stage], dict[str, Any]], stage: str) -> Make:
-    return lambda account: make(account, stages.read(stage))
+def _of_stage(policy_of: Callable[[Account, stages.Stage], dict[str, Any]], stage: str) -> PolicyOf:
+    return lambda account: policy_of(account, stages.read(stage))
 
 
-ROLES: list[tuple[str, str, Make]] = [
+ROLES: list[Row] = [
     ("Lambda, dev", "`whatbreed-dev-api_handler`", _of_stage(role_policies.lambda_, "dev")),
     ("Lambda, prod", "`whatbreed-prod-api_handler`", _of_stage(role_policies.lambda_, "prod")),
     (
         "Boundary, prod",
-        "no role; `whatbreed-prod-api_handler` and `whatbreed-prod-release`, with which CodeDeploy "
-        "moves the traffic, can do no more. The boundary of dev is the table of its Lambda",
+        "limits `whatbreed-prod-api_handler` and `whatbreed-prod-release`, the role with which "
+        "CodeDeploy shifts traffic. The boundary of dev equals the table of its Lambda",
         _of_stage(github_oidc.boundary, "prod"),
     ),
-    ("Training", "training jobs: `whatbreed-training`", policy.ROLES["training"].policy),
+    ("Training", "training jobs: `whatbreed-training`", policy.SERVICE_ROLES["training"].policy),
     (
         "Serving",
         "endpoint and Batch Transform: `whatbreed-serving`",
-        policy.ROLES["serving"].policy,
+        policy.SERVICE_ROLES["serving"].policy,
     ),
-    ("Bare machine", "`python -m training ec2`: `whatbreed-ec2`", policy.ROLES["ec2"].policy),
-    ("Image build", "CodeBuild: `whatbreed-codebuild`", policy.ROLES["codebuild"].policy),
+    ("EC2", "`python -m training ec2`: `whatbreed-ec2`", policy.SERVICE_ROLES["ec2"].policy),
+    ("Image build", "CodeBuild: `whatbreed-codebuild`", policy.SERVICE_ROLES["codebuild"].policy),
     (
         "Pipeline, dev",
-        "GitHub's environment dev, or who runs `make deploy STAGE=dev`: `whatbreed-pipeline-dev`",
+        "GitHub environment dev, or `make deploy STAGE=dev` by hand: `whatbreed-pipeline-dev`",
         _of_stage(github_oidc.policy, "dev"),
     ),
     (
         "Pipeline, prod",
-        "GitHub's environment prod, or who runs `make deploy STAGE=prod`: "
-        "`whatbreed-pipeline-prod`",
+        "GitHub environment prod, or `make deploy STAGE=prod` by hand: `whatbreed-pipeline-prod`",
         _of_stage(github_oidc.policy, "prod"),
     ),
     (
-        "People who train and keep the endpoint",
+        "People who train the model and operate the endpoint",
         "your user or group: `policy --role deploy`",
-        policy.ROLES["deploy"].policy,
-    ),
-    (
-        "People who only watch",
-        "your user or group: `policy --role watch`",
-        policy.ROLES["watch"].policy,
+        policy.operator,
     ),
 ]
 
 
-def render() -> str:
-    """All tables, in Markdown."""
+def render(roles: Sequence[Row] = ROLES) -> str:
+    """Return the tables in Markdown."""
     account = Account(AwsSettings.read({"region": REGION}))
     account.id = ACCOUNT
-    return "\n\n".join(_table(title, whose, make(account)) for title, whose, make in ROLES)
+    return "\n\n".join(
+        _table(title, holder, policy_of(account)) for title, holder, policy_of in roles
+    )
 
 
 def written() -> str:
-    """The tables that stand in the page."""
+    """Return the tables of the page."""
     return PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].strip()
 
 
-def _table(title: str, whose: str, document: dict[str, Any]) -> str:
+def _table(title: str, holder: str, document: dict[str, Any]) -> str:
     rows = [_row(statement) for statement in document["Statement"]]
-    head = ["| May | On | Only if |", "|---|---|---|"]
-    return "\n".join([f"**{title}** ({whose})", "", *head, *rows])
+    head = ["| Actions | Resources | Conditions |", "|---|---|---|"]
+    return "\n".join([f"**{title}** ({holder})", "", *head, *rows])
 
 
 def _row(statement: dict[str, Any]) -> str:
@@ -88,18 +87,18 @@ def _row(statement: dict[str, Any]) -> str:
     for action in _list(statement["Action"]):
         service, _, name = action.partition(":")
         actions.setdefault(service, []).append(name)
-    may = "; ".join(f"{service}: {', '.join(names)}" for service, names in actions.items())
-    on = "<br>".join(f"`{_short(one)}`" for one in _list(statement["Resource"]))
+    allowed = "; ".join(f"{service}: {', '.join(names)}" for service, names in actions.items())
+    resources = "<br>".join(f"`{_short(arn)}`" for arn in _list(statement["Resource"]))
     conditions = [
-        f"`{key}` is {' or '.join(f'`{_short(one)}`' for one in _list(value))}"
+        f"`{key}` is {' or '.join(f'`{_short(item)}`' for item in _list(value))}"
         for keys in statement.get("Condition", {}).values()
         for key, value in keys.items()
     ]
-    return f"| {may} | {on} | {'; '.join(conditions)} |"
+    return f"| {allowed} | {resources} | {'; '.join(conditions)} |"
 
 
 def _short(text: str) -> str:
-    """An ARN without what is the same in all of them."""
+    """Shorten an ARN by the parts that are the same in all of them."""
     text = text.replace(f"whatbreed-{ACCOUNT}-{REGION}", "BUCKET")
     text = text.replace("arn:aws:", "").replace(f"{REGION}:{ACCOUNT}:", "…:")
     return re.sub(rf"({REGION}|{ACCOUNT})", "…", text)

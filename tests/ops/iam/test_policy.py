@@ -1,4 +1,4 @@
-"""Policies: least privilege, proved by an IAM that enforces them."""
+"""Least privilege of the generated policies, tested with an IAM that enforces them."""
 
 import copy
 import json
@@ -25,16 +25,16 @@ ENDPOINT = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/whatbreed-dev"
 
 @pytest.fixture
 def generated(aws: None, command: Command, tmp_path: Path) -> dict[str, Any]:
-    """The policy of stage dev, as the command writes it."""
+    """The policy of stage dev that the command writes."""
     output = tmp_path / "policy.json"
-    assert command("policy", "--stage", "dev", "--output", output).code == 0
+    assert command("ops", "policy", "--stage", "dev", "--output", output).code == 0
     document: dict[str, Any] = json.loads(output.read_text())
     return document
 
 
 @contextmanager
 def enforced() -> Iterator[None]:
-    """Let moto check permissions from here on."""
+    """Let moto check permissions inside a `with` block."""
     before = moto_settings.INITIAL_NO_AUTH_ACTION_COUNT
     moto_settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
     ActionAuthenticatorMixin.request_count = 0
@@ -45,7 +45,7 @@ def enforced() -> Iterator[None]:
 
 
 def session_under(document: dict[str, Any]) -> boto3.Session:
-    """A session with the credentials of a role that holds exactly `document`."""
+    """Return a session with the credentials of a role that has only the policy `document`."""
     iam = boto3.client("iam")
     trust = {
         "Version": "2012-10-17",
@@ -59,15 +59,15 @@ def session_under(document: dict[str, Any]) -> boto3.Session:
     }
     role = iam.create_role(RoleName="api", AssumeRolePolicyDocument=json.dumps(trust))["Role"]
     iam.put_role_policy(RoleName="api", PolicyName="p", PolicyDocument=json.dumps(document))
-    taken = boto3.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="api")
-    keys = taken["Credentials"]
+    response = boto3.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="api")
+    keys = response["Credentials"]
     return boto3.Session(
         keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=REGION
     )
 
 
 def may(call: Callable[[], object]) -> bool:
-    """Whether IAM lets a call through; what the service makes of it does not matter."""
+    """Return whether IAM permits a call, whatever the service then answers."""
     try:
         call()
     except ClientError as error:
@@ -76,7 +76,7 @@ def may(call: Callable[[], object]) -> bool:
 
 
 def wrong(document: dict[str, Any]) -> list[str]:
-    """What a role with `document` may do and should not, or should and may not."""
+    """Return what a role with `document` may do and should not, or should do and may not."""
     session = session_under(document)
     runtime, sagemaker = session.client("sagemaker-runtime"), session.client("sagemaker")
     logs, s3, iam = session.client("logs"), session.client("s3"), session.client("iam")
@@ -90,7 +90,7 @@ def wrong(document: dict[str, Any]) -> list[str]:
 
     probes: list[tuple[str, bool, Callable[[], object]]] = [
         ("its endpoint", True, invoke("whatbreed-dev")),
-        ("its endpoint, written in capitals", True, invoke("WhatBreed-Dev")),
+        ("its endpoint, capitalized", True, invoke("WhatBreed-Dev")),
         ("its log", True, log("whatbreed-dev")),
         ("another endpoint", False, invoke("whatbreed-prod")),
         ("a name that starts the same", False, invoke("whatbreed-dev-2")),
@@ -107,7 +107,7 @@ def wrong(document: dict[str, Any]) -> list[str]:
         ("creating a log group", False, lambda: logs.create_log_group(logGroupName="x")),
     ]
     with enforced():
-        return [what for what, expected, call in probes if may(call) is not expected]
+        return [name for name, expected, call in probes if may(call) is not expected]
 
 
 def _escalate(iam: Any) -> None:
@@ -166,7 +166,7 @@ def test_a_mutation_is_found(
     assert wrong(document) != []
 
 
-def test_what_is_written(generated: dict[str, Any]) -> None:
+def test_the_policy_of_the_function(generated: dict[str, Any]) -> None:
     assert generated == {
         "Version": "2012-10-17",
         "Statement": [
@@ -193,7 +193,7 @@ def test_offline_and_in_china(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     outcome = command(
-        "policy", "--stage", "prod", "--account", "210987654321", "--region", "cn-north-1",
+        "ops", "policy", "--stage", "prod", "--account", "210987654321", "--region", "cn-north-1",
         "--dry-run",
     )  # fmt: skip
     [invoke, log] = outcome.json["Statement"]
@@ -202,13 +202,13 @@ def test_offline_and_in_china(
     assert log["Resource"].startswith("arn:aws-cn:logs:cn-north-1:210987654321")
 
 
-def test_names_in_capitals_are_lowered(aws: None) -> None:
+def test_endpoint_names_are_lowercased(aws: None) -> None:
     stage = stages.Stage("dev", "WhatBreed-Dev", "whatbreed-dev", None, False)
     document = role_policies.lambda_(Account(AwsSettings.read()), stage)
     assert document["Statement"][0]["Resource"] == ENDPOINT
 
 
-def test_tracing_is_the_one_exception(aws: None) -> None:
+def test_tracing_adds_a_statement(aws: None) -> None:
     stage = stages.Stage("dev", "whatbreed-dev", "whatbreed-dev", None, True)
     document = role_policies.lambda_(Account(AwsSettings.read()), stage)
     assert document["Statement"][2]["Action"] == [
@@ -221,17 +221,17 @@ def as_list(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-@pytest.mark.parametrize("role", sorted(policy.ROLES))
+@pytest.mark.parametrize("role", [*policy.SERVICE_ROLES, policy.OPERATOR])
 @pytest.mark.parametrize("vpc", [False, True])
-def test_roles_name_what_they_allow(
+def test_policies_have_no_wildcards(
     aws: None, command: Command, change_settings: Change, role: str, vpc: bool
 ) -> None:
     if vpc:
-        change_settings("cloud", subnets=["subnet-1"], security_groups=["sg-1"])
-        change_settings("cloud", kms_key="arn:aws:kms:us-east-1:123456789012:key/1")
-    outcome = command("policy", "--role", role)
+        change_settings("aws", subnets=["subnet-1"], security_groups=["sg-1"])
+        change_settings("aws", kms_key="arn:aws:kms:us-east-1:123456789012:key/1")
+    outcome = command("ops", "policy", "--role", role)
     assert outcome.code == 0, outcome.err
-    # What IAM takes as inline policies of a role; it does not count white space:
+    # IAM's limit for inline policies of a role, without white space:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     assert len("".join(outcome.out.split())) < 10_240
     for statement in outcome.json["Statement"]:
@@ -243,12 +243,14 @@ def test_roles_name_what_they_allow(
             else:
                 assert resource.startswith("arn:aws:")
                 assert ":*:" not in resource.replace("::*", "")
-    writes = {a for s in outcome.json["Statement"] for a in as_list(s["Action"])}
+    writes = {
+        action for statement in outcome.json["Statement"] for action in as_list(statement["Action"])
+    }
     assert not {"iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:CreateRole"} & writes
 
 
-def test_a_training_job_may_only_write_its_own_places(aws: None, command: Command) -> None:
-    for statement in command("policy", "--role", "training").json["Statement"]:
+def test_a_training_job_writes_only_jobs_and_checkpoints(aws: None, command: Command) -> None:
+    for statement in command("ops", "policy", "--role", "training").json["Statement"]:
         if "s3:PutObject" in as_list(statement["Action"]):
             base = f"arn:aws:s3:::{BUCKET}/whatbreed"
             assert statement["Resource"] == [f"{base}/jobs/*", f"{base}/checkpoints/*"]
@@ -256,17 +258,17 @@ def test_a_training_job_may_only_write_its_own_places(aws: None, command: Comman
 
 @pytest.mark.parametrize("role", ["training", "serving", "ec2", "codebuild"])
 def test_apply_creates_the_role(aws: None, command: Command, role: str) -> None:
-    assert "created" in command("policy", "--role", role, "--apply").out
-    assert "up to date" in command("policy", "--role", role, "--apply").out
+    assert "created" in command("ops", "policy", "--role", role, "--apply").out
+    assert "up to date" in command("ops", "policy", "--role", role, "--apply").out
     iam = boto3.client("iam")
-    [found] = iam.list_roles()["Roles"]
-    attached = iam.get_role_policy(RoleName=found["RoleName"], PolicyName="whatbreed")
-    assert attached["PolicyDocument"] == command("policy", "--role", role).json
+    [created] = iam.list_roles()["Roles"]
+    attached = iam.get_role_policy(RoleName=created["RoleName"], PolicyName="whatbreed")
+    assert attached["PolicyDocument"] == command("ops", "policy", "--role", role).json
     service = role if role in ("ec2", "codebuild") else "sagemaker"
-    principal = found["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]
+    principal = created["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]
     assert principal == {"Service": f"{service}.amazonaws.com"}
 
 
-def test_a_persons_policy_is_not_a_role(aws: None, command: Command) -> None:
-    assert "your user or group" in command("policy", "--role", "deploy", "--apply").err
-    assert "12 digits" in command("policy", "--stage", "dev", "--account", "me").err
+def test_the_policy_of_people_is_not_a_role(aws: None, command: Command) -> None:
+    assert "your user or group" in command("ops", "policy", "--role", "deploy", "--apply").err
+    assert "12 digits" in command("ops", "policy", "--stage", "dev", "--account", "me").err
