@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property, wraps
 from typing import Any
 
@@ -59,6 +60,11 @@ class Account:
     def partition(self) -> str:
         """`aws`, `aws-cn` or `aws-us-gov`, by the region."""
         return str(self.session.get_partition_for_region(self.region))
+
+    @property
+    def dns_suffix(self) -> str:
+        """The domain of AWS's services in the region's partition."""
+        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
 
     @property
     def bucket(self) -> str:
@@ -134,6 +140,16 @@ def is_missing(error: ClientError) -> bool:
         re.search(r"NotFound|NoSuch|404|DoesNotExist", error_code(error))
         or re.search(r"[Cc]ould not find|does not exist|[Nn]ot found|No .* found", message)
     )
+
+
+@contextmanager
+def suppress_missing() -> Iterator[None]:
+    """Leave the block without an error if AWS responds that a resource does not exist."""
+    try:
+        yield
+    except ClientError as error:
+        if not is_missing(error):
+            raise
 
 
 def _explain_client_error(error: ClientError) -> str:

@@ -21,6 +21,7 @@ SECTIONS = {
         "policy": Entry("ops.iam.policy", "write the least-privilege IAM policies", reaches_aws=True),
         "audit": Entry("ops.audit.command", "audit the account for cost and exposure", reaches_aws=True),
         "costs": Entry("ops.costs.command", "estimate what a day of traffic needs and costs"),
+        "local": Entry("ops.local", "run the API and the model on this machine"),
         "loadtest": Entry("ops.loadtest.command", "measure the rate one instance can take", costs=True),
     },
 }  # fmt: skip

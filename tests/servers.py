@@ -138,7 +138,7 @@ def api_server(runtime_address: str, stage: str = "local", **environment: str) -
 def whole_product(**environment: str) -> Iterator[str]:
     """What `make run` starts: the API's address, once it reaches its model."""
     port = free_port()
-    command = [sys.executable, "-m", "ops.api.run_local", "--port", str(port)]
+    command = [sys.executable, "-m", "ops", "local", "--port", str(port)]
     with process(command, **environment) as child:
         address = f"http://{HOST}:{port}"
         wait_for(f"{address}/health?deep=true", child)
