@@ -2,8 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cached_property, wraps
 from typing import Any
 
@@ -140,16 +139,6 @@ def is_missing(error: ClientError) -> bool:
         re.search(r"NotFound|NoSuch|404|DoesNotExist", error_code(error))
         or re.search(r"[Cc]ould not find|does not exist|[Nn]ot found|No .* found", message)
     )
-
-
-@contextmanager
-def suppress_missing() -> Iterator[None]:
-    """Leave the block without an error if AWS responds that a resource does not exist."""
-    try:
-        yield
-    except ClientError as error:
-        if not is_missing(error):
-            raise
 
 
 def _explain_client_error(error: ClientError) -> str:

@@ -29,7 +29,6 @@ from cli import commands
 from cli.files import write_atomically
 from ops.api.bytecode import compile_sources
 
-ROOT = Path(__file__).resolve().parents[2]
 _EARLIEST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -63,21 +62,20 @@ def command(stage: str, region: str, output: Path | None) -> None:
         print(package(stage, region, (output or Path(folder)).resolve()).digest)
 
 
-def package(stage: str, region: str, folder: Path, project: Path = ROOT) -> Bundle:
-    """Run `chalice package` for `project` and make its zip reproducible.
+def package(stage: str, region: str, folder: Path) -> Bundle:
+    """Run `chalice package` and make its zip reproducible.
 
     Writes bundle and template to `folder`. Merges `.chalice/resources-STAGE.json` if it exists. The
     zips that `chalice deploy` would upload become reproducible too. Raises AwsError with Chalice's
     last line.
     """
-    error = missing_policy(project, stage)
+    error = missing_policy(stages.folder().parent, stage)
     if error:
         raise AwsError(error)
-    resources = project / ".chalice" / f"resources-{stage}.json"
+    resources = stages.folder() / f"resources-{stage}.json"
     merge = ["--merge-template", str(resources)] if resources.is_file() else []
-    run_chalice(["package", "--stage", stage, *merge, str(folder)], region, project)
-    cached = (project / ".chalice" / "deployments").glob("*.zip")
-    for path in [*cached, folder / "deployment.zip"]:
+    run_chalice(["package", "--stage", stage, *merge, str(folder)], region)
+    for path in [*(stages.folder() / "deployments").glob("*.zip"), folder / "deployment.zip"]:
         archive = path.read_bytes()
         normalised = normalise(archive)
         if normalised != archive:
@@ -86,11 +84,11 @@ def package(stage: str, region: str, folder: Path, project: Path = ROOT) -> Bund
     return Bundle((folder / "deployment.zip").read_bytes(), template)
 
 
-def run_chalice(arguments: list[str], region: str, project: Path = ROOT) -> None:
+def run_chalice(arguments: list[str], region: str) -> None:
     """Run Chalice's command line. Raise AwsError with its reason, in one line, if it fails."""
     process = subprocess.run(
         [str(Path(sys.executable).with_name("chalice")), *arguments],
-        cwd=project,
+        cwd=stages.folder().parent,
         env={**os.environ, "AWS_DEFAULT_REGION": region},
         capture_output=True,
         text=True,

@@ -9,14 +9,13 @@ and the resources of an interrupted deployment are found again.
 import hashlib
 import json
 from contextlib import suppress
-from typing import Any
 
 from aws import stages
-from aws.account import Account, suppress_missing
+from aws.account import Account, or_none
 from aws.errors import AwsError
 from cli.files import write_atomically
 from ops.api import bundle
-from ops.api.bundle import ROOT, Bundle
+from ops.api.bundle import Bundle
 from ops.api.release_store import ReleaseStore
 from ops.iam import release_policy
 
@@ -34,7 +33,12 @@ class ChaliceRelease:
         self._role = release_policy.function_role(self._stage)
         self._log_group = f"/aws/lambda/{self._function}"
         self._store = ReleaseStore(account, stage)
-        self._file = ROOT / ".chalice" / "deployed" / f"{stage}.json"
+        self._file = stages.folder() / "deployed" / f"{stage}.json"
+        config = stages.Config.read()
+        self._app = config.app_name
+        own = config.stages[stage].api_gateway_stage
+        self._gateway_stage = own or config.api_gateway_stage or "api"  # Chalice's default
+        self._log_days = config.value(stage, "log_retention_in_days")
 
     def deploy(self, built: Bundle, *, force: bool = False, dry_run: bool = False) -> bool:
         """Deploy the bundle if it differs from what is deployed, and return whether it does.
@@ -86,7 +90,7 @@ class ChaliceRelease:
         self._file.unlink(missing_ok=True)
         logs = self._account.client("logs")
         for group in (self._log_group, f"{self._log_group}-{HANDLER}"):
-            with suppress_missing():
+            with suppress(logs.exceptions.ResourceNotFoundException):
                 logs.delete_log_group(logGroupName=group)
         self._store.clear()
 
@@ -115,23 +119,21 @@ class ChaliceRelease:
         return True
 
     def _role_arn(self) -> str:
-        with suppress_missing():
-            return str(self._account.client("iam").get_role(RoleName=self._role)["Role"]["Arn"])
-        return ""
+        client = self._account.client("iam")
+        response = or_none(lambda: client.get_role(RoleName=self._role))
+        return str(response["Role"]["Arn"]) if response else ""
 
     def _function_arn(self) -> str:
         client = self._account.client("lambda")
-        with suppress_missing():
-            response = client.get_function(FunctionName=self._function)
-            return str(response["Configuration"]["FunctionArn"])
-        return ""
+        response = or_none(lambda: client.get_function(FunctionName=self._function))
+        return str(response["Configuration"]["FunctionArn"]) if response else ""
 
     def _api_id(self) -> str:
         """Find the API by its integrations, because its name is the same in every stage."""
         pages = self._account.client("apigateway").get_paginator("get_rest_apis").paginate()
         for page in pages:
             for api in page["items"]:
-                if api["name"] == self._config("app_name") and self._calls_function(api["id"]):
+                if api["name"] == self._app and self._calls_function(api["id"]):
                     return str(api["id"])
         return ""
 
@@ -153,17 +155,12 @@ class ChaliceRelease:
         logs = self._account.client("logs")
         with suppress(logs.exceptions.ResourceAlreadyExistsException):
             logs.create_log_group(logGroupName=self._log_group)
-        if days := self._config("log_retention_in_days"):
-            logs.put_retention_policy(logGroupName=self._log_group, retentionInDays=days)
-
-    def _config(self, key: str) -> Any:
-        """Return a value of config.json. The stage's own overrides the one for all stages."""
-        config = stages.config()
-        return config["stages"][self._stage.name].get(key, config.get(key))
+        if self._log_days:
+            logs.put_retention_policy(logGroupName=self._log_group, retentionInDays=self._log_days)
 
     def _url(self, api_id: str) -> str:
         host = f"{api_id}.execute-api.{self._account.region}.{self._account.dns_suffix}"
-        return f"https://{host}/{self._config('api_gateway_stage') or 'api'}/"
+        return f"https://{host}/{self._gateway_stage}/"
 
 
 def _fingerprint(built: Bundle) -> str:

@@ -86,9 +86,8 @@ def build(account: Account, stage: str, digest: str | None = None) -> Bundle:
     Raises AwsError if `digest` is given and is not the bundle's.
     """
     policy = role_policies.lambda_(account, stages.read(stage))
-    write_atomically(
-        stages.CONFIG.with_name(f"policy-{stage}.json"), json.dumps(policy, indent=2) + "\n"
-    )
+    path = stages.folder() / f"policy-{stage}.json"
+    write_atomically(path, json.dumps(policy, indent=2) + "\n")
     with tempfile.TemporaryDirectory() as folder:
         built = bundle.package(stage, account.region, Path(folder))
     if digest and built.digest != digest:

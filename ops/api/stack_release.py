@@ -9,10 +9,8 @@ import hashlib
 import json
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from aws import stages
-from aws.account import Account, is_missing
+from aws.account import Account, or_none
 from aws.errors import AwsError
 from ops.api.alias_routes import routes_bypassing_alias
 from ops.api.bundle import Bundle
@@ -85,16 +83,13 @@ class StackRelease:
     def _require_boundary(self) -> None:
         # CloudFormation's own message is that a role's "Scope ARN" is not attachable.
         arn = release_policy.boundary_arn(self._account, self._stage)
-        try:
-            self._account.client("iam").get_policy(PolicyArn=arn)
-        except ClientError as error:
-            if not is_missing(error):
-                raise
+        iam = self._account.client("iam")
+        if or_none(lambda: iam.get_policy(PolicyArn=arn)) is None:
             raise AwsError(
                 f"Policy {arn.rpartition('/')[2]} does not exist. Ask an administrator to create "
                 f"it with `python -m ops policy --role boundary --stage {self._stage.name} "
                 "--apply`."
-            ) from None
+            )
 
     def _put_template(self, built: Bundle, code_uri: str) -> str:
         """Store the template with its code at `code_uri` and return the key."""

@@ -1,5 +1,6 @@
-"""Fixtures of the deployment. Each is named after what it gives."""
+"""Fixtures of the API releases. Each is named after what it provides."""
 
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,54 +8,69 @@ from typing import Any
 import boto3
 import pytest
 
-from ops.api.bundle import Bundle, package
+from ops.api.bundle import Bundle
+from tests.emulator import iam_enforcement
+from tests.emulator.fixtures import Command
+from tests.emulator.moto_server import aws_server
 from tests.ops.api import project as projects
-from tests.ops.api.aws_server import aws_server
-from tests.ops.api.programs import Programs, api
+from tests.ops.api.api_commands import ApiCommands, fake_api
+
+Client = Callable[[str], Any]
 
 
 @pytest.fixture(scope="session")
 def release_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """What `make deploy STAGE=prod` would send."""
+    """What `make deploy STAGE=prod` deploys."""
     project = projects.copy(tmp_path_factory.mktemp("prod") / "project")
     projects.write_policy(project, "prod")
-    return package("prod", projects.REGION, tmp_path_factory.mktemp("package"), project)
+    return projects.package(project, "prod", tmp_path_factory.mktemp("package"))
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project that a test may change."""
+    """A copy of the project."""
     return projects.copy(tmp_path / "project")
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[str]:
-    """The address of an AWS of our own, empty at first."""
-    with aws_server() as address:
-        yield address
+@pytest.fixture(scope="session")
+def access_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file in which the emulator logs permitted actions."""
+    return tmp_path_factory.mktemp("enforcement") / "access.jsonl"
+
+
+@pytest.fixture(scope="session")
+def emulator(access_log: Path) -> Iterator[dict[str, str]]:
+    """The environment that points to an AWS account on this machine."""
+    log = {iam_enforcement.LOG: str(access_log)}
+    with aws_server(projects.REGION, **log) as environment:
+        yield environment
 
 
 @pytest.fixture(scope="module")
-def client(aws: str) -> Callable[[str], Any]:
-    """`client("lambda")`: a boto3 client of that AWS."""
+def environment(emulator: dict[str, str]) -> dict[str, str]:
+    """The environment that points to an empty account without IAM enforcement."""
+    post(emulator, "reset-auth", b"inf")
+    post(emulator, "reset")
+    return emulator
+
+
+def post(environment: dict[str, str], path: str, body: bytes = b"") -> None:
+    """Send a command to moto itself."""
+    url = f"{environment['AWS_ENDPOINT_URL']}/moto-api/{path}"
+    headers = {"Content-Type": "text/plain"}
+    urllib.request.urlopen(urllib.request.Request(url, body, headers, method="POST")).close()
+
+
+@pytest.fixture(scope="module")
+def client(environment: dict[str, str]) -> Client:
+    """`client("lambda")`: a boto3 client of the account."""
     session = boto3.Session("testing", "testing", region_name=projects.REGION)
-    return lambda service: session.client(service, endpoint_url=aws)
+    return lambda service: session.client(service, endpoint_url=environment["AWS_ENDPOINT_URL"])
 
 
 @pytest.fixture(scope="module")
-def environment(aws: str) -> dict[str, str]:
-    """What leads a command to that AWS."""
-    return {
-        "AWS_ENDPOINT_URL": aws,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": projects.REGION,
-    }
-
-
-@pytest.fixture(scope="module")
-def bucket(client: Callable[[str], Any]) -> str:
-    """The project's bucket, which `training upload --create-bucket` makes."""
+def bucket(client: Client) -> str:
+    """The project's bucket, as `training upload --create-bucket` creates it."""
     name = f"whatbreed-{projects.ACCOUNT}-{projects.REGION}"
     client("s3").create_bucket(
         Bucket=name, CreateBucketConfiguration={"LocationConstraint": projects.REGION}
@@ -63,7 +79,22 @@ def bucket(client: Callable[[str], Any]) -> str:
 
 
 @pytest.fixture
-def programs(project: Path, environment: dict[str, str]) -> Iterator[Programs]:
-    """`make deploy` and `make undeploy`, in a copy of the project."""
-    with api() as behind:
-        yield Programs(project, environment, behind)
+def api_commands(
+    command: Command,
+    credentials: None,
+    change_settings: object,
+    project: Path,
+    environment: dict[str, str],
+) -> Iterator[ApiCommands]:
+    """`ops api release` and `remove` in a copy of the project, without waiting."""
+    with fake_api() as api:
+        yield ApiCommands(command, project, environment, api)
+
+
+@pytest.fixture(scope="session")
+def local_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The zip for Lambda, whose code is the same in every stage."""
+    project = projects.copy(tmp_path_factory.mktemp("local") / "project")
+    folder = tmp_path_factory.mktemp("package")
+    projects.package(project, "local", folder)
+    return folder / "deployment.zip"
