@@ -1,7 +1,7 @@
 """Corrections to moto's API Gateway, for the lifetime of the process.
 
-moto's ImportRestApi and PutRestApi accept OpenAPI 3 with a description, but Chalice sends Swagger 2.
-moto also drops the binary media types and the endpoint type.
+moto's ImportRestApi and PutRestApi accept OpenAPI 3 with a description, but Chalice sends Swagger
+2. moto also drops the binary media types and the endpoint type.
 """
 
 import json

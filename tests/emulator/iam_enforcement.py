@@ -1,7 +1,8 @@
 """IAM enforcement for moto's server, after /moto-api/reset-auth turns it on.
 
 moto compares the actions of policies, but for most services neither resources nor conditions. This
-module derives from each request the permissions AWS would require, and evaluates the policies. Source:
+module derives from each request the permissions AWS would require, and evaluates the policies.
+Source:
 https://docs.aws.amazon.com/service-authorization/latest/reference/
 """
 

@@ -1,6 +1,9 @@
 """Fixtures of the API releases. Each is named after what it provides."""
 
+import copy
+import importlib.util
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +12,16 @@ import boto3
 import pytest
 
 from ops.api.bundle import Bundle
-from tests.emulator import iam_enforcement
+from tests.emulator import corrected_cloudformation, iam_enforcement
 from tests.emulator.fixtures import Command
 from tests.emulator.moto_server import aws_server
 from tests.ops.api import project as projects
 from tests.ops.api.api_commands import ApiCommands, fake_api
+from tests.ops.api.lambda_events import Handle, handler
 
 Client = Callable[[str], Any]
+# boto3 and its dependencies: what Lambda's Python brings.
+LAMBDA_PACKAGES = ["boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3"]
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +30,29 @@ def release_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     project = projects.copy(tmp_path_factory.mktemp("prod") / "project")
     projects.write_policy(project, "prod")
     return projects.package(project, "prod", tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture(scope="session")
+def template(release_bundle: Bundle) -> dict[str, Any]:
+    """The prod template with SAM's transform applied. Do not change it."""
+    return transform(release_bundle.template)
+
+
+def transform(template: dict[str, Any], **properties: Any) -> dict[str, Any]:
+    """Apply SAM's transform after setting properties of the function."""
+    source = copy.deepcopy(template)
+    source["Resources"]["APIHandler"]["Properties"] |= {
+        "CodeUri": "s3://bucket/bundle.zip",
+        **properties,
+    }
+    return corrected_cloudformation.transform(source, projects.REGION)
+
+
+@pytest.fixture(scope="session")
+def resources(template: dict[str, Any]) -> dict[str, Any]:
+    """The resources of that template."""
+    resources: dict[str, Any] = template["Resources"]
+    return resources
 
 
 @pytest.fixture
@@ -98,3 +127,19 @@ def local_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("package")
     projects.package(project, "local", folder)
     return folder / "deployment.zip"
+
+
+@pytest.fixture(scope="session")
+def handle(local_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Handle:
+    """The unpacked function: `handle(event, runtime_address)`."""
+    packages = tmp_path_factory.mktemp("lambda-packages")
+    for name in LAMBDA_PACKAGES:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        origin = Path(spec.origin)
+        source = origin.parent if origin.name == "__init__.py" else origin
+        (packages / source.name).symlink_to(source)
+    task = tmp_path_factory.mktemp("task")
+    zipfile.ZipFile(local_bundle).extractall(task)
+    return handler(task, packages)

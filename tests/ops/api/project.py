@@ -57,10 +57,14 @@ def write_policy(project: Path, stage: str) -> None:
 
 
 def change_config(project: Path, stage: str | None = None, **values: Any) -> None:
-    """Set keys of config.json, of all stages or of one."""
+    """Set keys of config.json, of all stages or of one. None removes a key."""
     path = project / ".chalice" / "config.json"
     config = json.loads(path.read_text())
-    (config["stages"][stage] if stage else config).update(values)
+    keys = config["stages"][stage] if stage else config
+    keys.update(values)
+    for key, value in values.items():
+        if value is None:
+            del keys[key]
     path.write_text(json.dumps(config))
 
 

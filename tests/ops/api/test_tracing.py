@@ -1,21 +1,16 @@
-"""`"xray": true` is all that tracing needs."""
+"""`"xray": true` is all that tracing requires."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ops.api.bundle import package
-from tests.ops.api.project import REGION, write_policy
+from tests.ops.api.project import change_config, package, write_policy
 
 
-@pytest.mark.parametrize(("on", "mode"), [(True, "Active"), (False, "PassThrough")])
-def test_one_key_turns_tracing_on(project: Path, tmp_path: Path, on: bool, mode: str) -> None:
-    file = project / ".chalice" / "config.json"
-    config: dict[str, Any] = json.loads(file.read_text())
-    file.write_text(json.dumps({**config, "xray": on}))
+@pytest.mark.parametrize(("enabled", "mode"), [(True, "Active"), (False, "PassThrough")])
+def test_one_key_enables_tracing(project: Path, tmp_path: Path, enabled: bool, mode: str) -> None:
+    change_config(project, xray=enabled)
     write_policy(project, "prod")
-    built = package("prod", REGION, tmp_path / "package", project)
+    built = package(project, "prod", tmp_path / "package")
     function = built.template["Resources"]["APIHandler"]["Properties"]
     assert function["Tracing"] == mode
