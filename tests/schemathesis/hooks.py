@@ -1,4 +1,4 @@
-"""What schemathesis cannot make up by itself: addresses that lead to a picture, and pictures."""
+"""Values that schemathesis cannot generate: URLs of an image, and images."""
 
 import io
 import json
@@ -9,25 +9,25 @@ import schemathesis
 from hypothesis import strategies
 from PIL import Image
 
-PICTURE_URL = os.environ["PICTURE_URL"]
+IMAGE_URL = os.environ["IMAGE_URL"]
 FORMATS = ("JPEG", "PNG", "WEBP")
 
 
-def picture(format: str) -> bytes:
+def encode(format: str) -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", (40, 30), "red").save(stream, format)
     return stream.getvalue()
 
 
-schemathesis.openapi.format("uri", strategies.just(PICTURE_URL))
+schemathesis.openapi.format("uri", strategies.just(IMAGE_URL))
 for format in FORMATS:
-    schemathesis.openapi.media_type(f"image/{format.lower()}", strategies.just(picture(format)))
+    schemathesis.openapi.media_type(f"image/{format.lower()}", strategies.just(encode(format)))
 
 
 @schemathesis.hook
 def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
-    """The examples' addresses lead to a picture here too."""
+    """Replace the URL in the examples by that of a real image."""
     text = json.dumps(raw_schema)
-    text = text.replace("https://example.com/dog.jpg", PICTURE_URL)
+    text = text.replace("https://example.com/dog.jpg", IMAGE_URL)
     raw_schema.clear()
     raw_schema.update(json.loads(text))
