@@ -46,5 +46,5 @@ if __name__ == "__main__":
     corrected_api_gateway.correct()
     corrected_cloudformation.correct()
     iam_enforcement.correct()
-    with corrected_moto.mended():
+    with corrected_moto.corrected():
         main(["-H", HOST, "-p", sys.argv[1]])

@@ -68,7 +68,7 @@ def access_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def emulator(access_log: Path) -> Iterator[dict[str, str]]:
+def server(access_log: Path) -> Iterator[dict[str, str]]:
     """The environment that points to an AWS account on this machine."""
     log = {iam_enforcement.LOG: str(access_log)}
     with aws_server(projects.REGION, **log) as environment:
@@ -76,11 +76,11 @@ def emulator(access_log: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def environment(emulator: dict[str, str]) -> dict[str, str]:
+def environment(server: dict[str, str]) -> dict[str, str]:
     """The environment that points to an empty account without IAM enforcement."""
-    post(emulator, "reset-auth", b"inf")
-    post(emulator, "reset")
-    return emulator
+    post(server, "reset-auth", b"inf")
+    post(server, "reset")
+    return server
 
 
 def post(environment: dict[str, str], path: str, body: bytes = b"") -> None:
