@@ -9,7 +9,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 run: .venv/ready ## the API and the model on this machine; PORT=9000 and MODEL=folder choose others
-	@.venv/bin/python -m ops local
+	@.venv/bin/python -m scripts.run_local
 
 test: .venv-dev/ready lint ## everything that can be checked here
 	@.venv-dev/bin/python -m pytest
@@ -33,13 +33,13 @@ audit: .venv-audit/ready ## known vulnerabilities of what is pinned (asks PyPI)
 		.venv-audit/bin/pip-audit --requirement $$file || exit 1; done
 
 deploy: need-stage .venv-deploy/ready ## the API to AWS: make deploy STAGE=dev; ARGS=--dry-run only says what would change
-	@.venv-deploy/bin/python -m ops api release --stage $(STAGE) $(ARGS)
+	@.venv-deploy/bin/python -m scripts.deploy --stage $(STAGE) $(ARGS)
 
 rollback: need-stage .venv-deploy/ready ## the release before: make rollback STAGE=prod
-	@.venv-deploy/bin/python -m ops api release --stage $(STAGE) --rollback $(ARGS)
+	@.venv-deploy/bin/python -m scripts.deploy --stage $(STAGE) --rollback $(ARGS)
 
 undeploy: need-stage .venv-deploy/ready ## remove the API from AWS: make undeploy STAGE=dev
-	@.venv-deploy/bin/python -m ops api remove --stage $(STAGE) $(ARGS)
+	@.venv-deploy/bin/python -m scripts.undeploy --stage $(STAGE) $(ARGS)
 
 clean: ## remove what make made
 	rm -rf .venv .venv-dev .venv-bench .venv-audit .venv-deploy build tests/npm/node_modules .pytest_cache .mypy_cache .ruff_cache

@@ -65,9 +65,9 @@ def command(stage: str, region: str, output: Path | None) -> None:
 def package(stage: str, region: str, folder: Path) -> Bundle:
     """Run `chalice package` and make its zip reproducible.
 
-    Writes bundle and template to `folder`. Merges `.chalice/resources-STAGE.json` if it exists. The
-    zips that `chalice deploy` would upload become reproducible too. Raises AwsError with Chalice's
-    last line.
+    Writes bundle and template to `folder`, and makes the copy that `chalice deploy` uploads
+    reproducible too. Merges `.chalice/resources-STAGE.json` if it exists. Raises AwsError with
+    Chalice's last line.
     """
     error = missing_policy(stages.folder().parent, stage)
     if error:
@@ -75,13 +75,14 @@ def package(stage: str, region: str, folder: Path) -> Bundle:
     resources = stages.folder() / f"resources-{stage}.json"
     merge = ["--merge-template", str(resources)] if resources.is_file() else []
     run_chalice(["package", "--stage", stage, *merge, str(folder)], region)
-    for path in [*(stages.folder() / "deployments").glob("*.zip"), folder / "deployment.zip"]:
-        archive = path.read_bytes()
-        normalised = normalise(archive)
-        if normalised != archive:
-            write_atomically(path, normalised)
+    original = (folder / "deployment.zip").read_bytes()
+    archive = normalise(original)
+    # Chalice keeps a copy in deployments/, which `chalice deploy` uploads.
+    for path in [folder / "deployment.zip", *(stages.folder() / "deployments").glob("*.zip")]:
+        if path.read_bytes() == original:
+            write_atomically(path, archive)
     template: dict[str, Any] = json.loads((folder / "sam.json").read_text(encoding="utf-8"))
-    return Bundle((folder / "deployment.zip").read_bytes(), template)
+    return Bundle(archive, template)
 
 
 def run_chalice(arguments: list[str], region: str) -> None:

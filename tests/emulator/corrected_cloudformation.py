@@ -35,7 +35,7 @@ def transform(template: dict[str, Any], region: str) -> dict[str, Any]:
 
 def correct() -> None:
     """Apply the corrections."""
-    for kind, model in {
+    models: dict[str, Any] = {
         "AWS::Lambda::Alias": _Alias,
         "AWS::ApiGateway::Stage": _Stage,
         "AWS::ApiGateway::ApiKey": _ApiKey,
@@ -45,7 +45,8 @@ def correct() -> None:
         "AWS::CloudWatch::Alarm": _Resource,
         "AWS::CodeDeploy::Application": _Resource,
         "AWS::CodeDeploy::DeploymentGroup": _Resource,
-    }.items():
+    }
+    for kind, model in models.items():
         _register(kind, model)
     _correct_versions()
     _correct_apis()
@@ -101,7 +102,7 @@ class _Resource(CloudFormationModel):
         return ""
 
     @classmethod
-    def create_from_cloudformation_json(  # type: ignore[override]
+    def create_from_cloudformation_json(
         cls,
         resource_name: str,
         cloudformation_json: Any,
@@ -112,7 +113,7 @@ class _Resource(CloudFormationModel):
         return cls(cloudformation_json["Properties"], resource_name, account_id, region_name)
 
     @classmethod
-    def update_from_cloudformation_json(  # type: ignore[override]
+    def update_from_cloudformation_json(
         cls,
         original_resource: "_Resource",
         new_resource_name: str,
@@ -132,7 +133,7 @@ class _Alias(_Resource):
     def make(self, account: str, region: str) -> None:
         backend, properties = lambda_backends[account][region], self.properties
         name, function = properties["Name"], properties["FunctionName"]
-        values = (name, function, properties["FunctionVersion"], "", None)
+        values: Any = (name, function, properties["FunctionVersion"], "", None)
         try:
             alias = backend.create_alias(*values)
         except Exception:

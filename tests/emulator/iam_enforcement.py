@@ -7,9 +7,10 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/
 """
 
 import json
+import operator
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -52,11 +53,14 @@ def _matches(statement: dict[str, Any], access: Access) -> bool:
         return False
     if not any(fnmatchcase(access.resource, arn) for arn in as_list(statement["Resource"])):
         return False
-    compare = {"StringEquals": str.__eq__, "StringLike": fnmatchcase}
+    compare: dict[str, Callable[[str, str], bool]] = {
+        "StringEquals": operator.eq,
+        "StringLike": fnmatchcase,
+    }
     return all(
         key in access.context
-        and any(compare[operator](access.context[key], value) for value in as_list(values))
-        for operator, keys in statement.get("Condition", {}).items()
+        and any(compare[name](access.context[key], value) for value in as_list(values))
+        for name, keys in statement.get("Condition", {}).items()
         for key, values in keys.items()
     )
 

@@ -109,10 +109,9 @@ def test_it_needs_no_package_of_the_other_commands() -> None:
 
 def test_a_missing_python_is_one_clear_line(tmp_path: Path) -> None:
     """A clone without a virtual environment, on a machine without Python."""
-    for name in ("Makefile", "requirements.txt", "requirements-local.txt"):
+    (tmp_path / "locks").mkdir()
+    for name in ("Makefile", "locks/run.txt"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    (tmp_path / "model_code").mkdir()
-    (tmp_path / "model_code" / "requirements.txt").write_text("")
     for variable, value in (("PYTHON", ""), ("PYTHON", "/nonexistent/python")):
         make = subprocess.run(
             ["make", "run", f"{variable}={value}"],

@@ -67,7 +67,7 @@ class FakeCloudFormation:
 class FakeAccount:
     """The part of an account that a stack uses; polls do not wait."""
 
-    settings = AwsSettings(poll_s=0)
+    settings = AwsSettings.read({"poll_s": 0})
 
     def __init__(self, cloudformation: FakeCloudFormation) -> None:
         self._cloudformation = cloudformation

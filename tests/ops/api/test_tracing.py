@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-import pytest
-
+from ops.api.bundle import Bundle
 from tests.ops.api.project import change_config, package, write_policy
 
 
-@pytest.mark.parametrize(("enabled", "mode"), [(True, "Active"), (False, "PassThrough")])
-def test_one_key_enables_tracing(project: Path, tmp_path: Path, enabled: bool, mode: str) -> None:
-    change_config(project, xray=enabled)
+def test_one_key_enables_tracing(release_bundle: Bundle, project: Path, tmp_path: Path) -> None:
+    assert tracing(release_bundle) == "PassThrough"
+    change_config(project, xray=True)
     write_policy(project, "prod")
-    built = package(project, "prod", tmp_path / "package")
-    function = built.template["Resources"]["APIHandler"]["Properties"]
-    assert function["Tracing"] == mode
+    assert tracing(package(project, "prod", tmp_path / "package")) == "Active"
+
+
+def tracing(built: Bundle) -> str:
+    return str(built.template["Resources"]["APIHandler"]["Properties"]["Tracing"])

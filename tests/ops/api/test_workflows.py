@@ -81,11 +81,11 @@ def test_no_expression_is_expanded_in_a_script() -> None:
     assert not [step for step in STEPS if "${{" in step.get("run", "")]
 
 
-def test_the_package_job_prints_only_the_digest(command: Command) -> None:
+def test_the_package_job_outputs_the_digest() -> None:
     [script] = [step["run"] for step in JOBS["package"]["steps"] if step.get("id") == "bundle"]
-    assert "-m ops api bundle)" in script
-    outcome = command("ops", "api", "bundle")
-    assert re.fullmatch(r"[0-9a-f]{64}\n", outcome.out)
+    assert script == (
+        'echo "digest=$(.venv-deploy/bin/python -m ops api bundle)" >> "$GITHUB_OUTPUT"'
+    )
 
 
 def test_actionlint_finds_nothing() -> None:
