@@ -39,7 +39,7 @@ Children = dict[str, subprocess.Popen[bytes]]
 
 
 class _Stopped(Exception):
-    """A signal asked this command to stop."""
+    """Raised by the signals that stop this command."""
 
 
 @commands.command(__doc__)

@@ -43,7 +43,8 @@ class ChaliceRelease:
     def deploy(self, built: Bundle, *, force: bool = False, dry_run: bool = False) -> bool:
         """Deploy the bundle if it differs from what is deployed, and return whether it does.
 
-        Raises AwsError with AWS's error. A pipeline must not create the function's role.
+        Raises AwsError with AWS's message, for example if a pipeline would have to create the
+        function's role.
         """
         fingerprint = _fingerprint(built)
         unchanged = self._store.read_record().get("fingerprint") == fingerprint

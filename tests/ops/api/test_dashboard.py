@@ -79,14 +79,14 @@ def test_the_dashboard_is_valid(widgets: list[dict[str, Any]]) -> None:
 def log(handle: Handle, tiny_model_dir: Path, encode: Callable[..., bytes]) -> list[dict[str, Any]]:
     """The log lines of a prediction, a batch with a failing URL, and an error."""
     image = encode("blue")
-    nobody = f"http://{HOST}:{free_port()}"
+    unreachable = f"http://{HOST}:{free_port()}"
     with model_server(tiny_model_dir) as runtime, web_server(answer(200, image)) as host:
-        urls = json.dumps({"urls": [f"{host}/dog.png", nobody]}).encode()
+        urls = json.dumps({"urls": [f"{host}/dog.png", unreachable]}).encode()
         batch = event("POST", "/predict/batch", urls, content_type="application/json")
         responses = [
             handle(event("POST", "/predict", image), runtime),
             handle(batch, runtime, FETCH_ALLOW_LOOPBACK="true"),
-            handle(event("GET", "/breeds"), nobody),
+            handle(event("GET", "/breeds"), unreachable),
         ]
     return [line for response in responses for line in response["log"]]
 

@@ -36,11 +36,11 @@ def test_an_event_of_api_gateway_is_handled(
 
 
 def test_a_function_without_its_endpoint_returns_a_problem(handle: Handle) -> None:
-    nobody = f"http://{HOST}:{free_port()}"
-    response = handle(event("GET", "/breeds"), nobody)
+    unreachable = f"http://{HOST}:{free_port()}"
+    response = handle(event("GET", "/breeds"), unreachable)
     assert response["statusCode"] == 503
     assert response["headers"]["Content-Type"] == "application/problem+json"
     [line] = response["log"]
     assert line["problem"] == "endpoint-unavailable"
-    assert nobody in line["cause"]
-    assert nobody not in response["body"]
+    assert unreachable in line["cause"]
+    assert unreachable not in response["body"]

@@ -44,7 +44,7 @@ def identities(
 ) -> dict[str, Environment]:
     """The environments of an administrator and of each stage's pipeline, with enforced policies.
 
-    The administrator has run what docs/operations.md says.
+    The administrator has set up the pipelines as in docs/operations.md.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
