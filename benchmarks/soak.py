@@ -107,7 +107,7 @@ def run(requests: int, clients: int) -> bool:
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         model = tiny_model.write(Path(folder))
-        command = [sys.executable, "-m", "ops.api.run_local", "--port", str(port)]
+        command = [sys.executable, "-m", "ops", "local", "--port", str(port)]
         with process([*command, "--model", str(model)]) as parent:
             wait_for(f"http://{HOST}:{port}/health?deep=true", parent)
             watched = children(parent.pid)

@@ -1,9 +1,9 @@
-"""Draw docs/samples/dalmatian.png: a picture to try the API with that is ours to publish.
+"""Draw docs/samples/dalmatian.png, a sample image without anyone else's copyright.
 
-    python -m docs.samples.draw_dalmatian
+    python -m tests.draw_dalmatian
 
-A Dalmatian sits on a lawn, all curves and blurred spots. Drawn at three times its size, so that
-the edges are smooth when it shrinks; every run draws the same.
+A Dalmatian sits on a lawn, drawn as curves and blurred spots at three times the final size, so that
+the edges are smooth. Every run draws the same image.
 """
 
 import math
@@ -19,7 +19,7 @@ WIDTH, HEIGHT, SCALE = 480, 480, 3
 Point = tuple[float, float]
 Colour = tuple[int, int, int]
 
-# Outlines are closed Catmull-Rom splines through these points, in the pixels of the result.
+# Outlines: closed Catmull-Rom splines through these points, in pixels of the result.
 # fmt: off
 BODY = [(214, 196), (262, 190), (300, 214), (330, 268), (352, 330), (362, 392), (340, 432),
         (280, 440), (220, 440), (196, 400), (186, 330), (188, 262), (196, 220)]
@@ -47,7 +47,7 @@ MOUTH = [(226, 188), (226, 200)]
 
 
 def spline(points: Sequence[Point], steps: int = 16) -> list[Point]:
-    """The closed Catmull-Rom curve through `points`, in pixels of the large canvas."""
+    """Return the closed Catmull-Rom curve through `points`, in pixels of the large canvas."""
 
     def between(near: list[float], t: float) -> float:
         a, b, c, d = near
@@ -65,14 +65,14 @@ def spline(points: Sequence[Point], steps: int = 16) -> list[Point]:
 
 
 def mask(points: Sequence[Point], blur_px: float = 0.7) -> Image.Image:
-    """Where the outline's inside is, with a soft edge."""
+    """Return a mask of the area inside the outline, with a soft edge."""
     image = Image.new("L", (WIDTH * SCALE, HEIGHT * SCALE))
     ImageDraw.Draw(image).polygon(spline(points), fill=255)
     return image.filter(ImageFilter.GaussianBlur(blur_px * SCALE))
 
 
 def shade(canvas: Image.Image, area: Image.Image, light: Colour, dark: Colour) -> None:
-    """Paint `area` as a rounded thing lit from the upper left."""
+    """Paint `area` as a rounded body lit from the upper left."""
     depth = area.filter(ImageFilter.GaussianBlur(14 * SCALE))
     shifted = ImageChops.offset(depth, -7 * SCALE, -9 * SCALE)
     lit = ImageChops.multiply(shifted, shifted)
@@ -85,7 +85,7 @@ def shade(canvas: Image.Image, area: Image.Image, light: Colour, dark: Colour) -
 
 
 def speckle(canvas: Image.Image, area: Image.Image, count: int, sizes: Point, seed: int) -> None:
-    """Black spots of uneven shape, none touching another, inside `area`."""
+    """Paint uneven black spots inside `area` that do not touch each other."""
     random.seed(seed)
     left, top, right, bottom = area.getbbox() or (0, 0, 1, 1)
     spots = Image.new("L", canvas.size)
@@ -112,7 +112,7 @@ def speckle(canvas: Image.Image, area: Image.Image, count: int, sizes: Point, se
 
 
 def lawn(seed: int = 5) -> Image.Image:
-    """Trees out of focus, and grass in front of them."""
+    """Draw trees out of focus with grass in front of them."""
     random.seed(seed)
     canvas = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), (126, 150, 96))
     draw = ImageDraw.Draw(canvas)
@@ -135,7 +135,7 @@ def lawn(seed: int = 5) -> Image.Image:
 
 
 def draw_sample() -> Image.Image:
-    """The picture, RGB, 480 x 480 pixels."""
+    """Draw the sample image: RGB, 480 x 480 pixels."""
     canvas = lawn()
     light, dark = (250, 248, 244), (150, 148, 150)
     shadow = mask([(150, 440), (260, 430), (400, 436), (430, 456), (300, 474), (160, 466)], 8)
@@ -169,7 +169,7 @@ def draw_sample() -> Image.Image:
 
 
 def _grain(image: Image.Image) -> Image.Image:
-    """The noise of a camera's sensor, without which everything looks like plastic."""
+    """Add sensor noise, without which everything looks like plastic."""
     random.seed(11)
     noise = Image.frombytes("L", image.size, random.randbytes(image.width * image.height))
     soft = noise.filter(ImageFilter.GaussianBlur(0.8)).point(lambda value: (value - 128) // 3 + 128)

@@ -148,7 +148,7 @@ def api_server(runtime_address: str, stage: str = "local", **environment: str) -
 def whole_product(**environment: str) -> Iterator[str]:
     """Start what `make run` starts; yield the API's address when its model is ready."""
     port = free_port()
-    command = [sys.executable, "-m", "ops.api.run_local", "--port", str(port)]
+    command = [sys.executable, "-m", "ops", "local", "--port", str(port)]
     with process(command, **environment) as child:
         address = f"http://{HOST}:{port}"
         wait_for(f"{address}/health?deep=true", child)

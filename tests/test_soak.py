@@ -1,4 +1,4 @@
-"""A soak of the whole path; 20,000 requests in `make nightly`."""
+"""A soak test of the API and the model; `make nightly` sends 20,000 requests."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.nightly import often
 pytestmark = pytest.mark.server
 
 
-def test_no_wrong_answer_no_failure_no_leak() -> None:
+def test_no_wrong_response_no_failure_no_leak() -> None:
     assert soak.run(requests=often(2_000, nightly=20_000), clients=8)

@@ -1,15 +1,13 @@
-"""The bundle that goes to Lambda, and the template around it: `chalice package`, made reproducible.
+"""Package the Lambda bundle reproducibly and print its SHA-256.
 
-Chalice zips in the order in which the file system lists, with each file's own permissions. Here
-the same sources give the same bytes on any machine, so that the bundle's hash is its name. The
-bundle is the same for every stage and region; the template is not.
+Equal sources give equal bytes on every machine. The bundle is the same for all stages and regions;
+the template is not.
 
 example:
-  python -m ops.api.bundle                                      # prints the hash
-  python -m ops.api.bundle --stage dev --output build/package   # leaves bundle and template there
+  python -m ops api bundle
+  python -m ops api bundle --stage dev --output build/package
 """
 
-import argparse
 import hashlib
 import io
 import json
@@ -22,17 +20,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
+
+from aws import stages
 from aws.errors import AwsError
 from chalicelib.preflight import missing_policy
-from ops.api import bytecode, program
+from cli import commands
+from cli.files import write_atomically
+from ops.api.bytecode import compile_sources
 
-ROOT = Path(__file__).resolve().parents[2]
-_BEGINNING = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can name
+_EARLIEST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A zip for Lambda and the SAM template that names it."""
+    """A zip for Lambda and the SAM template that refers to it."""
 
     archive: bytes
     template: dict[str, Any]
@@ -43,96 +45,88 @@ class Bundle:
         return hashlib.sha256(self.archive).hexdigest()
 
 
-def package(stage: str, region: str, folder: Path, project: Path = ROOT) -> Bundle:
-    """What `chalice package` makes of `project`, left in `folder` too.
+@commands.command(__doc__)
+@click.option("--stage", default="local", help="Stage of .chalice/config.json. Default: local.")
+@click.option(
+    "--region",
+    default="us-east-1",
+    envvar="AWS_DEFAULT_REGION",
+    help="Region of the template. Default: AWS_DEFAULT_REGION or us-east-1.",
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder to keep the bundle and template in."
+)
+def command(stage: str, region: str, output: Path | None) -> None:
+    stages.read(stage)
+    with tempfile.TemporaryDirectory() as folder:
+        print(package(stage, region, (output or Path(folder)).resolve()).digest)
 
-    `.chalice/resources-STAGE.json` is merged where there is one. The zips that Chalice keeps for
-    `chalice deploy` become reproducible with it. Raises `AwsError` with Chalice's last line.
+
+def package(stage: str, region: str, folder: Path) -> Bundle:
+    """Run `chalice package` and make its zip reproducible.
+
+    Writes bundle and template to `folder`, and makes the copy that `chalice deploy` uploads
+    reproducible too. Merges `.chalice/resources-STAGE.json` if it exists. Raises AwsError with
+    Chalice's last line.
     """
-    missing = missing_policy(project, stage)
-    if missing:
-        raise AwsError(missing)
-    resources = project / ".chalice" / f"resources-{stage}.json"
+    error = missing_policy(stages.folder().parent, stage)
+    if error:
+        raise AwsError(error)
+    resources = stages.folder() / f"resources-{stage}.json"
     merge = ["--merge-template", str(resources)] if resources.is_file() else []
-    chalice(["package", "--stage", stage, *merge, str(folder)], region, project)
-    for kept in [*(project / ".chalice" / "deployments").glob("*.zip"), folder / "deployment.zip"]:
-        _rewrite(kept)
+    run_chalice(["package", "--stage", stage, *merge, str(folder)], region)
+    original = (folder / "deployment.zip").read_bytes()
+    archive = normalise(original)
+    # Chalice keeps a copy in deployments/, which `chalice deploy` uploads.
+    for path in [folder / "deployment.zip", *(stages.folder() / "deployments").glob("*.zip")]:
+        if path.read_bytes() == original:
+            write_atomically(path, archive)
     template: dict[str, Any] = json.loads((folder / "sam.json").read_text(encoding="utf-8"))
-    return Bundle((folder / "deployment.zip").read_bytes(), template)
+    return Bundle(archive, template)
 
 
-def chalice(arguments: list[str], region: str, project: Path = ROOT) -> None:
-    """Run Chalice's command line. Raises `AwsError` with its reason, in one line, if it fails."""
-    command = [str(Path(sys.executable).with_name("chalice")), *arguments]
-    ended = subprocess.run(
-        command,
-        cwd=project,
+def run_chalice(arguments: list[str], region: str) -> None:
+    """Run Chalice's command line. Raise AwsError with its reason, in one line, if it fails."""
+    process = subprocess.run(
+        [str(Path(sys.executable).with_name("chalice")), *arguments],
+        cwd=stages.folder().parent,
         env={**os.environ, "AWS_DEFAULT_REGION": region},
         capture_output=True,
         text=True,
         check=False,
     )
-    if ended.returncode:
-        said = ended.stderr.strip() or ended.stdout.strip() or "it says nothing"
-        raise AwsError(f"`chalice {' '.join(arguments)}` failed: {_reason(said)}")
+    if process.returncode:
+        output = process.stderr.strip() or process.stdout.strip() or "no output"
+        raise AwsError(f"`chalice {' '.join(arguments)}` failed: {_reason(output)}")
 
 
-def _reason(said: str) -> str:
-    """What Chalice says AWS answered, which it wraps over several lines; else its last line."""
-    _, found, answer = said.partition("received the following error:")
-    if found:
-        return " ".join(answer.strip().partition("\n\n")[0].split())
-    return said.splitlines()[-1].strip()
+def _reason(output: str) -> str:
+    """AWS's error, which Chalice wraps over several lines, or the last line of the output."""
+    _, separator, error = output.partition("received the following error:")
+    if separator:
+        return " ".join(error.strip().partition("\n\n")[0].split())
+    return output.splitlines()[-1].strip()
 
 
 def normalise(archive: bytes) -> bytes:
-    """The zip with the same files and their bytecode: sorted by name, without times, readable by
-    all. Raises `AwsError` where a source does not compile."""
+    """Return a zip with the same files and their bytecode: sorted, without times, readable by all.
+
+    Chalice adds files in the order of the file system, with their times and permissions. Raises
+    AwsError if a source does not compile.
+    """
     with zipfile.ZipFile(io.BytesIO(archive)) as source:
         files = {
             name: source.read(name)
             for name in source.namelist()
             if not name.endswith("/") and "__pycache__" not in name
         }
-    files |= bytecode.compiled(files)
+    files |= compile_sources(files)
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
         for name, content in sorted(files.items()):
-            entry = zipfile.ZipInfo(name, _BEGINNING)
+            entry = zipfile.ZipInfo(name, _EARLIEST_ZIP_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3  # Unix, whatever this machine is: Lambda reads its permissions
+            entry.create_system = 3  # Unix on every machine: Lambda reads the permissions below
             entry.external_attr = 0o100644 << 16
             target.writestr(entry, content)
     return stream.getvalue()
-
-
-def _rewrite(path: Path) -> None:
-    """Replace the zip in one step: somebody else may be reading it."""
-    archive = path.read_bytes()
-    wanted = normalise(archive)
-    if wanted != archive:
-        beside = path.with_name(f"{path.name}.{os.getpid()}")
-        beside.write_bytes(wanted)
-        beside.replace(path)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    stages = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))["stages"]
-    # The stage local needs nothing of any account, and Chalice wants some region.
-    parser.add_argument("--stage", choices=stages, default="local", help="default: local")
-    parser.add_argument("--region", default=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
-    parser.add_argument("--output", type=Path, help="folder for bundle and template")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        output = arguments.output or Path(folder)
-        print(package(arguments.stage, arguments.region, output.resolve()).digest)
-
-
-def main(argv: list[str] | None = None) -> int:
-    return program.main("bundle", __doc__, add_arguments, run, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

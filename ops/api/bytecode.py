@@ -1,5 +1,7 @@
-"""Bytecode for the bundle. Lambda's /var/task is read-only: a function without it compiles all its
-sources at every cold start, Chalice's with them, which takes longer than to import them.
+"""Bytecode for the bundle.
+
+/var/task is read-only on Lambda. Without bytecode in the bundle, every cold start compiles all
+sources, including Chalice's, which takes longer than importing them.
 """
 
 import os
@@ -12,15 +14,16 @@ from pathlib import Path, PurePosixPath
 from aws.errors import AwsError
 
 TASK = "/var/task"
-"""Where Lambda unpacks a bundle: the path that tracebacks show."""
+"""The folder Lambda unpacks a bundle to, which tracebacks show."""
 
 
-def compiled(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The `.pyc` of each Python file of `files`, under the names where Python looks for them.
+def compile_sources(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the `.pyc` of each Python file in `files`, by the path Python loads it from.
 
-    They are for the Python that runs this, as the function is (Chalice chooses its runtime so), and
-    the same for the same sources. They are not held against their sources when they are loaded
-    (PEP 552, unchecked): nobody edits /var/task. Raises `AwsError` where a file does not compile.
+    The bytecode is for the running Python, whose version is also the one of the function, because
+    Chalice picks the runtime by it. Equal sources give equal bytes. Python does not compare the
+    bytecode with the sources when loading (PEP 552, unchecked): /var/task never changes. Raises
+    AwsError if a file does not compile.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -29,8 +32,8 @@ def compiled(files: Mapping[str, bytes]) -> dict[str, bytes]:
                 path = folder / PurePosixPath(file)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-        # In a process of its own: what is interned already would show in the bytes.
-        ended = subprocess.run(
+        # A process of its own, because strings that this one has interned would change the bytes.
+        process = subprocess.run(
             [
                 *(sys.executable, "-I", "-m", "compileall", "-q"),
                 *("--invalidation-mode", "unchecked-hash"),
@@ -41,8 +44,8 @@ def compiled(files: Mapping[str, bytes]) -> dict[str, bytes]:
             text=True,
             check=False,
         )
-        if ended.returncode:
-            raise AwsError(f"the bundle does not compile: {ended.stdout.strip()}")
+        if process.returncode:
+            raise AwsError(f"The bundle does not compile: {process.stdout.strip()}")
         return {
             path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob("*.pyc"))

@@ -1,191 +1,170 @@
-"""A stage that `chalice deploy` keeps: quick, all at once, for development.
+"""A stage deployed with `chalice deploy`: fast, all traffic at once, for development.
 
-Chalice remembers what it deployed in `.chalice/deployed/STAGE.json` on the machine that did it, and
-only if it came to the end; without that file it makes a second API. The file is therefore written
-anew before each call, from what is really there: any machine deploys to the same API, and what a
-broken-off deployment left is found again.
+Chalice remembers deployed resources in `.chalice/deployed/STAGE.json` on the machine that deployed
+them, and only if it finished; without that file it creates a second API. This module therefore
+rewrites the file from the resources in AWS before each call: every machine deploys to the same API,
+and the resources of an interrupted deployment are found again.
 """
 
 import hashlib
 import json
-from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
-from botocore.exceptions import ClientError
-
-from aws.account import Account, is_missing
+from aws import stages
+from aws.account import Account, or_none
 from aws.errors import AwsError
+from cli.files import write_atomically
 from ops.api import bundle
-from ops.api.bundle import ROOT, Bundle
-from ops.api.release_store import Shelf
+from ops.api.bundle import Bundle
+from ops.api.release_store import ReleaseStore
+from ops.iam import release_policy
 
 HANDLER = "api_handler"
-"""What Chalice calls the function behind the routes."""
+"""Chalice's name for the function behind the routes."""
 
 
 class ChaliceRelease:
-    """The stage `stage` of `project` in an account."""
+    """The API of a stage without a stack."""
 
-    def __init__(self, account: Account, stage: str, project: Path = ROOT) -> None:
+    def __init__(self, account: Account, stage: str) -> None:
         self._account = account
-        self._stage = stage
-        self._project = project
-        self._shelf = Shelf(account, stage)
-        self._file = project / ".chalice" / "deployed" / f"{stage}.json"
+        self._stage = stages.read(stage)
+        self._function = self._stage.function
+        self._role = release_policy.function_role(self._stage)
+        self._log_group = f"/aws/lambda/{self._function}"
+        self._store = ReleaseStore(account, stage)
+        self._file = stages.folder() / "deployed" / f"{stage}.json"
+        config = stages.Config.read()
+        self._app = config.app_name
+        own = config.stages[stage].api_gateway_stage
+        self._gateway_stage = own or config.api_gateway_stage or "api"  # Chalice's default
+        self._log_days = config.value(stage, "log_retention_in_days")
 
     def deploy(self, built: Bundle, *, force: bool = False, dry_run: bool = False) -> bool:
-        """Deploy what was built, if it differs from what is there; returns whether it did.
+        """Deploy the bundle if it differs from what is deployed, and return whether it does.
 
-        Raises `AwsError` with what AWS answered; a pipeline may not create the function's role.
+        Raises AwsError with AWS's message, for example if a pipeline would have to create the
+        function's role.
         """
-        fingerprint = self._fingerprint(built)
-        same = self._shelf.state().get("fingerprint") == fingerprint
-        if same and not force and self._function_arn() and self._api():
+        fingerprint = _fingerprint(built)
+        unchanged = self._store.read_record().get("fingerprint") == fingerprint
+        if unchanged and not force and self._function_arn() and self._api_id():
             return False
         if dry_run:
             return True
-        self._shelf.note({"fingerprint": ""})  # until it is done
-        self._remind_chalice()
-        self._keep_log()
+        self._store.write_record({"fingerprint": ""})  # an interrupted deployment must run again
+        self._write_deployed_file()
+        self._ensure_log_group()
         try:
-            bundle.chalice(["deploy", "--stage", self._stage], self._account.region, self._project)
+            self._run_chalice("deploy")
         except AwsError as error:
             if "CreateRole" not in str(error):
                 raise
             raise AwsError(
-                f"{error}; an administrator makes {self._role} with `python -m training policy "
-                f"--role pipeline --stage {self._stage} --repository OWNER/NAME --apply`"
+                f"{error}. Ask an administrator to create {self._role} with `python -m ops policy "
+                f"--role pipeline --stage {self._stage.name} --repository OWNER/NAME --apply`."
             ) from error
-        self._shelf.note({"fingerprint": fingerprint})
+        self._store.write_record({"fingerprint": fingerprint})
         return True
 
+    def roll_back(self, *, dry_run: bool = False) -> bool:
+        """Raise AwsError: `chalice deploy` keeps no releases."""
+        name = self._stage.name
+        raise AwsError(
+            f"Stage {name} keeps no previous release. Check out the commit to return to and run "
+            f"`make deploy STAGE={name}`."
+        )
+
     def url(self) -> str:
-        """The API's address; empty before the first deployment."""
-        return self._url(self._api())
+        """Return the API's URL, or "" before the first deployment."""
+        api_id = self._api_id()
+        return self._url(api_id) if api_id else ""
+
+    def api_key(self) -> str:
+        """Return "": the API requires no key."""
+        return ""
 
     def delete(self) -> None:
-        """Remove all that was deployed, the logs with it: Chalice alone leaves them."""
-        if self._remind_chalice():
-            bundle.chalice(["delete", "--stage", self._stage], self._account.region, self._project)
+        """Delete everything that was deployed, including the logs, which Chalice leaves behind."""
+        if self._write_deployed_file():
+            self._run_chalice("delete")
         self._file.unlink(missing_ok=True)
+        logs = self._account.client("logs")
         for group in (self._log_group, f"{self._log_group}-{HANDLER}"):
-            logs = self._account.client("logs")
             with suppress(logs.exceptions.ResourceNotFoundException):
                 logs.delete_log_group(logGroupName=group)
-        self._shelf.clear()
+        self._store.clear()
 
-    def _fingerprint(self, built: Bundle) -> str:
-        """One hash of all that decides what `chalice deploy` makes: code, config, policy."""
-        parts = [built.digest, json.dumps(built.template, sort_keys=True)]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    def _run_chalice(self, command: str) -> None:
+        bundle.run_chalice([command, "--stage", self._stage.name], self._account.region)
 
-    def _remind_chalice(self) -> bool:
-        """Write Chalice's note of what is there; returns whether anything is."""
-        role, function, api = self._role_arn(), self._function_arn(), self._api()
-        found: list[dict[str, str]] = []
-        if role:
-            found.append(
-                {
-                    "name": f"{HANDLER}_role",
-                    "resource_type": "iam_role",
-                    "role_arn": role,
-                    "role_name": self._role,
-                }
+    def _write_deployed_file(self) -> bool:
+        """Write Chalice's list of deployed resources, and return whether there are any."""
+        resources: list[dict[str, str]] = []
+        if role := self._role_arn():
+            names = {"name": f"{HANDLER}_role", "role_name": self._role}
+            resources.append({"resource_type": "iam_role", "role_arn": role, **names})
+        if function := self._function_arn():
+            resources.append(
+                {"resource_type": "lambda_function", "name": HANDLER, "lambda_arn": function}
             )
-        if function:
-            found.append(
-                {"name": HANDLER, "resource_type": "lambda_function", "lambda_arn": function}
-            )
-        if api:
-            found.append(
-                {
-                    "name": "rest_api",
-                    "resource_type": "rest_api",
-                    "rest_api_id": api,
-                    "rest_api_url": self._url(api),
-                }
-            )
-        if not found:
+        if api_id := self._api_id():
+            names = {"name": "rest_api", "rest_api_url": self._url(api_id)}
+            resources.append({"resource_type": "rest_api", "rest_api_id": api_id, **names})
+        if not resources:
             self._file.unlink(missing_ok=True)
             return False
-        note = {"resources": found, "schema_version": "2.0", "backend": "api"}
+        document = {"resources": resources, "schema_version": "2.0", "backend": "api"}
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps(note, indent=2), encoding="utf-8")
+        write_atomically(self._file, json.dumps(document, indent=2))
         return True
 
     def _role_arn(self) -> str:
-        iam = self._account.client("iam")
-        found = _found(lambda: iam.get_role(RoleName=self._role)) or {}
-        return str(found.get("Role", {}).get("Arn", ""))
+        client = self._account.client("iam")
+        response = or_none(lambda: client.get_role(RoleName=self._role))
+        return str(response["Role"]["Arn"]) if response else ""
 
     def _function_arn(self) -> str:
-        function = self._account.client("lambda")
-        found = _found(lambda: function.get_function(FunctionName=self._function)) or {}
-        return str(found.get("Configuration", {}).get("FunctionArn", ""))
+        client = self._account.client("lambda")
+        response = or_none(lambda: client.get_function(FunctionName=self._function))
+        return str(response["Configuration"]["FunctionArn"]) if response else ""
 
-    def _api(self) -> str:
-        """The id of the API that calls the function: its name is the same in every stage."""
-        gateway = self._account.client("apigateway")
-        for page in gateway.get_paginator("get_rest_apis").paginate():
+    def _api_id(self) -> str:
+        """Find the API by its integrations, because its name is the same in every stage."""
+        pages = self._account.client("apigateway").get_paginator("get_rest_apis").paginate()
+        for page in pages:
             for api in page["items"]:
-                if api["name"] == self._config("app_name") and self._is_ours(api["id"]):
+                if api["name"] == self._app and self._calls_function(api["id"]):
                     return str(api["id"])
         return ""
 
-    def _is_ours(self, api: str) -> bool:
+    def _calls_function(self, api_id: str) -> bool:
         gateway = self._account.client("apigateway")
-        resources = gateway.get_resources(restApiId=api, limit=500, embed=["methods"])["items"]
+        resources = gateway.get_resources(restApiId=api_id, limit=500, embed=["methods"])["items"]
         return any(
             f":function:{self._function}/" in method.get("methodIntegration", {}).get("uri", "")
             for resource in resources
             for method in resource.get("resourceMethods", {}).values()
         )
 
-    def _keep_log(self) -> None:
-        """Let the function's log group exist, with the retention of config.json.
+    def _ensure_log_group(self) -> None:
+        """Create the function's log group with the retention of config.json.
 
-        The function itself may not create it, and Chalice creates one that no function writes to:
-        `…-api_handler` (chalice/deploy/appgraph.py, 1.34).
+        The function must not create it, and Chalice creates `…-api_handler`, which no function
+        writes to (chalice/deploy/appgraph.py, 1.34).
         """
         logs = self._account.client("logs")
         with suppress(logs.exceptions.ResourceAlreadyExistsException):
             logs.create_log_group(logGroupName=self._log_group)
-        days = self._config("log_retention_in_days")
-        if days:
-            logs.put_retention_policy(logGroupName=self._log_group, retentionInDays=days)
+        if self._log_days:
+            logs.put_retention_policy(logGroupName=self._log_group, retentionInDays=self._log_days)
 
-    def _config(self, key: str) -> Any:
-        """A value of config.json: the stage's own before the one for all stages."""
-        text = (self._project / ".chalice" / "config.json").read_text(encoding="utf-8")
-        config = json.loads(text)
-        return config["stages"][self._stage].get(key, config.get(key))
-
-    def _url(self, api: str) -> str:
-        if not api:
-            return ""
-        suffix = "amazonaws.com.cn" if self._account.partition == "aws-cn" else "amazonaws.com"
-        stage = self._config("api_gateway_stage") or "api"
-        return f"https://{api}.execute-api.{self._account.region}.{suffix}/{stage}/"
-
-    @property
-    def _function(self) -> str:
-        return f"{self._config('app_name')}-{self._stage}"
-
-    @property
-    def _role(self) -> str:
-        return f"{self._function}-{HANDLER}"
-
-    @property
-    def _log_group(self) -> str:
-        return f"/aws/lambda/{self._function}"
+    def _url(self, api_id: str) -> str:
+        host = f"{api_id}.execute-api.{self._account.region}.{self._account.dns_suffix}"
+        return f"https://{host}/{self._gateway_stage}/"
 
 
-def _found(call: Callable[[], Any]) -> dict[str, Any] | None:
-    try:
-        return dict(call())
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise
+def _fingerprint(built: Bundle) -> str:
+    """Hash everything that determines the result of `chalice deploy`: code, config and policy."""
+    parts = [built.digest, json.dumps(built.template, sort_keys=True)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Where releases of a stage are kept in S3: bundles, templates, and what is deployed now.
+"""The releases of a stage in S3: bundles, templates, and a record of what is deployed.
 
-Everything lies in the project's bucket below `PREFIX/api/STAGE/`. A bundle or template is named
-after its hash, so that the same release is stored once and never written over.
+All keys are below `PREFIX/api/STAGE/` in the project's bucket. Bundles and templates are named by
+their SHA-256, so a release is stored once and never overwritten.
 """
 
 import json
@@ -9,14 +9,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aws.account import Account, is_missing
-from aws.errors import AwsError
+from aws import s3_storage
+from aws.account import Account, error_code
 
-_STATE = "deployed.json"
+_RECORD = "deployed.json"
 
 
-class Shelf:
-    """The objects of one stage. Every method raises `AwsError` where the bucket is missing."""
+class ReleaseStore:
+    """The objects of one stage. Every method raises ClientError if the bucket does not exist."""
 
     def __init__(self, account: Account, stage: str) -> None:
         self._account = account
@@ -24,60 +24,51 @@ class Shelf:
         self._prefix = f"{account.settings.prefix}/api/{stage}"
 
     def put(self, name: str, content: bytes) -> str:
-        """Store `content` as `name` unless it is there, and return its key."""
+        """Store `content` as `name` unless it exists, and return its key."""
         key = f"{self._prefix}/{name}"
         if not self._exists(key):
             self._s3.put_object(Bucket=self._account.bucket, Key=key, Body=content)
         return key
 
     def uri(self, key: str) -> str:
-        """The S3 URI of `key`, as SAM wants it for the code."""
+        """Return the S3 URI of `key`, which SAM requires for code."""
         return f"s3://{self._account.bucket}/{key}"
 
     def url(self, key: str) -> str:
-        """The HTTPS address of `key`, as CloudFormation wants it for a template."""
-        suffix = "amazonaws.com.cn" if self._account.partition == "aws-cn" else "amazonaws.com"
-        return f"https://{self._account.bucket}.s3.{self._account.region}.{suffix}/{key}"
+        """Return the HTTPS URL of `key`, which CloudFormation requires for templates."""
+        account = self._account
+        return f"https://{account.bucket}.s3.{account.region}.{account.dns_suffix}/{key}"
 
-    def state(self) -> dict[str, Any]:
-        """What was noted at the last deployment; empty before the first."""
+    def read_record(self) -> dict[str, Any]:
+        """Return what the last deployment recorded; empty before the first."""
         try:
-            found = self._s3.get_object(Bucket=self._account.bucket, Key=f"{self._prefix}/{_STATE}")
+            response = self._s3.get_object(
+                Bucket=self._account.bucket, Key=f"{self._prefix}/{_RECORD}"
+            )
         except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchBucket" or not is_missing(error):
+            if error_code(error) != "NoSuchKey":
                 raise
             return {}
-        return dict(json.loads(found["Body"].read()))
+        return dict(json.loads(response["Body"].read()))
 
-    def note(self, state: dict[str, Any]) -> None:
-        """Remember what is deployed now."""
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Record what is deployed now."""
         self._s3.put_object(
             Bucket=self._account.bucket,
-            Key=f"{self._prefix}/{_STATE}",
-            Body=json.dumps(state, indent=2).encode(),
+            Key=f"{self._prefix}/{_RECORD}",
+            Body=json.dumps(record, indent=2).encode(),
         )
 
-    def clear(self) -> int:
-        """Remove everything of the stage; returns how many objects there were."""
-        removed = 0
-        pages = self._s3.get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=self._account.bucket, Prefix=f"{self._prefix}/"):
-            keys = [{"Key": one["Key"]} for one in page.get("Contents", [])]
-            if keys:
-                ended = self._s3.delete_objects(
-                    Bucket=self._account.bucket, Delete={"Objects": keys, "Quiet": True}
-                )
-                if ended.get("Errors"):
-                    first = ended["Errors"][0]
-                    raise AwsError(f"{first['Key']} stays: {first.get('Message', 'no reason')}")
-                removed += len(keys)
-        return removed
+    def clear(self) -> None:
+        """Delete all objects of the stage. Raise AwsError if one cannot be deleted."""
+        objects = s3_storage.listing(self._account, self._account.bucket, f"{self._prefix}/")
+        s3_storage.delete(self._account, [item["Key"] for item in objects])
 
     def _exists(self, key: str) -> bool:
         try:
             self._s3.head_object(Bucket=self._account.bucket, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
-                return False
-            raise
+            if error_code(error) not in ("404", "NoSuchKey"):
+                raise
+            return False
         return True

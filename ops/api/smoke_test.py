@@ -1,84 +1,91 @@
-"""The smoke test of a deployed API: is it there, does its model answer, does it know a dog?
+"""Test a deployed API: its health, its model, and a prediction for a sample image.
+
+If the API requires a key, set the environment variable API_KEY.
 
 example:
-  python -m ops.api.smoke_test https://….execute-api.eu-central-1.amazonaws.com/dev/
-  API_KEY=… python -m ops.api.smoke_test https://api.example.com/
+  python -m ops api smoke-test https://….execute-api.eu-central-1.amazonaws.com/dev/
+  API_KEY=… python -m ops api smoke-test https://api.example.com/
 """
 
-import argparse
 import json
 import os
-import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+import click
+
 from aws.errors import AwsError
-from ops.api import program
+from cli import commands
 
 SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "samples" / "dalmatian.png"
+PATIENCE_S = 60.0
 POLL_S = 2.0
 
+patience_option = click.option(
+    "--patience",
+    type=float,
+    default=PATIENCE_S,
+    metavar="SECONDS",
+    help=f"Retry each request of the smoke test this long. Default: {PATIENCE_S:g}.",
+)
 
-def check(url: str, api_key: str = "", patience_s: float = 60.0) -> str:
-    """What the model said of the sample picture, in one line.
 
-    A new API, key or endpoint may need some time to be known everywhere: each request is repeated
-    for up to `patience_s`. Raises `AwsError` with the last answer.
+@commands.command(__doc__)
+@click.argument("url")
+@patience_option
+def command(url: str, patience: float) -> None:
+    print(check(url, os.environ.get("API_KEY", ""), patience))
+
+
+def check(
+    url: str, api_key: str = "", patience_s: float = PATIENCE_S, poll_s: float = POLL_S
+) -> str:
+    """Request a prediction and return it in one line, with the model's name and version.
+
+    A new API, key or endpoint takes time to become available everywhere, so failed requests are
+    repeated every `poll_s` for up to `patience_s`. Raises AwsError with the last response.
     """
     base = url.rstrip("/")
     headers = {"x-api-key": api_key} if api_key else {}
-    end = time.monotonic() + patience_s
-    health = _ask(urllib.request.Request(f"{base}/health?deep=true", headers=headers), end)
+    deadline = time.monotonic() + patience_s
+    health = _request(
+        urllib.request.Request(f"{base}/health?deep=true", headers=headers), deadline, poll_s
+    )
     model = health.get("model", {})
     request = urllib.request.Request(
         f"{base}/predict?top_k=1",
         data=SAMPLE.read_bytes(),
         headers={"Content-Type": "image/png", **headers},
     )
-    answer = _ask(request, end)
+    response = _request(request, deadline, poll_s)
     try:
-        [best] = answer["predictions"]
+        [best] = response["predictions"]
         return (
-            f"{model['name']} {model['version']} says {best['breed']} "
-            f"({best['probability']:.2f}) in {answer['timing_ms']['total']:.0f} ms"
+            f"{model['name']} {model['version']}: {best['breed']} "
+            f"({best['probability']:.2f}) in {response['timing_ms']['total']:.0f} ms"
         )
     except (KeyError, TypeError, ValueError):
-        raise AwsError(f"{request.full_url} does not answer as WhatBreed: {answer}") from None
+        raise AwsError(
+            f"Smoke test: {request.full_url} is not a WhatBreed API; it returned {response}."
+        ) from None
 
 
-def _ask(request: urllib.request.Request, end: float) -> dict[str, Any]:
-    """The JSON answer to `request`, which must have status 200 by the time `end`."""
+def _request(request: urllib.request.Request, deadline: float, poll_s: float) -> dict[str, Any]:
+    """Return the JSON object in the first response with status 200."""
     while True:
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                found = json.loads(response.read())
-            if isinstance(found, dict):
-                return found
-            reason = f"{found!r}"
+                document = json.loads(response.read())
+            if isinstance(document, dict):
+                return document
+            reason = f"{document!r}"
         except urllib.error.HTTPError as error:
             reason = f"{error.code} {' '.join(error.read(400).decode(errors='replace').split())}"
         except (OSError, ValueError) as error:
             reason = str(error)
-        if time.monotonic() + POLL_S > end:
-            raise AwsError(f"smoke test: {request.full_url} answers {reason}")
-        time.sleep(POLL_S)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", help="address of the API; its key is taken from API_KEY")
-    parser.add_argument("--patience", type=float, default=60.0, metavar="S", help="seconds")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    print(check(arguments.url, os.environ.get("API_KEY", ""), arguments.patience))
-
-
-def main() -> int:
-    return program.main("smoke", __doc__, add_arguments, run)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        if time.monotonic() + poll_s > deadline:
+            raise AwsError(f"Smoke test: {request.full_url} returned {reason}.")
+        time.sleep(poll_s)

@@ -1,7 +1,7 @@
-"""A stage that CloudFormation keeps: traffic moves bit by bit to a new version, and back.
+"""A stage deployed as a CloudFormation stack: traffic shifts gradually, and back on an alarm.
 
-A release is a template in S3 that names its bundle by hash. The one before is remembered, so that
-going back is a deployment like any other, through the same alias and the same alarms.
+A release is a template in S3 that refers to its bundle by hash. The previous release is recorded,
+so a rollback is a deployment like any other, through the same alias and the same alarms.
 """
 
 import copy
@@ -9,96 +9,91 @@ import hashlib
 import json
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from aws import stages
-from aws.account import Account, is_missing
+from aws.account import Account, or_none
 from aws.errors import AwsError
-from ops.api.alias_routes import past_the_alias
+from ops.api.alias_routes import routes_bypassing_alias
 from ops.api.bundle import Bundle
 from ops.api.cloudformation_stack import Stack
-from ops.api.release_store import Shelf
+from ops.api.release_store import ReleaseStore
 from ops.iam import release_policy
 
 
 class StackRelease:
-    """The stack of `stage` in an account."""
+    """The API of a stage with a stack."""
 
     def __init__(self, account: Account, stage: str) -> None:
         self._account = account
-        self._stage = stage
-        self._shelf = Shelf(account, stage)
-        self.stack = Stack(account, f"whatbreed-{stage}")
+        self._stage = stages.read(stage)
+        self._store = ReleaseStore(account, stage)
+        self._stack = Stack(account, self._stage.function)
 
-    def deploy(self, built: Bundle, *, dry_run: bool = False) -> bool:
-        """Release what was built, if it differs from what is there; returns whether it did.
+    def deploy(self, built: Bundle, *, force: bool = False, dry_run: bool = False) -> bool:
+        """Release the bundle if it differs from what is released, and return whether it does.
 
-        Raises `AwsError` where a route goes past the alias, or where the boundary of the stack's
-        roles is missing: nothing is sent then.
+        Raises AwsError before anything is sent if a route bypasses the alias or the boundary of the
+        stack's roles is missing. `force` has no effect: CloudFormation finds every difference.
         """
-        missing = past_the_alias(built.template)
-        if missing:
+        bypassing = routes_bypassing_alias(built.template)
+        if bypassing:
             raise AwsError(
-                f"{', '.join(missing)} would go past the alias live: "
-                f"add it to .chalice/resources-{self._stage}.json"
+                f"These do not target the alias live: {', '.join(bypassing)}. "
+                f"Add them to .chalice/resources-{self._stage.name}.json."
             )
         self._require_boundary()
-        code = self._shelf.put(f"bundles/{built.digest}.zip", built.archive)
-        return self._release(self._template(built, self._shelf.uri(code)), dry_run=dry_run)
+        code = self._store.put(f"bundles/{built.digest}.zip", built.archive)
+        template = self._put_template(built, self._store.uri(code))
+        changed = self._stack.deploy(self._store.url(template), dry_run=dry_run)
+        record = self._store.read_record()
+        if not dry_run and record.get("current") != template:
+            self._store.write_record({"current": template, "previous": record.get("current")})
+        return changed
 
-    def roll_back(self) -> bool:
-        """Go back to the release before; returns whether anything had to change.
+    def roll_back(self, *, dry_run: bool = False) -> bool:
+        """Release the previous release again and return whether anything changed.
 
-        Doing it twice returns to where it began. Raises `AwsError` where there is none before.
+        Rolling back twice restores the current release. Raises AwsError if there is no previous
+        one.
         """
-        state = self._shelf.state()
-        if not state.get("previous"):
-            raise AwsError(f"stage {self._stage} has no release before this one")
-        changed = self.stack.deploy(self._shelf.url(state["previous"]))
-        self._shelf.note({"current": state["previous"], "previous": state["current"]})
+        record = self._store.read_record()
+        if not record.get("previous"):
+            raise AwsError(f"Stage {self._stage.name} has no previous release.")
+        changed = self._stack.deploy(self._store.url(record["previous"]), dry_run=dry_run)
+        if not dry_run:
+            self._store.write_record({"current": record["previous"], "previous": record["current"]})
         return changed
 
     def url(self) -> str:
-        """The API's address."""
-        return self.stack.outputs().get("EndpointURL", "")
+        """Return the API's URL."""
+        return self._stack.outputs().get("EndpointURL", "")
 
     def api_key(self) -> str:
-        """The key that clients send as `x-api-key`; empty where the stage wants none."""
-        key_id = self.stack.outputs().get("ApiKeyId")
+        """Return the key that clients send as `x-api-key`, or "" if the API requires none."""
+        key_id = self._stack.outputs().get("ApiKeyId")
         if not key_id:
             return ""
-        found = self._account.client("apigateway").get_api_key(apiKey=key_id, includeValue=True)
-        return str(found["value"])
+        gateway = self._account.client("apigateway")
+        return str(gateway.get_api_key(apiKey=key_id, includeValue=True)["value"])
 
     def delete(self) -> None:
-        """Remove the stack and all its releases."""
-        self.stack.delete()
-        self._shelf.clear()
+        """Delete the stack and all its releases."""
+        self._stack.delete()
+        self._store.clear()
 
     def _require_boundary(self) -> None:
-        """CloudFormation would say that a role's "Scope ARN" is not attachable."""
-        arn = release_policy.boundary_arn(self._account, stages.read(self._stage))
-        try:
-            self._account.client("iam").get_policy(PolicyArn=arn)
-        except ClientError as error:
-            if not is_missing(error):
-                raise
+        # CloudFormation's own message is that a role's "Scope ARN" is not attachable.
+        arn = release_policy.boundary_arn(self._account, self._stage)
+        iam = self._account.client("iam")
+        if or_none(lambda: iam.get_policy(PolicyArn=arn)) is None:
             raise AwsError(
-                f"policy {arn.rpartition('/')[2]} is missing: an administrator makes it with "
-                f"`python -m training policy --role boundary --stage {self._stage} --apply`"
-            ) from None
+                f"Policy {arn.rpartition('/')[2]} does not exist. Ask an administrator to create "
+                f"it with `python -m ops policy --role boundary --stage {self._stage.name} "
+                "--apply`."
+            )
 
-    def _template(self, built: Bundle, code_uri: str) -> str:
-        """The key of the template that takes its code from `code_uri`."""
+    def _put_template(self, built: Bundle, code_uri: str) -> str:
+        """Store the template with its code at `code_uri` and return the key."""
         template: dict[str, Any] = copy.deepcopy(built.template)
         template["Resources"]["APIHandler"]["Properties"]["CodeUri"] = code_uri
         content = json.dumps(template, sort_keys=True).encode()
-        return self._shelf.put(f"templates/{hashlib.sha256(content).hexdigest()}.json", content)
-
-    def _release(self, template: str, *, dry_run: bool) -> bool:
-        changed = self.stack.deploy(self._shelf.url(template), dry_run=dry_run)
-        if not dry_run:
-            state = self._shelf.state()
-            if state.get("current") != template:
-                self._shelf.note({"current": template, "previous": state.get("current")})
-        return changed
+        return self._store.put(f"templates/{hashlib.sha256(content).hexdigest()}.json", content)

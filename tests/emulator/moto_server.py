@@ -1,4 +1,4 @@
-"""An AWS account on a local port: moto's server with the corrections of `corrected_moto`.
+"""An AWS account on a local port: moto's server with all corrections of this package.
 
 python -m tests.emulator.moto_server PORT
 """
@@ -12,30 +12,39 @@ from tests.servers import HOST, free_port, process, wait_for
 
 
 @contextmanager
-def aws_server() -> Iterator[dict[str, str]]:
-    """Start a server; yield the environment that points boto3 and all commands to it."""
+def aws_server(region: str = "us-east-1", **environment: str) -> Iterator[dict[str, str]]:
+    """Start an empty account and yield the environment that points boto3 and commands to it."""
     port = free_port()
     address = f"http://{HOST}:{port}"
-    environment = {
+    credentials = {
         "AWS_ENDPOINT_URL": address,
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": region,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     command = [sys.executable, "-m", "tests.emulator.moto_server", str(port)]
     # moto loads AWS's managed policies only on request.
-    with process(command, MOTO_IAM_LOAD_MANAGED_POLICIES="true", **environment) as child:
+    environment = {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true", **environment}
+    with process(command, **environment, **credentials) as child:
         wait_for(f"{address}/moto-api/", child)
-        yield environment
+        yield credentials
 
 
 if __name__ == "__main__":
     from moto.server import main
 
-    from tests.emulator.corrected_moto import corrected
+    from tests.emulator import (
+        corrected_api_gateway,
+        corrected_cloudformation,
+        corrected_moto,
+        iam_enforcement,
+    )
 
-    with corrected():
+    corrected_api_gateway.correct()
+    corrected_cloudformation.correct()
+    iam_enforcement.correct()
+    with corrected_moto.corrected():
         main(["-H", HOST, "-p", sys.argv[1]])

@@ -1,5 +1,9 @@
-"""Fixtures of the deployment. Each is named after what it gives."""
+"""Fixtures of the API releases. Each is named after what it provides."""
 
+import copy
+import importlib.util
+import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,54 +11,95 @@ from typing import Any
 import boto3
 import pytest
 
-from ops.api.bundle import Bundle, package
+from ops.api.bundle import Bundle
+from tests.emulator import corrected_cloudformation, iam_enforcement
+from tests.emulator.fixtures import Command
+from tests.emulator.moto_server import aws_server
 from tests.ops.api import project as projects
-from tests.ops.api.aws_server import aws_server
-from tests.ops.api.programs import Programs, api
+from tests.ops.api.api_commands import ApiCommands, fake_api
+from tests.ops.api.lambda_events import Handle, handler
+
+Client = Callable[[str], Any]
+# boto3 and its dependencies: what Lambda's Python brings.
+LAMBDA_PACKAGES = ["boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3"]
 
 
 @pytest.fixture(scope="session")
 def release_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """What `make deploy STAGE=prod` would send."""
+    """What `make deploy STAGE=prod` deploys."""
     project = projects.copy(tmp_path_factory.mktemp("prod") / "project")
     projects.write_policy(project, "prod")
-    return package("prod", projects.REGION, tmp_path_factory.mktemp("package"), project)
+    return projects.package(project, "prod", tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture(scope="session")
+def template(release_bundle: Bundle) -> dict[str, Any]:
+    """The prod template with SAM's transform applied. Do not change it."""
+    return transform(release_bundle.template)
+
+
+def transform(template: dict[str, Any], **properties: Any) -> dict[str, Any]:
+    """Apply SAM's transform after setting properties of the function."""
+    source = copy.deepcopy(template)
+    source["Resources"]["APIHandler"]["Properties"] |= {
+        "CodeUri": "s3://bucket/bundle.zip",
+        **properties,
+    }
+    return corrected_cloudformation.transform(source, projects.REGION)
+
+
+@pytest.fixture(scope="session")
+def resources(template: dict[str, Any]) -> dict[str, Any]:
+    """The resources of that template."""
+    resources: dict[str, Any] = template["Resources"]
+    return resources
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project that a test may change."""
+    """A copy of the project."""
     return projects.copy(tmp_path / "project")
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[str]:
-    """The address of an AWS of our own, empty at first."""
-    with aws_server() as address:
-        yield address
+@pytest.fixture(scope="session")
+def access_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file in which the emulator logs permitted actions."""
+    return tmp_path_factory.mktemp("enforcement") / "access.jsonl"
+
+
+@pytest.fixture(scope="session")
+def server(access_log: Path) -> Iterator[dict[str, str]]:
+    """The environment that points to an AWS account on this machine."""
+    log = {iam_enforcement.LOG: str(access_log)}
+    with aws_server(projects.REGION, **log) as environment:
+        yield environment
 
 
 @pytest.fixture(scope="module")
-def client(aws: str) -> Callable[[str], Any]:
-    """`client("lambda")`: a boto3 client of that AWS."""
+def environment(server: dict[str, str]) -> dict[str, str]:
+    """The environment that points to an empty account without IAM enforcement."""
+    post(server, "reset-auth", b"inf")
+    post(server, "reset")
+    return server
+
+
+def post(environment: dict[str, str], path: str, body: bytes = b"") -> None:
+    """Send a command to moto itself."""
+    url = f"{environment['AWS_ENDPOINT_URL']}/moto-api/{path}"
+    headers = {"Content-Type": "text/plain"}
+    urllib.request.urlopen(urllib.request.Request(url, body, headers, method="POST")).close()
+
+
+@pytest.fixture(scope="module")
+def client(environment: dict[str, str]) -> Client:
+    """`client("lambda")`: a boto3 client of the account."""
     session = boto3.Session("testing", "testing", region_name=projects.REGION)
-    return lambda service: session.client(service, endpoint_url=aws)
+    return lambda service: session.client(service, endpoint_url=environment["AWS_ENDPOINT_URL"])
 
 
 @pytest.fixture(scope="module")
-def environment(aws: str) -> dict[str, str]:
-    """What leads a command to that AWS."""
-    return {
-        "AWS_ENDPOINT_URL": aws,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": projects.REGION,
-    }
-
-
-@pytest.fixture(scope="module")
-def bucket(client: Callable[[str], Any]) -> str:
-    """The project's bucket, which `training upload --create-bucket` makes."""
+def bucket(client: Client) -> str:
+    """The project's bucket, as `training upload --create-bucket` creates it."""
     name = f"whatbreed-{projects.ACCOUNT}-{projects.REGION}"
     client("s3").create_bucket(
         Bucket=name, CreateBucketConfiguration={"LocationConstraint": projects.REGION}
@@ -63,7 +108,38 @@ def bucket(client: Callable[[str], Any]) -> str:
 
 
 @pytest.fixture
-def programs(project: Path, environment: dict[str, str]) -> Iterator[Programs]:
-    """`make deploy` and `make undeploy`, in a copy of the project."""
-    with api() as behind:
-        yield Programs(project, environment, behind)
+def api_commands(
+    command: Command,
+    credentials: None,
+    change_settings: object,
+    project: Path,
+    environment: dict[str, str],
+) -> Iterator[ApiCommands]:
+    """`ops api release` and `remove` in a copy of the project, without waiting."""
+    with fake_api() as api:
+        yield ApiCommands(command, project, environment, api)
+
+
+@pytest.fixture(scope="session")
+def local_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The zip for Lambda, whose code is the same in every stage."""
+    project = projects.copy(tmp_path_factory.mktemp("local") / "project")
+    folder = tmp_path_factory.mktemp("package")
+    projects.package(project, "local", folder)
+    return folder / "deployment.zip"
+
+
+@pytest.fixture(scope="session")
+def handle(local_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Handle:
+    """The unpacked function: `handle(event, runtime_address)`."""
+    packages = tmp_path_factory.mktemp("lambda-packages")
+    for name in LAMBDA_PACKAGES:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        origin = Path(spec.origin)
+        source = origin.parent if origin.name == "__init__.py" else origin
+        (packages / source.name).symlink_to(source)
+    task = tmp_path_factory.mktemp("task")
+    zipfile.ZipFile(local_bundle).extractall(task)
+    return handler(task, packages)

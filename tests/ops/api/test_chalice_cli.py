@@ -1,4 +1,4 @@
-"""Chalice's own command line against an AWS of our own: what it makes is what config.json says."""
+"""Chalice's own command line against the emulator: its result matches config.json."""
 
 import json
 import os
@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.ops.api.project import ACCOUNT, REGION, write_policy
+from tests.emulator.iam_enforcement import as_list
+from tests.ops.api.project import ACCOUNT, REGION, add_route, change_config, write_policy
 
 pytestmark = pytest.mark.server
 
@@ -20,7 +21,7 @@ Client = Callable[[str], Any]
 
 def chalice(project: Path, environment: dict[str, str], *arguments: str) -> None:
     command = [str(Path(sys.executable).with_name("chalice")), *arguments]
-    ended = subprocess.run(
+    process = subprocess.run(
         command,
         cwd=project,
         env={**os.environ, **environment},
@@ -28,13 +29,15 @@ def chalice(project: Path, environment: dict[str, str], *arguments: str) -> None
         text=True,
         timeout=120,
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 def routes(client: Client, api: str) -> set[tuple[str, str]]:
-    found = client("apigateway").get_resources(restApiId=api, limit=500, embed=["methods"])
+    response = client("apigateway").get_resources(restApiId=api, limit=500, embed=["methods"])
     return {
-        (method, one["path"]) for one in found["items"] for method in one.get("resourceMethods", {})
+        (method, resource["path"])
+        for resource in response["items"]
+        for method in resource.get("resourceMethods", {})
     }
 
 
@@ -48,21 +51,23 @@ def test_deploy_update_and_delete(
     chalice(project, environment, "deploy", "--stage", "dev")
 
     function = client("lambda").get_function(FunctionName="whatbreed-dev")
-    made = function["Configuration"]
-    assert made["MemorySize"] == config["lambda_memory_size"]
-    assert made["Timeout"] == config["lambda_timeout"]
-    assert made["Architectures"] == [config["lambda_architecture"]]
-    assert made["Environment"]["Variables"] == stage["environment_variables"]
+    deployed = function["Configuration"]
+    assert deployed["MemorySize"] == config["lambda_memory_size"]
+    assert deployed["Timeout"] == config["lambda_timeout"]
+    assert deployed["Architectures"] == [config["lambda_architecture"]]
+    assert deployed["Environment"]["Variables"] == stage["environment_variables"]
     assert function["Concurrency"]["ReservedConcurrentExecutions"] == stage["reserved_concurrency"]
     assert function["Tags"]["project"] == "whatbreed"
 
     iam = client("iam")
-    role = made["Role"].rpartition("/")[2]
+    role = deployed["Role"].rpartition("/")[2]
     [policy] = iam.list_role_policies(RoleName=role)["PolicyNames"]
     document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
     assert document == json.loads((project / ".chalice" / "policy-dev.json").read_text())
-    allowed = {action for one in document["Statement"] for action in _list(one["Action"])}
-    assert allowed == {"sagemaker:InvokeEndpoint", "logs:CreateLogStream", "logs:PutLogEvents"}
+    actions = {
+        action for statement in document["Statement"] for action in as_list(statement["Action"])
+    }
+    assert actions == {"sagemaker:InvokeEndpoint", "logs:CreateLogStream", "logs:PutLogEvents"}
     assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
 
     [api] = client("apigateway").get_rest_apis()["items"]
@@ -78,19 +83,14 @@ def test_deploy_update_and_delete(
     arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api['id']}/*"
     assert permission["Condition"] == {"ArnLike": {"AWS:SourceArn": arn}}
 
-    app = project / "app.py"
-    app.write_text(
-        app.read_text() + '\n\n@app.route("/new")\ndef new() -> dict[str, str]:\n    return {}\n'
-    )
-    config["stages"]["dev"]["reserved_concurrency"] = 3
-    config["stages"]["dev"]["lambda_memory_size"] = 1024
-    (project / ".chalice" / "config.json").write_text(json.dumps(config))
+    add_route(project)
+    change_config(project, "dev", reserved_concurrency=3, lambda_memory_size=1024)
 
     chalice(project, environment, "deploy", "--stage", "dev")
 
     updated = client("lambda").get_function(FunctionName="whatbreed-dev")
     assert updated["Configuration"]["MemorySize"] == 1024
-    assert updated["Configuration"]["CodeSha256"] != made["CodeSha256"]
+    assert updated["Configuration"]["CodeSha256"] != deployed["CodeSha256"]
     assert updated["Concurrency"]["ReservedConcurrentExecutions"] == 3
     [same] = client("apigateway").get_rest_apis()["items"]
     assert same["id"] == api["id"]
@@ -101,7 +101,3 @@ def test_deploy_update_and_delete(
     assert client("lambda").list_functions()["Functions"] == []
     assert client("apigateway").get_rest_apis()["items"] == []
     assert client("iam").list_roles()["Roles"] == []
-
-
-def _list(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else value

@@ -1,102 +1,111 @@
-"""`make deploy STAGE=dev` and `make undeploy STAGE=dev` against an AWS of our own."""
+"""`ops api release --stage dev` and `remove` against the emulator."""
 
-import json
 import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.ops.api.programs import Programs
+from tests.ops.api.api_commands import ApiCommands
+from tests.ops.api.project import change_config
 
 pytestmark = pytest.mark.server
 
 
 def test_release_again_change_and_removal(
-    programs: Programs, client: Callable[[str], Any], bucket: str
+    api_commands: ApiCommands, client: Callable[[str], Any], bucket: str
 ) -> None:
     functions = client("lambda")
 
-    first = programs.deploy("dev")
-    assert first.returncode == 0, first.stderr
-    assert "whatbreed 2026.11.21 says Dalmatian (0.96)" in first.stdout
-    assert first.stdout.strip().endswith("/dev/")
-    made = functions.get_function(FunctionName="whatbreed-dev")["Configuration"]
+    first = api_commands.release("dev")
+    assert first.code == 0, first.err
+    assert "whatbreed 2026.11.21: Dalmatian (0.96)" in first.out
+    assert first.out.strip().endswith("/dev/")
+    released = functions.get_function(FunctionName="whatbreed-dev")["Configuration"]
     groups = client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
     assert ("/aws/lambda/whatbreed-dev", 7) in {
-        (one["logGroupName"], one.get("retentionInDays")) for one in groups
+        (group["logGroupName"], group.get("retentionInDays")) for group in groups
     }
 
-    # Another checkout, as a pipeline has it: nothing on its disk tells what is deployed.
-    shutil.rmtree(programs.project / ".chalice" / "deployed")
-    again = programs.deploy("dev")
-    assert again.returncode == 0, again.stderr
-    assert "nothing has changed" in again.stdout
+    # Another checkout, as in a pipeline, has no list of deployed resources.
+    shutil.rmtree(api_commands.project / ".chalice" / "deployed")
+    again = api_commands.release("dev")
+    assert again.code == 0, again.err
+    assert "Nothing changed." in again.out
     same = functions.get_function(FunctionName="whatbreed-dev")["Configuration"]
-    assert (same["LastModified"], same["CodeSha256"]) == (made["LastModified"], made["CodeSha256"])
+    for key in ("LastModified", "CodeSha256"):
+        assert same[key] == released[key]
 
-    config = programs.project / ".chalice" / "config.json"
-    document = json.loads(config.read_text())
-    document["stages"]["dev"]["reserved_concurrency"] = 3
-    config.write_text(json.dumps(document))
-    dry = programs.deploy("dev", "--dry-run")
-    assert "this would be deployed" in dry.stdout
+    change_config(api_commands.project, "dev", reserved_concurrency=3)
+    dry = api_commands.release("dev", "--dry-run")
+    assert "This would be deployed." in dry.out
     concurrency = functions.get_function_concurrency(FunctionName="whatbreed-dev")
     assert concurrency["ReservedConcurrentExecutions"] == 5
-    changed = programs.deploy("dev")
-    assert changed.returncode == 0, changed.stderr
+    changed = api_commands.release("dev")
+    assert changed.code == 0, changed.err
     concurrency = functions.get_function_concurrency(FunctionName="whatbreed-dev")
     assert concurrency["ReservedConcurrentExecutions"] == 3
     assert len(client("apigateway").get_rest_apis()["items"]) == 1
 
-    programs.api.healthy = False
-    failed = programs.deploy("dev")
-    assert failed.returncode == 1
-    assert failed.stderr.startswith("deploy: smoke test: ")
-    assert len(failed.stderr.strip().splitlines()) == 1
+    api_commands.api.healthy = False
+    failed = api_commands.release("dev")
+    assert failed.code == 1
+    [line] = failed.err.splitlines()
+    assert line.startswith("ops api release: Smoke test: ")
 
-    unsure = programs.undeploy("dev")
-    assert unsure.returncode == 2
-    assert "say --yes" in unsure.stderr
+    unconfirmed = api_commands.remove("dev")
+    assert unconfirmed.code == 2
+    assert "--yes" in unconfirmed.err
     assert functions.list_functions()["Functions"]
-    gone = programs.undeploy("dev", "--yes")
-    assert gone.returncode == 0, gone.stderr
+    removed = api_commands.remove("dev", "--yes")
+    assert removed.code == 0, removed.err
     assert functions.list_functions()["Functions"] == []
     assert client("apigateway").get_rest_apis()["items"] == []
     assert client("iam").list_roles()["Roles"] == []
     assert client("logs").describe_log_groups()["logGroups"] == []
     assert client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
-    assert programs.undeploy("dev", "--yes").returncode == 0
+    assert api_commands.remove("dev", "--yes").code == 0
 
 
-def test_what_was_broken_off_is_found_again(
-    programs: Programs, client: Callable[[str], Any], bucket: str
+def test_an_interrupted_deployment_is_found_again(
+    api_commands: ApiCommands, client: Callable[[str], Any], bucket: str
 ) -> None:
-    """Chalice writes its note at the very end: what ends before leaves an API and no note."""
-    assert programs.deploy("dev").returncode == 0
+    """Chalice writes its list at the very end, so an interruption leaves an API and no list."""
+    assert api_commands.release("dev").code == 0
     [api] = client("apigateway").get_rest_apis()["items"]
-    shutil.rmtree(programs.project / ".chalice" / "deployed")
+    shutil.rmtree(api_commands.project / ".chalice" / "deployed")
     client("s3").delete_object(Bucket=bucket, Key="whatbreed/api/dev/deployed.json")
 
-    assert programs.deploy("dev").returncode == 0
+    assert api_commands.release("dev").code == 0
     [same] = client("apigateway").get_rest_apis()["items"]
     assert same["id"] == api["id"]
 
-    shutil.rmtree(programs.project / ".chalice" / "deployed")
+    shutil.rmtree(api_commands.project / ".chalice" / "deployed")
     client("apigateway").delete_rest_api(restApiId=api["id"])
-    assert programs.undeploy("dev", "--yes").returncode == 0
+    assert api_commands.remove("dev", "--yes").code == 0
     assert client("lambda").list_functions()["Functions"] == []
     assert client("iam").list_roles()["Roles"] == []
 
 
-def test_what_a_user_got_wrong_is_told_in_one_line(programs: Programs) -> None:
-    for stage, options, said in [
-        ("dve", [], "no stage 'dve'; there are local, dev, prod"),
+@pytest.mark.parametrize(
+    ("stage", "options", "message"),
+    [
+        ("dve", [], 'has no stage "dve"'),
         ("local", [], "`make run`"),
-        ("dev", ["--rollback"], "check out the commit to return to"),
-        ("dev", ["--digest", "0" * 64], "packaged from other sources"),
-    ]:
-        ended = programs.deploy(stage, *options)
-        assert ended.returncode in (1, 2)
-        [line] = ended.stderr.strip().splitlines()
-        assert said in line
+        ("dev", ["--rollback"], "Check out the commit to return to"),
+        ("dev", ["--digest", "0" * 64], f"not {'0' * 64}"),
+    ],
+)
+def test_an_error_of_the_user_is_one_line(
+    api_commands: ApiCommands, stage: str, options: list[str], message: str
+) -> None:
+    outcome = api_commands.release(stage, *options)
+    assert outcome.code in (1, 2)
+    [line] = outcome.err.splitlines()
+    assert message in line
+
+
+def test_the_local_stage_cannot_be_removed(api_commands: ApiCommands) -> None:
+    outcome = api_commands.remove("local", "--yes")
+    assert outcome.code == 2
+    assert "`make run`" in outcome.err

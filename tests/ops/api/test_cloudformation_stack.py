@@ -1,4 +1,4 @@
-"""A stack whose change fails: what is told, and what is done first."""
+"""Stacks whose update fails, waits or changes nothing."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ import pytest
 from botocore.exceptions import ClientError
 
 from aws.errors import AwsError
-from ops.api import cloudformation_stack as stacks
+from aws.settings import AwsSettings
 from ops.api.cloudformation_stack import Stack
 
 
-class CloudFormation:
-    """Answers as CloudFormation does for a stack that goes through `statuses`."""
+class FakeCloudFormation:
+    """Responds as CloudFormation does for a stack that goes through `statuses`."""
 
-    def __init__(self, *statuses: str, refusal: str = "") -> None:
+    def __init__(self, *statuses: str, rejection: str = "") -> None:
         self.statuses = list(statuses)
-        self.refusal = refusal
+        self.rejection = rejection
         self.calls: list[str] = []
 
     def describe_stacks(self, StackName: str) -> Any:
@@ -24,16 +24,16 @@ class CloudFormation:
             raise ClientError(
                 {"Error": {"Code": "ValidationError", "Message": message}}, "DescribeStacks"
             )
-        now = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
-        return {"Stacks": [{"StackStatus": now, "StackId": "id", "StackName": StackName}]}
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return {"Stacks": [{"StackStatus": status, "StackId": "id", "StackName": StackName}]}
 
     def create_change_set(self, **request: Any) -> Any:
         self.calls.append(f"create_change_set {request['ChangeSetType']}")
         return {"Id": "change-set"}
 
     def describe_change_set(self, **_: Any) -> Any:
-        if self.refusal:
-            return {"Status": "FAILED", "StatusReason": self.refusal}
+        if self.rejection:
+            return {"Status": "FAILED", "StatusReason": self.rejection}
         change = {"Action": "Modify", "LogicalResourceId": "RestAPI", "Replacement": "True"}
         return {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": change}]}
 
@@ -43,9 +43,9 @@ class CloudFormation:
     def get_paginator(self, _: str) -> Any:
         events = [
             ("3", "Alias", "UPDATE_FAILED", "Resource update cancelled"),
-            ("2", "APIHandlerAliaslive", "UPDATE_FAILED", "Rollback: alarm release-errors rang"),
+            ("2", "APIHandlerAliaslive", "UPDATE_FAILED", "Rollback: alarm release-errors"),
             ("1", "APIHandler", "UPDATE_COMPLETE", None),
-            ("old", "Other", "UPDATE_FAILED", "of another time"),
+            ("old", "Other", "UPDATE_FAILED", "an earlier update"),
         ]
         page = {
             "StackEvents": [
@@ -64,76 +64,68 @@ class CloudFormation:
         return lambda **_: self.calls.append(name)
 
 
-class Account:
-    """As much of an account as a stack looks at."""
+class FakeAccount:
+    """The part of an account that a stack uses; polls do not wait."""
 
-    def __init__(self, cloudformation: CloudFormation) -> None:
+    settings = AwsSettings.read({"poll_s": 0})
+
+    def __init__(self, cloudformation: FakeCloudFormation) -> None:
         self._cloudformation = cloudformation
-        self.cloud = self
 
-    def client(self, _: str) -> CloudFormation:
+    def client(self, _: str) -> FakeCloudFormation:
         return self._cloudformation
 
-    def tag_list(self) -> list[dict[str, str]]:
-        return []
+
+def stack(cloudformation: FakeCloudFormation) -> Stack:
+    account: Any = FakeAccount(cloudformation)
+    return Stack(account, "whatbreed-prod")
 
 
-def deploy(cloudformation: CloudFormation, **options: Any) -> bool:
-    account: Any = Account(cloudformation)
-    return Stack(account, "whatbreed-prod").deploy("https://template", **options)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stacks.time, "sleep", lambda _: None)
-
-
-def test_the_reason_is_that_of_the_first_resource_of_this_change() -> None:
-    aws = CloudFormation("UPDATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE")
+def test_the_reason_is_the_first_failure_of_this_update() -> None:
+    aws = FakeCloudFormation("UPDATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE")
     with pytest.raises(AwsError) as caught:
-        deploy(aws)
+        stack(aws).deploy("https://template")
     assert str(caught.value) == (
-        "stack whatbreed-prod is UPDATE_ROLLBACK_COMPLETE: "
-        "APIHandlerAliaslive: Rollback: alarm release-errors rang"
+        "Stack whatbreed-prod is UPDATE_ROLLBACK_COMPLETE: "
+        "APIHandlerAliaslive: Rollback: alarm release-errors"
     )
 
 
-def test_a_stack_that_was_never_whole_is_removed_first() -> None:
-    aws = CloudFormation(
+def test_a_stack_that_failed_to_create_is_deleted_first() -> None:
+    aws = FakeCloudFormation(
         "ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_COMPLETE",
         "CREATE_IN_PROGRESS", "CREATE_COMPLETE",
     )  # fmt: skip
-    assert deploy(aws)
+    assert stack(aws).deploy("https://template")
     assert aws.calls == ["delete_stack", "create_change_set CREATE", "execute_change_set"]
 
 
-def test_a_stack_at_work_is_left_alone() -> None:
-    aws = CloudFormation("UPDATE_IN_PROGRESS")
-    with pytest.raises(AwsError, match="is UPDATE_IN_PROGRESS: wait for it"):
-        deploy(aws)
+def test_a_stack_in_progress_is_not_changed() -> None:
+    aws = FakeCloudFormation("UPDATE_IN_PROGRESS")
+    with pytest.raises(AwsError, match=r"is UPDATE_IN_PROGRESS\. Wait until"):
+        stack(aws).deploy("https://template")
     assert aws.calls == []
 
 
-def test_a_template_that_is_refused_is_told() -> None:
-    aws = CloudFormation("UPDATE_COMPLETE", refusal="Invalid template property")
-    with pytest.raises(AwsError, match="refuses the template: Invalid template property"):
-        deploy(aws)
+def test_a_rejected_template_is_an_error() -> None:
+    aws = FakeCloudFormation("UPDATE_COMPLETE", rejection="Invalid template property")
+    with pytest.raises(AwsError, match="rejected the template: Invalid template property"):
+        stack(aws).deploy("https://template")
     assert aws.calls == ["create_change_set UPDATE", "delete_change_set"]
 
 
-def test_no_change_is_no_failure() -> None:
-    aws = CloudFormation("UPDATE_COMPLETE", refusal="No updates are to be performed.")
-    assert not deploy(aws)
+def test_no_change_is_no_error() -> None:
+    aws = FakeCloudFormation("UPDATE_COMPLETE", rejection="No updates are to be performed.")
+    assert not stack(aws).deploy("https://template")
 
 
-def test_a_dry_run_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    aws = CloudFormation()
-    assert deploy(aws, dry_run=True)
+def test_a_dry_run_leaves_nothing_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    aws = FakeCloudFormation()
+    assert stack(aws).deploy("https://template", dry_run=True)
     assert aws.calls == ["create_change_set CREATE", "delete_change_set", "delete_stack"]
     assert capsys.readouterr().out == "  modify  RestAPI (replaced)\n"
 
 
-def test_what_cannot_be_removed_is_told() -> None:
-    account: Any = Account(CloudFormation("UPDATE_COMPLETE", "DELETE_FAILED"))
-    with pytest.raises(AwsError, match="stack whatbreed-prod stays"):
-        Stack(account, "whatbreed-prod").delete()
+def test_a_stack_that_cannot_be_deleted_is_an_error() -> None:
+    with pytest.raises(AwsError, match="Cannot delete stack whatbreed-prod"):
+        stack(FakeCloudFormation("UPDATE_COMPLETE", "DELETE_FAILED")).delete()

@@ -1,4 +1,4 @@
-"""`.chalice/config.json`, and that the guide explains all of it."""
+"""`.chalice/config.json` has sensible values, and docs/operations.md explains its keys."""
 
 import json
 from typing import Any
@@ -26,18 +26,18 @@ def test_the_stages_are_local_dev_and_prod() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_has_what_the_api_needs(stage: str) -> None:
+def test_a_stage_has_the_settings_of_the_api(stage: str) -> None:
     settings = load(STAGES[stage]["environment_variables"])
     assert settings.endpoint_name == f"whatbreed-{stage}"
     assert settings.fetch_allow_loopback == (stage == "local")
-    # API Gateway ends a request after 29 s: the function must have answered by then.
+    # API Gateway ends a request after 29 s; the function must respond before.
     longest_s = settings.fetch_timeout_s + settings.endpoint_timeout_s
     assert longest_s < value(stage, "lambda_timeout") < 29
     assert settings.batch_timeout_s < value(stage, "lambda_timeout")
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_a_stage_in_aws_is_limited_and_has_a_policy_of_its_own(stage: str) -> None:
+def test_a_stage_in_aws_has_limits_and_its_own_policy(stage: str) -> None:
     assert value(stage, "autogen_policy") is False
     assert value(stage, "iam_policy_file") == f"policy-{stage}.json"
     assert value(stage, "reserved_concurrency") >= 1
@@ -58,23 +58,15 @@ def test_the_guide_explains_every_key() -> None:
 def test_the_guide_explains_every_alarm() -> None:
     resources = json.loads((ROOT / ".chalice" / "resources-prod.json").read_text())["Resources"]
     alarms = {
-        one["Properties"]["AlarmName"]
-        for one in resources.values()
-        if one.get("Type") == "AWS::CloudWatch::Alarm"
+        resource["Properties"]["AlarmName"]
+        for resource in resources.values()
+        if resource.get("Type") == "AWS::CloudWatch::Alarm"
     }
     missing = {name for name in alarms if f"`{name}`" not in GUIDE}
     assert not missing
 
 
-def test_deploying_needs_the_versions_that_everything_else_needs() -> None:
-    def pins(name: str) -> set[str]:
-        return {line for line in (ROOT / name).read_text().splitlines() if "==" in line}
-
-    others = pins("requirements-local.txt") | pins("training/requirements.txt")
-    assert pins("scripts/requirements.txt") <= others
-
-
-def test_chalice_takes_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chalice_accepts_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENDPOINT_NAME", "whatbreed-dev")
     import app
 

@@ -1,6 +1,5 @@
-"""Chalice's own command line without the stage's policy: one line says how to make it."""
+"""Chalice's own command line without the stage's policy: one line with the command to run."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.ops.api.project import REGION, write_policy
+from tests.ops.api.project import REGION, change_config, write_policy
 from tests.servers import HOST, free_port
 
 
 def chalice(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Chalice's command line, with an AWS that nobody answers for."""
+    """Run Chalice's command line without an AWS that responds."""
     return subprocess.run(
         [str(Path(sys.executable).with_name("chalice")), *arguments],
         cwd=project,
@@ -39,43 +38,41 @@ def chalice(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["package", "--stage", "prod", "build"], "prod"),
     ],
 )
-def test_without_a_policy_it_says_how_to_make_one(
+def test_without_a_policy_the_error_names_the_command(
     project: Path, command: list[str], stage: str
 ) -> None:
-    ended = chalice(project, *command)
-    assert ended.returncode == 1
-    assert ended.stderr.splitlines() == [
-        f".chalice/policy-{stage}.json is missing: make it with "
-        f"`python -m training policy --stage {stage}`"
-    ]
+    process = chalice(project, *command)
+    assert process.returncode == 1
+    [line] = process.stderr.splitlines()
+    assert f".chalice/policy-{stage}.json" in line
+    assert f"`python -m ops policy --stage {stage}`" in line
     assert not (project / "build").exists()
 
 
-def test_with_the_policy_it_goes_on(project: Path) -> None:
+def test_with_the_policy_it_packages(project: Path) -> None:
     write_policy(project, "dev")
-    ended = chalice(project, "package", "--stage", "dev", "build")
-    assert ended.returncode == 0, ended.stderr
+    process = chalice(project, "package", "--stage", "dev", "build")
+    assert process.returncode == 0, process.stderr
     assert (project / "build" / "sam.json").is_file()
 
 
-def test_what_needs_no_policy_of_a_file_goes_on(project: Path) -> None:
+def test_a_stage_that_needs_no_policy_file_packages(project: Path) -> None:
     assert chalice(project, "package", "--stage", "local", "build/local").returncode == 0
-    file = project / ".chalice" / "config.json"
-    config = json.loads(file.read_text())
-    del config["stages"]["dev"]["iam_policy_file"]  # Chalice's own name of it is the same
-    file.write_text(json.dumps(config))
-    ended = chalice(project, "package", "--stage", "dev", "build/dev")
-    assert ".chalice/policy-dev.json is missing" in ended.stderr
-    config["stages"]["dev"]["autogen_policy"] = True
-    file.write_text(json.dumps(config))
+    change_config(project, "dev", autogen_policy=True)
     assert chalice(project, "package", "--stage", "dev", "build/dev").returncode == 0
+
+
+def test_chalices_default_policy_file_is_required_too(project: Path) -> None:
+    change_config(project, "dev", iam_policy_file=None)
+    process = chalice(project, "package", "--stage", "dev", "build/dev")
+    assert ".chalice/policy-dev.json" in process.stderr
 
 
 def test_lambda_does_not_import_it(project: Path) -> None:
     program = "import sys, app; print('chalicelib.preflight' in sys.modules)"
     environment = {**os.environ, "ENDPOINT_NAME": "whatbreed-dev"}
     environment.pop("AWS_CHALICE_CLI_MODE", None)
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program],
         cwd=project,
         env=environment,
@@ -83,4 +80,4 @@ def test_lambda_does_not_import_it(project: Path) -> None:
         text=True,
         timeout=120,
     )
-    assert ended.stdout == "False\n", ended.stderr
+    assert process.stdout == "False\n", process.stderr

@@ -1,29 +1,24 @@
-"""What CloudFormation does in the pipeline's name, for which moto asks nobody:
-each resource of the prod template against the pipeline's policy.
+"""The prod template's resources against the pipeline's policy.
+
+CloudFormation creates them with the pipeline's permissions, which moto does not check.
 """
 
-import copy
 import json
 import re
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
-from ops.api.bundle import Bundle
-from tests.ops.api.aws_server import translate
-from tests.ops.api.enforcement import Asked, permits
+from tests.emulator.fixtures import Command
+from tests.emulator.iam_enforcement import Access, permits
 from tests.ops.api.project import ACCOUNT, REGION
-from tests.servers import ROOT
 
-HERE = f"{REGION}:{ACCOUNT}"
+SCOPE = f"{REGION}:{ACCOUNT}"
 GATEWAY = f"arn:aws:apigateway:{REGION}::"
 STACK = "whatbreed-prod"
 
-# What the handlers of each type call to create, read, update and delete. Source: the `handlers` of
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-type-schemas.html, as far
-# as the template uses them.
+# The calls of each type's handlers, as far as the template needs them. Source: `handlers` in
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-type-schemas.html
 CALLS = {
     "AWS::ApiGateway::ApiKey": "apigateway:POST,GET,PATCH,DELETE",
     "AWS::ApiGateway::Deployment": "apigateway:POST,GET,PATCH,DELETE",
@@ -59,65 +54,58 @@ CALLS = {
 }
 
 
-@pytest.fixture(scope="module")
-def resources(release_bundle: Bundle) -> dict[str, Any]:
-    source = copy.deepcopy(release_bundle.template)
-    source["Resources"]["APIHandler"]["Properties"]["CodeUri"] = "s3://bucket/bundle.zip"
-    found: dict[str, Any] = translate(source, REGION)["Resources"]
-    return found
-
-
-@pytest.fixture(scope="module")
-def policy() -> dict[str, Any]:
-    command = [sys.executable, "-m", "training", "policy", "--role", "pipeline", "--stage", "prod"]
-    command += ["--repository", "owner/name", "--account", ACCOUNT, "--region", REGION]
-    ended = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300
+@pytest.fixture
+def policy(command: Command, credentials: None) -> dict[str, Any]:
+    """The policy of prod's pipeline role."""
+    outcome = command(
+        *("ops", "policy", "--role", "pipeline", "--stage", "prod", "--repository", "owner/name"),
+        *("--account", ACCOUNT, "--region", REGION),
     )
-    document: dict[str, Any] = json.loads(ended.stdout)["prod"]["policy"]
+    assert outcome.code == 0, outcome.err
+    document: dict[str, Any] = outcome.json["prod"]["policy"]
     return document
 
 
 def arns(kind: str, name: str, properties: dict[str, Any]) -> list[str]:
-    """The ARNs of a resource; where AWS appends to a name, with something appended."""
-    chosen = {
+    """The ARNs of a resource, with an example of what AWS appends to names."""
+    with_ids = {
         "AWS::ApiGateway::ApiKey": f"{GATEWAY}/apikeys/a1",
         "AWS::ApiGateway::Deployment": f"{GATEWAY}/restapis/a1/deployments/b2",
         "AWS::ApiGateway::RestApi": f"{GATEWAY}/restapis/a1",
         "AWS::ApiGateway::Stage": f"{GATEWAY}/restapis/a1/stages/prod",
         "AWS::ApiGateway::UsagePlan": f"{GATEWAY}/usageplans/a1",
         "AWS::ApiGateway::UsagePlanKey": f"{GATEWAY}/usageplans/a1/keys/b2",
-        "AWS::CodeDeploy::Application": f"arn:aws:codedeploy:{HERE}:application:{STACK}-{name}-X1",
+        "AWS::CodeDeploy::Application": f"arn:aws:codedeploy:{SCOPE}:application:{STACK}-{name}-X1",
         "AWS::CodeDeploy::DeploymentGroup": (
-            f"arn:aws:codedeploy:{HERE}:deploymentgroup:"
+            f"arn:aws:codedeploy:{SCOPE}:deploymentgroup:"
             f"{STACK}-ServerlessDeploymentApplication-X1/{STACK}-{name}-X1"
         ),
     }
-    if kind in chosen:
-        return [chosen[kind]]
+    if kind in with_ids:
+        return [with_ids[kind]]
     match kind:
         case "AWS::CloudWatch::Alarm":
-            return [f"arn:aws:cloudwatch:{HERE}:alarm:{properties['AlarmName']}"]
+            return [f"arn:aws:cloudwatch:{SCOPE}:alarm:{properties['AlarmName']}"]
         case "AWS::CloudWatch::Dashboard":
             return [f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{properties['DashboardName']}"]
         case "AWS::IAM::Role":
             return [f"arn:aws:iam::{ACCOUNT}:role/{properties['RoleName']}"]
         case "AWS::Lambda::Function":
-            return [f"arn:aws:lambda:{HERE}:function:{properties['FunctionName']}"]
+            return [f"arn:aws:lambda:{SCOPE}:function:{properties['FunctionName']}"]
         case "AWS::Logs::LogGroup":
-            return [f"arn:aws:logs:{HERE}:log-group:{properties['LogGroupName']}"]
+            return [f"arn:aws:logs:{SCOPE}:log-group:{properties['LogGroupName']}"]
         case "AWS::SNS::Topic":
-            return [f"arn:aws:sns:{HERE}:{properties['TopicName']}"]
-    function = f"arn:aws:lambda:{HERE}:function:{STACK}"
+            return [f"arn:aws:sns:{SCOPE}:{properties['TopicName']}"]
+    function = f"arn:aws:lambda:{SCOPE}:function:{STACK}"
     return [function, f"{function}:live"]  # a version, an alias, a permission for the alias
 
 
-def test_cloudformation_may_do_what_the_template_needs(
+def test_the_policy_allows_every_resource(
     resources: dict[str, Any], policy: dict[str, Any]
 ) -> None:
-    refused = []
-    for name, one in resources.items():
-        kind, properties = one["Type"], one.get("Properties", {})
+    denied = []
+    for name, definition in resources.items():
+        kind, properties = definition["Type"], definition.get("Properties", {})
         service, _, actions = CALLS[kind].partition(":")
         context = {}
         if kind == "AWS::IAM::Role":
@@ -126,34 +114,40 @@ def test_cloudformation_may_do_what_the_template_needs(
             context = {"iam:PermissionsBoundary": arn}
         if kind == "AWS::Lambda::Permission":
             context = {"lambda:Principal": properties["Principal"]}
-        refused += [
-            f"{name}: {asked.action} on {asked.resource}"
+        denied += [
+            f"{name}: {access.action} on {access.resource}"
             for resource in arns(kind, name, properties)
             for action in actions.split(",")
-            for asked in [Asked(f"{service}:{action}", resource, context)]
-            if not permits([policy], asked)
+            for access in [Access(f"{service}:{action}", resource, context)]
+            if not permits([policy], access)
         ]
-    assert refused == []
+    assert denied == []
 
 
-def test_the_parts_beside_the_resources(resources: dict[str, Any], policy: dict[str, Any]) -> None:
+def test_the_policy_allows_what_the_resources_refer_to(
+    resources: dict[str, Any], policy: dict[str, Any]
+) -> None:
     def role(name: str) -> str:
         return f"arn:aws:iam::{ACCOUNT}:role/{STACK}-{name}"
 
     group = json.dumps(resources["APIHandlerDeploymentGroup"]["Properties"])
     [shift] = set(re.findall(r"(?:Canary|Linear)\w+", group))
     bundle = f"arn:aws:s3:::whatbreed-{ACCOUNT}-{REGION}/whatbreed/api/prod/bundles/x.zip"
-    for asked in [
-        Asked("iam:PassRole", role("api_handler"), {"iam:PassedToService": "lambda.amazonaws.com"}),
-        Asked("iam:PassRole", role("release"), {"iam:PassedToService": "codedeploy.amazonaws.com"}),
-        Asked("s3:GetObject", bundle),
-        Asked(
-            "codedeploy:GetDeploymentConfig",
-            f"arn:aws:codedeploy:{HERE}:deploymentconfig:CodeDeployDefault.Lambda{shift}",
+    for access in [
+        Access(
+            "iam:PassRole", role("api_handler"), {"iam:PassedToService": "lambda.amazonaws.com"}
         ),
-        *(Asked("apigateway:POST", f"{GATEWAY}/{part}") for part in ("restapis", "apikeys")),
-        Asked("apigateway:PUT", f"{GATEWAY}/tags/arn%3Aaws%3Aapigateway"),
+        Access(
+            "iam:PassRole", role("release"), {"iam:PassedToService": "codedeploy.amazonaws.com"}
+        ),
+        Access("s3:GetObject", bundle),
+        Access(
+            "codedeploy:GetDeploymentConfig",
+            f"arn:aws:codedeploy:{SCOPE}:deploymentconfig:CodeDeployDefault.Lambda{shift}",
+        ),
+        *(Access("apigateway:POST", f"{GATEWAY}/{part}") for part in ("restapis", "apikeys")),
+        Access("apigateway:PUT", f"{GATEWAY}/tags/arn%3Aaws%3Aapigateway"),
     ]:
-        assert permits([policy], asked), asked
+        assert permits([policy], access), access
     swapped = {"iam:PassedToService": "codedeploy.amazonaws.com"}
-    assert not permits([policy], Asked("iam:PassRole", role("api_handler"), swapped))
+    assert not permits([policy], Access("iam:PassRole", role("api_handler"), swapped))

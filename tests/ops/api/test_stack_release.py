@@ -1,6 +1,6 @@
-"""`make deploy STAGE=prod` and `make undeploy STAGE=prod` against an AWS of our own.
+"""`ops api release --stage prod` and `remove` against the emulator.
 
-CloudFormation there is moto's, fed with what SAM's own code makes of the template.
+Its CloudFormation receives what SAM's own code makes of the template.
 """
 
 import json
@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.ops.api.programs import Programs
-from tests.ops.api.project import ACCOUNT, REGION
+from tests.emulator.fixtures import Change
+from tests.ops.api.api_commands import ApiCommands
+from tests.ops.api.project import ACCOUNT, REGION, add_route
 
 pytestmark = pytest.mark.server
 
@@ -20,20 +21,20 @@ ALIAS = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:whatbreed-prod:live"
 
 
 def version(client: Client) -> str:
-    """The version that the alias stands for."""
-    found = client("lambda").get_alias(FunctionName="whatbreed-prod", Name="live")
-    return str(found["FunctionVersion"])
+    """The version that the alias points to."""
+    alias = client("lambda").get_alias(FunctionName="whatbreed-prod", Name="live")
+    return str(alias["FunctionVersion"])
 
 
 def code(client: Client) -> str:
-    """The hash of the code behind the alias."""
-    found = client("lambda").get_function(FunctionName="whatbreed-prod")
-    return str(found["Configuration"]["CodeSha256"])
+    """The hash of the function's code."""
+    function = client("lambda").get_function(FunctionName="whatbreed-prod")
+    return str(function["Configuration"]["CodeSha256"])
 
 
 @pytest.fixture(scope="module", autouse=True)
 def boundary(client: Client) -> None:
-    """What `policy --role boundary --apply` makes, without which nothing is released to prod."""
+    """The policy of `ops policy --role boundary --apply`, which a release to prod requires."""
     statement = {"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": "*"}
     client("iam").create_policy(
         PolicyName="whatbreed-prod-boundary",
@@ -47,69 +48,75 @@ def change(project: Path, text: str) -> None:
 
 
 def test_release_again_change_rollback_and_removal(
-    programs: Programs, client: Client, bucket: str
+    api_commands: ApiCommands, client: Client, bucket: str
 ) -> None:
-    programs.api.healthy = False
-    alone = programs.deploy("prod")
-    assert alone.returncode == 1
-    assert alone.stderr.strip().endswith(
-        "stays released: stage prod has no release before this one"
+    api_commands.api.healthy = False
+    alone = api_commands.release("prod")
+    assert alone.code == 1
+    assert alone.err.strip().endswith(
+        "The new release stays deployed: Stage prod has no previous release."
     )
-    programs.undeploy("prod", "--yes")
-    programs.api.healthy = True
-    programs.api.keys.clear()
+    api_commands.remove("prod", "--yes")
+    api_commands.api.healthy = True
+    api_commands.api.keys.clear()
 
-    first = programs.deploy("prod")
-    assert first.returncode == 0, first.stderr
-    assert first.stdout.strip().endswith("/prod/")
-    made = client("lambda").get_function(FunctionName="whatbreed-prod")
-    assert made["Configuration"]["Environment"]["Variables"]["ENDPOINT_NAME"] == "whatbreed-prod"
-    assert made["Concurrency"]["ReservedConcurrentExecutions"] == 10
-    old_version, old_code = version(client), code(client)
+    first = api_commands.release("prod")
+    assert first.code == 0, first.err
+    assert first.out.strip().endswith("/prod/")
+    function = client("lambda").get_function(FunctionName="whatbreed-prod")
+    variables = function["Configuration"]["Environment"]["Variables"]
+    assert variables["ENDPOINT_NAME"] == "whatbreed-prod"
+    assert function["Concurrency"]["ReservedConcurrentExecutions"] == 10
+    first_version, first_code = version(client), code(client)
 
     [api] = client("apigateway").get_rest_apis()["items"]
-    for one in client("apigateway").get_resources(restApiId=api["id"], limit=500)["items"]:
-        for method in one.get("resourceMethods", {}):
+    for resource in client("apigateway").get_resources(restApiId=api["id"], limit=500)["items"]:
+        for method in resource.get("resourceMethods", {}):
             integration = client("apigateway").get_integration(
-                restApiId=api["id"], resourceId=one["id"], httpMethod=method
+                restApiId=api["id"], resourceId=resource["id"], httpMethod=method
             )
-            assert integration["uri"].endswith(f"functions/{ALIAS}/invocations"), one["path"]
+            assert integration["uri"].endswith(f"functions/{ALIAS}/invocations"), resource["path"]
     [plan] = client("apigateway").get_usage_plans()["items"]
     assert plan["apiStages"] == [{"apiId": api["id"], "stage": "prod"}]
     [key] = client("apigateway").get_api_keys(includeValues=True)["items"]
-    [planned] = client("apigateway").get_usage_plan_keys(usagePlanId=plan["id"])["items"]
-    assert planned["id"] == key["id"]
-    assert set(programs.api.keys) == {key["value"]}  # what the smoke test sent
+    [plan_key] = client("apigateway").get_usage_plan_keys(usagePlanId=plan["id"])["items"]
+    assert plan_key["id"] == key["id"]
+    assert set(api_commands.api.keys) == {key["value"]}  # sent by the smoke test
 
-    again = programs.deploy("prod")
-    assert again.returncode == 0, again.stderr
-    assert "nothing has changed" in again.stdout
-    assert version(client) == old_version
+    again = api_commands.release("prod")
+    assert again.code == 0, again.err
+    assert "Nothing changed." in again.out
+    assert version(client) == first_version
 
-    change(programs.project, "better")
-    dry = programs.deploy("prod", "--dry-run")
-    assert dry.returncode == 0, dry.stderr
-    assert "this would be deployed" in dry.stdout
-    assert code(client) == old_code
-    second = programs.deploy("prod")
-    assert second.returncode == 0, second.stderr
-    assert version(client) != old_version
-    new_code = code(client)
-    assert new_code != old_code
+    change(api_commands.project, "better")
+    dry = api_commands.release("prod", "--dry-run")
+    assert dry.code == 0, dry.err
+    assert "This would be deployed." in dry.out
+    assert code(client) == first_code
+    second = api_commands.release("prod")
+    assert second.code == 0, second.err
+    assert version(client) != first_version
+    second_code = code(client)
+    assert second_code != first_code
 
-    change(programs.project, "worse")
-    programs.api.healthy = False
-    failed = programs.deploy("prod")
-    assert failed.returncode == 1
-    [line] = failed.stderr.strip().splitlines()
-    assert line.startswith("deploy: smoke test: ")
-    assert line.endswith("; the release before is back")
-    assert code(client) == new_code
+    change(api_commands.project, "worse")
+    api_commands.api.healthy = False
+    failed = api_commands.release("prod")
+    assert failed.code == 1
+    [line] = failed.err.splitlines()
+    assert line.startswith("ops api release: Smoke test: ")
+    assert line.endswith(" The previous release has been restored.")
+    assert code(client) == second_code
 
-    programs.api.healthy = True
-    assert programs.deploy("prod", "--rollback").returncode == 0
+    api_commands.api.healthy = True
+    third_code = code(client)
+    dry = api_commands.release("prod", "--rollback", "--dry-run")
+    assert "This would be deployed." in dry.out
+    assert code(client) == third_code
+    assert api_commands.release("prod", "--rollback").code == 0
+    assert code(client) != third_code
 
-    assert programs.undeploy("prod", "--yes").returncode == 0
+    assert api_commands.remove("prod", "--yes").code == 0
     assert client("lambda").list_functions()["Functions"] == []
     assert client("apigateway").get_rest_apis()["items"] == []
     assert client("apigateway").get_api_keys()["items"] == []
@@ -118,40 +125,37 @@ def test_release_again_change_rollback_and_removal(
     assert client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
-def test_a_route_that_was_forgotten_stops_the_release(programs: Programs, client: Client) -> None:
-    app = programs.project / "app.py"
-    app.write_text(
-        app.read_text() + '\n\n@app.route("/new")\ndef new() -> dict[str, str]:\n    return {}\n'
-    )
-    ended = programs.deploy("prod")
-    assert ended.returncode == 1
-    [line] = ended.stderr.strip().splitlines()
-    assert line == (
-        "deploy: GET /new would go past the alias live: add it to .chalice/resources-prod.json"
-    )
+def test_a_route_that_bypasses_the_alias_stops_the_release(
+    api_commands: ApiCommands, client: Client
+) -> None:
+    add_route(api_commands.project)
+    outcome = api_commands.release("prod")
+    assert outcome.code == 1
+    [line] = outcome.err.splitlines()
+    assert "alias live: GET /new. Add them to .chalice/resources-prod.json" in line
     assert client("lambda").list_functions()["Functions"] == []
 
 
-def test_without_the_bucket_it_says_how_to_make_one(programs: Programs) -> None:
-    settings = programs.project / "training" / "settings.toml"
-    settings.write_text(settings.read_text().replace('bucket = ""', 'bucket = "no-such-bucket"'))
-    ended = programs.deploy("prod")
-    assert ended.returncode == 1
-    [line] = ended.stderr.strip().splitlines()
+def test_a_missing_bucket_is_an_error_with_the_command_that_creates_it(
+    api_commands: ApiCommands, change_settings: Change
+) -> None:
+    change_settings("aws", bucket="no-such-bucket")
+    outcome = api_commands.release("prod")
+    assert outcome.code == 1
+    [line] = outcome.err.splitlines()
     assert "python -m training upload --create-bucket" in line
 
 
-def test_without_the_boundary_it_says_how_to_make_one(
-    programs: Programs, client: Client, bucket: str
+def test_a_missing_boundary_is_an_error_with_the_command_that_creates_it(
+    api_commands: ApiCommands, client: Client, bucket: str
 ) -> None:
-    iam = client("iam")
     arn = f"arn:aws:iam::{ACCOUNT}:policy/whatbreed-prod-boundary"
-    iam.delete_policy(PolicyArn=arn)
-    ended = programs.deploy("prod")
-    assert ended.returncode == 1
-    [line] = ended.stderr.strip().splitlines()
+    client("iam").delete_policy(PolicyArn=arn)
+    outcome = api_commands.release("prod")
+    assert outcome.code == 1
+    [line] = outcome.err.splitlines()
     assert line == (
-        "deploy: policy whatbreed-prod-boundary is missing: an administrator makes it with "
-        "`python -m training policy --role boundary --stage prod --apply`"
+        "ops api release: Policy whatbreed-prod-boundary does not exist. Ask an administrator to "
+        "create it with `python -m ops policy --role boundary --stage prod --apply`."
     )
     assert client("lambda").list_functions()["Functions"] == []

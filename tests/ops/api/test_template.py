@@ -1,4 +1,4 @@
-"""The prod template: what SAM's own code makes of it, and what AWS would do with that."""
+"""The prod template after SAM's own transform, and what AWS would make of it."""
 
 import copy
 import json
@@ -10,34 +10,28 @@ from typing import Any
 
 import pytest
 
-from ops.api.alias_routes import ALIAS, past_the_alias
-from ops.api.bundle import Bundle, package
-from tests.ops.api.aws_server import translate
-from tests.ops.api.project import ACCOUNT, REGION, write_policy
+from ops.api.alias_routes import ALIAS, routes_bypassing_alias
+from ops.api.bundle import Bundle
+from tests.ops.api.conftest import transform
+from tests.ops.api.project import (
+    ACCOUNT,
+    REGION,
+    add_route,
+    change_config,
+    package,
+    write_policy,
+)
 from tests.servers import ROOT
 
 CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text())
-RESERVED = CONFIG["stages"]["prod"]["reserved_concurrency"]
+PROD = CONFIG["stages"]["prod"]
+RESERVED = PROD["reserved_concurrency"]
 WITH_KEY = {("post", "/predict"), ("get", "/predict"), ("post", "/predict/batch")}
 
 
 @pytest.fixture(scope="module")
-def template(release_bundle: Bundle) -> dict[str, Any]:
-    """The template with SAM's transform applied."""
-    source = copy.deepcopy(release_bundle.template)
-    source["Resources"]["APIHandler"]["Properties"]["CodeUri"] = "s3://bucket/bundle.zip"
-    return translate(source, REGION)
-
-
-@pytest.fixture(scope="module")
-def resources(template: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = template["Resources"]
-    return found
-
-
-@pytest.fixture(scope="module")
 def operations(resources: dict[str, Any]) -> dict[tuple[str, str], Any]:
-    """Each method and path of the API with what API Gateway does there."""
+    """The API Gateway definition of each method and path."""
     return {
         (method, path): operation
         for path, methods in resources["RestAPI"]["Properties"]["Body"]["paths"].items()
@@ -46,29 +40,33 @@ def operations(resources: dict[str, Any]) -> dict[tuple[str, str], Any]:
 
 
 def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
-    return {name: one["Properties"] for name, one in resources.items() if one["Type"] == kind}
+    return {
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == kind
+    }
 
 
 def test_cfn_lint_finds_nothing(
     release_bundle: Bundle, template: dict[str, Any], tmp_path: Path
 ) -> None:
-    # The zip has no address in S3 before it is sent; SAM's linter asks for none.
     files = {"sam.json": release_bundle.template, "cloudformation.json": template}
     for name, document in files.items():
         (tmp_path / name).write_text(json.dumps(document))
     command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", REGION, "--"]
-    ended = subprocess.run(
+    process = subprocess.run(
         [*command, *(str(tmp_path / name) for name in files)],
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 def test_every_route_calls_the_alias(operations: dict[tuple[str, str], Any]) -> None:
     uris = {
-        json.dumps(one["x-amazon-apigateway-integration"]["uri"]) for one in operations.values()
+        json.dumps(operation["x-amazon-apigateway-integration"]["uri"])
+        for operation in operations.values()
     }
     assert uris == {
         '{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/'
@@ -87,47 +85,44 @@ def test_the_invoke_permission_is_for_the_alias(resources: dict[str, Any]) -> No
     assert resources[ALIAS]["Type"] == "AWS::Lambda::Alias"
 
 
-def test_a_route_past_the_alias_is_named(release_bundle: Bundle) -> None:
-    assert past_the_alias(release_bundle.template) == []
-    function = {"Fn::Sub": "…functions/${APIHandler.Arn}/invocations"}
+def test_routes_that_bypass_the_alias_are_found(release_bundle: Bundle) -> None:
+    assert routes_bypassing_alias(release_bundle.template) == []
     changed = copy.deepcopy(release_bundle.template)
     paths = changed["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
-    paths["/breeds"]["get"]["x-amazon-apigateway-integration"]["uri"] = function
-    changed["Resources"]["APIHandlerInvokePermission"]["Properties"]["FunctionName"] = {
-        "Ref": "APIHandler"
+    paths["/breeds"]["get"]["x-amazon-apigateway-integration"]["uri"] = {
+        "Fn::Sub": "…functions/${APIHandler.Arn}/invocations"
     }
-    assert past_the_alias(changed) == ["GET /breeds", "APIHandlerInvokePermission"]
+    permission = changed["Resources"]["APIHandlerInvokePermission"]["Properties"]
+    permission["FunctionName"] = {"Ref": "APIHandler"}
+    assert routes_bypassing_alias(changed) == ["GET /breeds", "APIHandlerInvokePermission"]
 
 
-def test_a_route_that_is_added_and_forgotten_is_named(project: Path, tmp_path: Path) -> None:
+def test_a_route_that_is_missing_in_the_resources_file_is_found(
+    project: Path, tmp_path: Path
+) -> None:
     write_policy(project, "prod")
-    app = project / "app.py"
-    app.write_text(
-        app.read_text() + '\n\n@app.route("/new")\ndef new() -> dict[str, str]:\n    return {}\n'
-    )
-    built = package("prod", REGION, tmp_path / "package", project)
-    assert past_the_alias(built.template) == ["GET /new"]
+    add_route(project)
+    built = package(project, "prod", tmp_path / "package")
+    assert routes_bypassing_alias(built.template) == ["GET /new"]
 
 
-def test_cors_by_setting_adds_preflights_that_call_nothing(project: Path, tmp_path: Path) -> None:
+def test_cors_preflights_call_nothing(project: Path, tmp_path: Path) -> None:
     write_policy(project, "prod")
-    file = project / ".chalice" / "config.json"
-    config = json.loads(file.read_text())
-    config["stages"]["prod"]["environment_variables"]["CORS_ALLOW_ORIGIN"] = "https://example.com"
-    file.write_text(json.dumps(config))
-    built = package("prod", REGION, tmp_path / "package", project)
+    variables = {**PROD["environment_variables"], "CORS_ALLOW_ORIGIN": "https://example.com"}
+    change_config(project, "prod", environment_variables=variables)
+    built = package(project, "prod", tmp_path / "package")
     paths = built.template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
     headers = json.dumps(paths["/predict"]["options"])
     assert "'https://example.com'" in headers
     assert "X-Api-Key" in headers
-    assert past_the_alias(built.template) == []
+    assert routes_bypassing_alias(built.template) == []
 
 
-def test_provisioned_concurrency_is_on_the_alias_and_fits(resources: dict[str, Any]) -> None:
+def test_provisioned_concurrency_is_on_the_alias_and_fits_twice(resources: dict[str, Any]) -> None:
     alias = resources[ALIAS]["Properties"]
     assert alias["Name"] == "live"
     provisioned = alias["ProvisionedConcurrencyConfig"]["ProvisionedConcurrentExecutions"]
-    # Lambda keeps both versions provisioned while traffic moves.
+    # While traffic shifts, both versions are provisioned.
     assert 1 <= 2 * provisioned <= RESERVED
     function = resources["APIHandler"]["Properties"]
     assert function["ReservedConcurrentExecutions"] == RESERVED
@@ -136,7 +131,7 @@ def test_provisioned_concurrency_is_on_the_alias_and_fits(resources: dict[str, A
 
 def test_every_role_has_the_boundary(resources: dict[str, Any]) -> None:
     roles = of_type(resources, "AWS::IAM::Role")
-    assert {one["RoleName"] for one in roles.values()} == {
+    assert {role["RoleName"] for role in roles.values()} == {
         "whatbreed-prod-api_handler",
         "whatbreed-prod-release",
     }
@@ -145,41 +140,39 @@ def test_every_role_has_the_boundary(resources: dict[str, Any]) -> None:
         assert role["PermissionsBoundary"]["Fn::Sub"].endswith(":policy/whatbreed-prod-boundary")
 
 
-def test_traffic_moves_gradually_and_back_on_an_alarm(resources: dict[str, Any]) -> None:
+def test_traffic_shifts_gradually_and_back_on_an_alarm(resources: dict[str, Any]) -> None:
     update = resources[ALIAS]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
     group = resources[update["DeploymentGroupName"]["Ref"]]["Properties"]
     assert "Canary10Percent5Minutes" in json.dumps(group["DeploymentConfigName"])
     assert group["AutoRollbackConfiguration"]["Enabled"]
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
     alarms = of_type(resources, "AWS::CloudWatch::Alarm")
-    metrics = {
-        alarms[one["Name"]["Ref"]]["MetricName"]: alarms[one["Name"]["Ref"]]
-        for one in group["AlarmConfiguration"]["Alarms"]
-    }
+    names = [alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]]
+    metrics = {alarms[name]["MetricName"]: alarms[name] for name in names}
     assert set(metrics) == {"Errors", "Duration", "Throttles"}
     assert metrics["Duration"]["ExtendedStatistic"] == "p99"
-    for name in ("Errors", "Duration"):  # of the new version alone: 10 % of the traffic
-        dimensions = {one["Name"]: one["Value"] for one in metrics[name]["Dimensions"]}
+    for name in ("Errors", "Duration"):  # only the new version, which has 10 % of the traffic
+        dimensions = {item["Name"]: item["Value"] for item in metrics[name]["Dimensions"]}
         version, _ = dimensions["ExecutedVersion"]["Fn::GetAtt"]
         assert resources[version]["Type"] == "AWS::Lambda::Version"
 
 
-def test_a_change_of_memory_makes_a_version_too(release_bundle: Bundle) -> None:
+def test_a_change_of_memory_creates_a_version(release_bundle: Bundle) -> None:
     def version(memory: int) -> str:
-        source = copy.deepcopy(release_bundle.template)
-        source["Resources"]["APIHandler"]["Properties"] |= {
-            "CodeUri": "s3://bucket/bundle.zip",
-            "MemorySize": memory,
-        }
-        return next(iter(of_type(translate(source, REGION)["Resources"], "AWS::Lambda::Version")))
+        resources = transform(release_bundle.template, MemorySize=memory)["Resources"]
+        return next(iter(of_type(resources, "AWS::Lambda::Version")))
 
     assert version(512) == version(512) != version(1024)
 
 
-def test_predictions_want_a_key_and_nothing_else_does(
+def test_only_predictions_require_a_key(
     resources: dict[str, Any], operations: dict[tuple[str, str], Any]
 ) -> None:
-    secured = {key for key, one in operations.items() if one.get("security") == [{"api_key": []}]}
+    secured = {
+        key
+        for key, operation in operations.items()
+        if operation.get("security") == [{"api_key": []}]
+    }
     assert secured == WITH_KEY
     definitions = resources["RestAPI"]["Properties"]["Body"]["securityDefinitions"]
     assert definitions["api_key"] == {"type": "apiKey", "name": "x-api-key", "in": "header"}
@@ -193,21 +186,21 @@ def test_predictions_want_a_key_and_nothing_else_does(
     assert settings["ThrottlingRateLimit"] >= plan["Throttle"]["RateLimit"]
 
 
-def test_there_is_one_stage_and_nothing_beside_its_throttling(resources: dict[str, Any]) -> None:
-    """Without `OpenApiVersion` SAM adds a stage called Stage, to which no limit applies."""
+def test_there_is_no_stage_without_throttling(resources: dict[str, Any]) -> None:
+    """Without `OpenApiVersion` SAM adds a stage called Stage, which has no limits."""
     assert len(of_type(resources, "AWS::ApiGateway::Stage")) == 1
     [deployment] = of_type(resources, "AWS::ApiGateway::Deployment").values()
     assert "StageName" not in deployment
     assert resources["RestAPI"]["Properties"]["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
 
 
-def test_what_the_gateway_refuses_is_a_problem_too(resources: dict[str, Any]) -> None:
-    answers = resources["RestAPI"]["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"]
-    for name, answer in answers.items():
-        document = json.loads(answer["responseTemplates"]["application/json"])
+def test_errors_of_the_gateway_are_problem_documents(resources: dict[str, Any]) -> None:
+    body = resources["RestAPI"]["Properties"]["Body"]
+    for name, response in body["x-amazon-apigateway-gateway-responses"].items():
+        document = json.loads(response["responseTemplates"]["application/json"])
         assert set(document) == {"type", "title", "status", "detail", "request_id"}, name
-        assert str(document["status"]) == str(answer["statusCode"])
-        header = answer["responseParameters"]["gatewayresponse.header.Content-Type"]
+        assert str(document["status"]) == str(response["statusCode"])
+        header = response["responseParameters"]["gatewayresponse.header.Content-Type"]
         assert header == "'application/problem+json'"
 
 
@@ -219,48 +212,33 @@ def test_the_function_can_write_its_log_and_invoke_its_endpoint(resources: dict[
     role = resources["ApiHandlerRole"]["Properties"]
     assert "ManagedPolicyArns" not in role
     [policy] = role["Policies"]
-    allowed = {
-        resource: action
-        for one in policy["PolicyDocument"]["Statement"]
-        for resource in [one["Resource"]]
-        for action in [one["Action"]]
-    }
     endpoint = function["Environment"]["Variables"]["ENDPOINT_NAME"]
-    here = f"{REGION}:{ACCOUNT}"
-    assert set(allowed) == {
-        f"arn:aws:sagemaker:{here}:endpoint/{endpoint.lower()}",
-        f"arn:aws:logs:{here}:log-group:{group['LogGroupName']}:*",
+    scope = f"{REGION}:{ACCOUNT}"
+    assert {statement["Resource"] for statement in policy["PolicyDocument"]["Statement"]} == {
+        f"arn:aws:sagemaker:{scope}:endpoint/{endpoint.lower()}",
+        f"arn:aws:logs:{scope}:log-group:{group['LogGroupName']}:*",
     }
 
 
-def test_alarms_tell_somebody_and_no_two_share_a_name(resources: dict[str, Any]) -> None:
+def test_alarms_notify_the_topic_and_have_unique_names(resources: dict[str, Any]) -> None:
     alarms = of_type(resources, "AWS::CloudWatch::Alarm")
-    names = {one["AlarmName"] for one in alarms.values()}
+    names = {alarm["AlarmName"] for alarm in alarms.values()}
     assert len(names) == len(alarms) >= 7
-    # `whatbreed-prod-…` without `api` are the alarms of the endpoint (training/cloud/alarms.py).
+    # `whatbreed-prod-…` without `api` are the endpoint's alarms.
     assert all(name.startswith("whatbreed-prod-api-") for name in names)
     for alarm in alarms.values():
         [action] = alarm["AlarmActions"]
         assert resources[action["Ref"]]["Type"] == "AWS::SNS::Topic"
         assert alarm["TreatMissingData"] == "notBreaching"
-    [concurrency] = [one for one in alarms.values() if one["MetricName"] == "ConcurrentExecutions"]
+    [concurrency] = [
+        alarm for alarm in alarms.values() if alarm["MetricName"] == "ConcurrentExecutions"
+    ]
     assert concurrency["Threshold"] == 0.8 * RESERVED
 
 
-def test_the_dashboard_is_what_cloudwatch_reads(resources: dict[str, Any]) -> None:
-    [dashboard] = of_type(resources, "AWS::CloudWatch::Dashboard").values()
-    separator, parts = dashboard["DashboardBody"]["Fn::Join"]
-    text = separator.join(part if isinstance(part, str) else part["Fn::Sub"] for part in parts)
-    widgets = json.loads(text.replace("${AWS::Region}", REGION))["widgets"]
-    places = {(one["x"], one["y"]) for one in widgets}
-    assert len(places) == len(widgets) == 12
-    for widget in widgets:
-        assert widget["properties"]["region"] == REGION
-        assert widget["properties"]["metrics"]
-
-
-def test_another_stage_name_would_not_pass_unseen(resources: dict[str, Any]) -> None:
-    """`resources-prod.json` spells the stage's names; they must be those of config.json."""
+def test_the_names_in_the_resources_file_are_those_of_config_json(
+    resources: dict[str, Any],
+) -> None:
     [stage] = of_type(resources, "AWS::ApiGateway::Stage").values()
-    assert stage["StageName"] == CONFIG["stages"]["prod"]["api_gateway_stage"] == "prod"
+    assert stage["StageName"] == PROD["api_gateway_stage"] == "prod"
     assert resources["APIHandler"]["Properties"]["FunctionName"] == f"{CONFIG['app_name']}-prod"

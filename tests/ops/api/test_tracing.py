@@ -1,21 +1,17 @@
-"""`"xray": true` is all that tracing needs."""
+"""`"xray": true` is all that tracing requires."""
 
-import json
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from ops.api.bundle import package
-from tests.ops.api.project import REGION, write_policy
+from ops.api.bundle import Bundle
+from tests.ops.api.project import change_config, package, write_policy
 
 
-@pytest.mark.parametrize(("on", "mode"), [(True, "Active"), (False, "PassThrough")])
-def test_one_key_turns_tracing_on(project: Path, tmp_path: Path, on: bool, mode: str) -> None:
-    file = project / ".chalice" / "config.json"
-    config: dict[str, Any] = json.loads(file.read_text())
-    file.write_text(json.dumps({**config, "xray": on}))
+def test_one_key_enables_tracing(release_bundle: Bundle, project: Path, tmp_path: Path) -> None:
+    assert tracing(release_bundle) == "PassThrough"
+    change_config(project, xray=True)
     write_policy(project, "prod")
-    built = package("prod", REGION, tmp_path / "package", project)
-    function = built.template["Resources"]["APIHandler"]["Properties"]
-    assert function["Tracing"] == mode
+    assert tracing(package(project, "prod", tmp_path / "package")) == "Active"
+
+
+def tracing(built: Bundle) -> str:
+    return str(built.template["Resources"]["APIHandler"]["Properties"]["Tracing"])

@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from tests.emulator.fixtures import ACCOUNT, Change, Command
-from tests.ops.api.enforcement import Asked, permits
+from tests.emulator.iam_enforcement import Access, permits
 from tests.ops.iam.test_policy import as_list
 
 OFFLINE = ("--repository", "owner/name", "--account", ACCOUNT, "--region", "eu-central-1")
@@ -72,14 +72,14 @@ def too_wide(policy: dict[str, Any]) -> list[str]:
         others.append(resource.replace("-dev", "-test").replace("-prod", "-test"))
         others += [] if resource.endswith("*") else [f"{resource}-2"]
         for other in others:
-            if other != resource and permits([policy], Asked(action, other, context)):
+            if other != resource and permits([policy], Access(action, other, context)):
                 excess.append(f"{action} on {other}")
     for action in ("iam:CreateRole", "iam:PutRolePolicy", "iam:PassRole", "lambda:AddPermission"):
         for granted, resource, context in grants(policy):
             if granted == action:
                 wrong = dict.fromkeys(context, "arn:aws:iam::aws:policy/AdministratorAccess")
                 for attempt in ({}, wrong):
-                    if permits([policy], Asked(action, resource, attempt)):
+                    if permits([policy], Access(action, resource, attempt)):
                         excess.append(f"{action} on {resource} with {attempt}")
     return excess
 

@@ -1,9 +1,12 @@
-"""The resource types of the prod stack that moto's CloudFormation does not know.
+"""Corrections to moto's CloudFormation, for the lifetime of the process.
 
-Aliases, stages and keys are made in moto's own Lambda and API Gateway, so that a test can ask for
-them; alarms and CodeDeploy's resources are only noted.
+moto accepts a SAM template and creates nothing: SAM's own code transforms it first. The resource
+types of the prod stack that moto lacks are added. Aliases, stages and keys are created in moto's
+Lambda and API Gateway, so tests can read them; alarms and CodeDeploy's resources only exist in the
+stack.
 """
 
+import copy
 import json
 from typing import Any
 
@@ -13,20 +16,68 @@ from moto.cloudformation import models as cloudformation
 from moto.cloudformation.parsing import OutputMap, parse_and_update_resource
 from moto.core.common_models import CloudFormationModel
 
-NOTED = (
-    "AWS::CloudWatch::Alarm",
-    "AWS::CodeDeploy::Application",
-    "AWS::CodeDeploy::DeploymentGroup",
-    "AWS::ApiGateway::GatewayResponse",
-)
-PROVISIONED: dict[str, int] = {}
-"""Provisioned concurrency by the ARN of the alias."""
+_parse_template = cloudformation.ChangeSet._parse_template
+_apply = cloudformation.ChangeSet.apply
+
+
+def transform(template: dict[str, Any], region: str) -> dict[str, Any]:
+    """Return the CloudFormation template that AWS's transform makes of a SAM template."""
+    # Only release tests need SAM's packages, which import slowly.
+    import boto3
+    from samtranslator.parser.parser import Parser
+    from samtranslator.translator.translator import Translator
+
+    session = boto3.Session(region_name=region)
+    translator = Translator({}, Parser(), boto_session=session)
+    transformed: dict[str, Any] = translator.translate(copy.deepcopy(template), {})
+    return transformed
+
+
+def correct() -> None:
+    """Apply the corrections."""
+    models: dict[str, Any] = {
+        "AWS::Lambda::Alias": _Alias,
+        "AWS::ApiGateway::Stage": _Stage,
+        "AWS::ApiGateway::ApiKey": _ApiKey,
+        "AWS::ApiGateway::UsagePlan": _UsagePlan,
+        "AWS::ApiGateway::UsagePlanKey": _UsagePlanKey,
+        "AWS::ApiGateway::GatewayResponse": _Resource,
+        "AWS::CloudWatch::Alarm": _Resource,
+        "AWS::CodeDeploy::Application": _Resource,
+        "AWS::CodeDeploy::DeploymentGroup": _Resource,
+    }
+    for kind, model in models.items():
+        _register(kind, model)
+    _correct_versions()
+    _correct_apis()
+    _correct_permissions()
+    cloudformation.ChangeSet._parse_template = parse_template  # type: ignore[method-assign]
+    cloudformation.ChangeSet.apply = apply  # type: ignore[method-assign]
+
+
+def parse_template(self: Any) -> None:
+    _parse_template(self)
+    if "Transform" in self.template_dict:
+        self.template_dict = transform(self.template_dict, self.stack.region_name)
+
+
+def apply(self: Any) -> None:
+    """Update functions first: moto adds new versions before it changes the function's code."""
+    stack = self.stack
+    for name, resource in self.template_dict["Resources"].items():
+        if (
+            resource["Type"] == "AWS::Lambda::Function"
+            and name in stack.resource_map._parsed_resources
+        ):
+            parse_and_update_resource(
+                name, resource, stack.resource_map, stack.account_id, stack.region_name
+            )
+    _apply(self)
+    stack.output_map = OutputMap(stack.resource_map, self.template_dict, self.stack_id)
 
 
 class _Resource(CloudFormationModel):
-    """A resource that is made, updated and deleted by `make` and `unmake`."""
-
-    TYPE = ""
+    """A resource that only exists in its stack. Subclasses implement `make` and `unmake`."""
 
     def __init__(self, properties: dict[str, Any], name: str, account: str, region: str) -> None:
         self.properties = properties
@@ -51,7 +102,7 @@ class _Resource(CloudFormationModel):
         return ""
 
     @classmethod
-    def create_from_cloudformation_json(  # type: ignore[override]
+    def create_from_cloudformation_json(
         cls,
         resource_name: str,
         cloudformation_json: Any,
@@ -62,7 +113,7 @@ class _Resource(CloudFormationModel):
         return cls(cloudformation_json["Properties"], resource_name, account_id, region_name)
 
     @classmethod
-    def update_from_cloudformation_json(  # type: ignore[override]
+    def update_from_cloudformation_json(
         cls,
         original_resource: "_Resource",
         new_resource_name: str,
@@ -80,25 +131,24 @@ class _Resource(CloudFormationModel):
 
 class _Alias(_Resource):
     def make(self, account: str, region: str) -> None:
-        backend, wanted = lambda_backends[account][region], self.properties
-        values = (wanted["Name"], wanted["FunctionName"], wanted["FunctionVersion"], "", None)
+        backend, properties = lambda_backends[account][region], self.properties
+        name, function = properties["Name"], properties["FunctionName"]
+        values: Any = (name, function, properties["FunctionVersion"], "", None)
         try:
             alias = backend.create_alias(*values)
         except Exception:
             alias = backend.update_alias(*values)
         self.physical = alias.arn
-        provisioned = wanted["ProvisionedConcurrencyConfig"]
-        PROVISIONED[alias.arn] = provisioned["ProvisionedConcurrentExecutions"]
 
 
 class _Stage(_Resource):
     def make(self, account: str, region: str) -> None:
-        wanted = self.properties
-        self.physical = wanted["StageName"]
+        properties = self.properties
+        self.physical = properties["StageName"]
         apigateway_backends[account][region].create_stage(
-            wanted["RestApiId"],
-            wanted["StageName"],
-            wanted["DeploymentId"],
+            properties["RestApiId"],
+            properties["StageName"],
+            properties["DeploymentId"],
             {},
             "",
             False,
@@ -120,11 +170,13 @@ class _ApiKey(_Resource):
 
 class _UsagePlan(_Resource):
     def make(self, account: str, region: str) -> None:
-        wanted = self.properties
-        stages = [{"apiId": one["ApiId"], "stage": one["Stage"]} for one in wanted["ApiStages"]]
-        throttle = wanted["Throttle"]
+        properties = self.properties
+        stages = [
+            {"apiId": stage["ApiId"], "stage": stage["Stage"]} for stage in properties["ApiStages"]
+        ]
+        throttle = properties["Throttle"]
         payload = {
-            "name": wanted["UsagePlanName"],
+            "name": properties["UsagePlanName"],
             "apiStages": stages,
             "throttle": {
                 "rateLimit": throttle["RateLimit"],
@@ -145,69 +197,26 @@ class _UsagePlanKey(_Resource):
         )
 
 
-def register() -> None:
-    """Make the types known to moto's CloudFormation, and mend those that it half knows."""
-    for kind, base in {
-        "AWS::Lambda::Alias": _Alias,
-        "AWS::ApiGateway::Stage": _Stage,
-        "AWS::ApiGateway::ApiKey": _ApiKey,
-        "AWS::ApiGateway::UsagePlan": _UsagePlan,
-        "AWS::ApiGateway::UsagePlanKey": _UsagePlanKey,
-        **dict.fromkeys(NOTED, _Resource),
-    }.items():
-        _known(kind, base)
-    _mend_versions()
-    _mend_apis()
-    _mend_permissions()
-    apply = cloudformation.ChangeSet.apply
-
-    def apply_in_order(self: Any) -> None:
-        # moto adds what is new before it changes what is there; a version is of the changed code.
-        _update_functions(self)
-        apply(self)
-        self.stack.output_map = OutputMap(
-            self.stack.resource_map, self.template_dict, self.stack_id
-        )
-
-    cloudformation.ChangeSet.apply = apply_in_order  # type: ignore[method-assign]
-
-
-def _update_functions(change_set: Any) -> None:
-    stack = change_set.stack
-    for name, wanted in change_set.template_dict["Resources"].items():
-        if (
-            wanted["Type"] == "AWS::Lambda::Function"
-            and name in stack.resource_map._parsed_resources
-        ):
-            parse_and_update_resource(
-                name, wanted, stack.resource_map, stack.account_id, stack.region_name
-            )
-
-
-def _known(kind: str, base: type[_Resource]) -> None:
-    # moto finds models among the direct subclasses of CloudFormationModel alone.
-    members = {**_members(base), "cloudformation_type": staticmethod(lambda: kind)}
+def _register(kind: str, model: type[_Resource]) -> None:
+    # moto only finds direct subclasses of CloudFormationModel, so all members are copied into one.
+    members: dict[str, Any] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, _Resource):
+            members |= vars(base)
+    for name in ("__dict__", "__weakref__", "__abstractmethods__", "_abc_impl"):
+        members.pop(name, None)
+    members["cloudformation_type"] = staticmethod(lambda: kind)
     type(kind.replace(":", "_"), (CloudFormationModel,), members)
 
 
-def _members(base: type[_Resource]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for one in reversed(base.__mro__):
-        if issubclass(one, _Resource):
-            found |= {k: v for k, v in vars(one).items() if k not in ("__dict__", "__weakref__")}
-    found.pop("__abstractmethods__", None)
-    found.pop("_abc_impl", None)
-    return found
-
-
-def _mend_versions() -> None:
+def _correct_versions() -> None:
     LambdaVersion.get_cfn_attribute = lambda self, name: str(self.version)  # type: ignore
     LambdaVersion.physical_resource_id = property(lambda self: str(self.version))  # type: ignore
     LambdaVersion.delete = lambda *_: None  # type: ignore  # DeletionPolicy: Retain
 
 
-def _mend_apis() -> None:
-    """An API's Body becomes its routes, and it goes with its stack."""
+def _correct_apis() -> None:
+    """Create an API's routes from its Body, and delete the API with its stack."""
     create = RestAPI.create_from_cloudformation_json.__func__  # type: ignore[attr-defined]
 
     def fill(api: Any, properties: Any, account: str, region: str) -> Any:
@@ -236,8 +245,8 @@ def _mend_apis() -> None:
     RestAPI.update_from_cloudformation_json = classmethod(updated)  # type: ignore
 
 
-def _mend_permissions() -> None:
-    """A permission for an alias: moto looks for a function of that name."""
+def _correct_permissions() -> None:
+    """Accept a permission for an alias: moto looks for a function of that name."""
 
     def created(
         cls: Any, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str,
