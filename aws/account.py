@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, wraps
 from typing import Any
 
@@ -36,12 +36,22 @@ class Account:
 
     def __init__(self, settings: AwsSettings) -> None:
         self.settings = settings
-        # The AWS CLI and Lambda go by AWS_REGION; boto3 alone only knows AWS_DEFAULT_REGION.
-        self.session = boto3.Session(region_name=settings.region or os.environ.get("AWS_REGION"))
-        if not self.session.region_name:
-            raise AwsError(NO_REGION)
-        self.region: str = self.session.region_name
         self._clients: dict[tuple[str, str], Any] = {}
+
+    # On first use: some commands reach AWS only with certain options.
+    @cached_property
+    def session(self) -> Any:
+        """The boto3 session. Raises AwsError if no region is set."""
+        # The AWS CLI and Lambda go by AWS_REGION; boto3 alone only knows AWS_DEFAULT_REGION.
+        region = self.settings.region or os.environ.get("AWS_REGION")
+        session = boto3.Session(region_name=region)
+        if not session.region_name:
+            raise AwsError(NO_REGION)
+        return session
+
+    @property
+    def region(self) -> str:
+        return str(self.session.region_name)
 
     def client(self, service: str, region: str | None = None) -> Any:
         """The boto3 client of `service`, in another `region` if one is named."""
@@ -80,7 +90,9 @@ class Account:
         return f"arn:{self.partition}:iam::{self.id}:role/{role}"
 
 
-def options(*sections: type[Section]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def options(
+    *sections: type[Section], without_options: Sequence[type[Section]] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add the options of [aws] and of `sections` to a command, which also receives `account`.
 
     Errors of boto3 become AwsError: this is the only place that translates them.
@@ -94,7 +106,7 @@ def options(*sections: type[Section]) -> Callable[[Callable[..., None]], Callabl
             except (BotoCoreError, ClientError, Boto3Error) as error:
                 raise AwsError(explain(error)) from error
 
-        return settings.options(*sections, AwsSettings)(wrapper)
+        return settings.options(*sections, AwsSettings, without_options=without_options)(wrapper)
 
     return decorate
 

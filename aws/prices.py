@@ -1,28 +1,37 @@
-"""What AWS asks for each thing: a table with its date, region and source, and overrides.
-
-`prices.json` holds tiers: [from this quantity a month on, US dollars a unit].
-"""
+"""AWS list prices: a table with its region, date and source, and the user's overrides."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+import pydantic
 
 from cli.errors import SettingsError
+from cli.files import write_atomically
 
 PATH = Path(__file__).with_name("prices.json")
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
-    """US dollars a unit, by the quantity of a month: (from, price), ascending from 0."""
+class Price(pydantic.BaseModel):
+    """A tiered price: `tiers` are pairs of (first unit of a month, US dollars per unit)."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     unit: str
     tiers: tuple[tuple[float, float], ...]
 
+    @pydantic.field_validator("tiers")
+    @classmethod
+    def _ascending_from_0(
+        cls, tiers: tuple[tuple[float, float], ...]
+    ) -> tuple[tuple[float, float], ...]:
+        starts = [start for start, _ in tiers]
+        if starts[:1] != [0] or starts != sorted(set(starts)):
+            raise ValueError("tiers must ascend from 0")
+        return tiers
+
     def usd(self, quantity: float) -> float:
-        """What `quantity` units in one month cost, each tier at its own price."""
+        """Return the price of `quantity` units in one month, each tier at its own rate."""
         ends = [start for start, _ in self.tiers[1:]] + [float("inf")]
         return sum(
             (min(quantity, end) - start) * price
@@ -31,71 +40,62 @@ class Price:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """The table, and where it comes from."""
+class Prices(pydantic.BaseModel):
+    """The table of one region; `as_of` is the date of its prices."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     region: str
     as_of: str
     source: str
-    table: dict[str, Price]
+    prices: dict[str, Price]
 
     def price(self, name: str) -> Price:
-        """The price of `name`. Raises `SettingsError` that says how to give one."""
-        if name not in self.table:
+        """Return the price of `name`. Raise SettingsError if the table has none."""
+        if name not in self.prices:
             raise SettingsError(
-                f'no price of {name!r}: add "{name}" = US dollars to [costs.prices] in '
-                "settings.toml, or run costs --refresh"
+                f'There is no price for "{name}". Give one with --price "{name}=USD" or in '
+                "[costs.prices] of settings.toml, or run `python -m ops costs --refresh`."
             )
-        return self.table[name]
+        return self.prices[name]
 
     def usd(self, name: str, quantity: float) -> float:
-        """What `quantity` units of `name` in one month cost."""
+        """Return the price of `quantity` units of `name` in one month."""
         return self.price(name).usd(quantity)
 
+    def override(self, usd_by_name: Mapping[str, float]) -> "Prices":
+        """Return a copy with flat prices in US dollars per unit, which its source mentions."""
+        if not usd_by_name:
+            return self
+        prices = dict(self.prices)
+        for name, usd in usd_by_name.items():
+            if not 0 <= usd < float("inf"):
+                raise SettingsError(f'The price of "{name}" is {usd:g}: it must be 0 or more.')
+            # names that the table lacks are instance types, which are billed by the hour
+            unit = prices[name].unit if name in prices else "hour"
+            prices[name] = Price(unit=unit, tiers=((0.0, usd),))
+        source = f"{self.source}; overridden by settings: {', '.join(usd_by_name)}"
+        return self.model_copy(update={"prices": prices, "source": source})
 
-def read(path: Path = PATH, overrides: Mapping[str, float] | None = None) -> Prices:
-    """The table at `path`, with flat prices of `overrides` in place of its own.
 
-    Raises `SettingsError` where it is not such a table.
-    """
+def read(path: Path = PATH) -> Prices:
+    """Read a table of prices. Raise SettingsError if `path` is not one."""
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        table = {
-            name: Price(entry["unit"], tuple((float(a), float(b)) for a, b in entry["tiers"]))
-            for name, entry in document["prices"].items()
-        }
-        found = Prices(document["region"], document["as_of"], document["source"], table)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(f"{path} is no table of prices: {error!r}") from None
-    for name, price in table.items():
-        starts = [start for start, _ in price.tiers]
-        if not starts or starts[0] != 0 or starts != sorted(set(starts)):
-            raise SettingsError(f"{path}: the tiers of {name!r} do not ascend from 0")
-    return override(found, overrides or {})
-
-
-def override(prices: Prices, overrides: Mapping[str, float]) -> Prices:
-    """`prices` with some replaced, and the source that says so."""
-    if not overrides:
-        return prices
-    table = dict(prices.table)
-    for name, usd in overrides.items():
-        if not isinstance(usd, int | float) or usd < 0:
-            raise SettingsError(f"[costs.prices] {name!r} is {usd!r}, not a price")
-        unit = table[name].unit if name in table else "hour"
-        table[name] = Price(unit, ((0.0, float(usd)),))
-    source = f"{prices.source}; overridden by settings: {', '.join(overrides)}"
-    return replace(prices, table=table, source=source)
+        return Prices.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}.") from None
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise SettingsError(f"{path} is not a table of prices: {place} {first['msg']}.") from None
 
 
 def write(prices: Prices, path: Path) -> None:
-    """Write the table, one price a line, so that a diff shows what changed."""
+    """Write a table with one price per line, so that a diff shows what changed."""
+    document = prices.model_dump(mode="json")
     lines = [
-        f"    {json.dumps(name)}: "
-        + json.dumps({"unit": price.unit, "tiers": [list(tier) for tier in price.tiers]})
-        for name, price in prices.table.items()
+        f"    {json.dumps(name)}: {json.dumps(price)}"
+        for name, price in document.pop("prices").items()
     ]
-    head = {"region": prices.region, "as_of": prices.as_of, "source": prices.source}
-    text = json.dumps(head, indent=2)[:-2] + ',\n  "prices": {\n' + ",\n".join(lines) + "\n  }\n}\n"
-    path.write_text(text, encoding="utf-8")
+    head = json.dumps(document, indent=2).removesuffix("\n}")
+    write_atomically(path, head + ',\n  "prices": {\n' + ",\n".join(lines) + "\n  }\n}\n")

@@ -11,7 +11,7 @@ import json
 import os
 import tomllib
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
@@ -92,19 +92,23 @@ class Section(pydantic.BaseModel):
 SectionType = TypeVar("SectionType", bound=Section)
 
 
-def options(*sections: type[Section]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def options(
+    *sections: type[Section], without_options: Sequence[type[Section]] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add an option for every scalar field of `sections`, and pass the sections to the command.
 
     The command receives each section as the keyword argument `TABLE`. `--settings FILE` is added
-    too. If the command has an argument `stage`, the tables of that stage count.
+    too. If the command has an argument `stage`, the tables of that stage count. The sections of
+    `without_options` are only read and passed.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def wrapper(settings_file: Path | None, **arguments: Any) -> None:
-            for section in sections:
+            for section in (*sections, *without_options):
                 given = {
-                    field: arguments.pop(_parameter(section, field)) for field in _scalars(section)
+                    field: arguments.pop(_parameter(section, field), None)
+                    for field in _scalars(section)
                 }
                 arguments[section.TABLE] = section.read(
                     given, stage=arguments.get("stage"), file=settings_file
