@@ -23,8 +23,8 @@ def _target(plan: Plan, first: Candidate) -> Iterator[str]:
         enough = math.ceil(plan.traffic.peak() / rate / plan.safety)
         yield (
             f"A target of {target:g} means {target:g} requests per MINUTE and instance, one every "
-            f"{60 / target:.3g} s, not {target:g} concurrent requests. That is {utilization:.2%} of "
-            f"the {rate:g} requests per second that an instance takes. The day needs "
+            f"{60 / target:.3g} s, not {target:g} concurrent requests. That is {utilization:.2%} "
+            f"of the {rate:g} requests per second that an instance takes. The day needs "
             f"{first.day.desired_instances:,} instances at its peak instead of {enough:,}. "
             f"Set --target-per-minute {rate * plan.safety * 60:.0f}."
         )
@@ -54,8 +54,8 @@ def _functions(plan: Plan) -> Iterator[str]:
     api, functions, requests = plan.api, plan.functions, plan.candidates[0].day.requests
     if functions.throttled_per_day >= 1:
         yield (
-            f"API Gateway's limit for stage {api.stage}, {api.throttle_rate:g} requests per second, "
-            f"throttles {functions.throttled_per_day / requests:.1%} of the requests."
+            f"API Gateway's limit for stage {api.stage}, {api.throttle_rate:g} requests per "
+            f"second, throttles {functions.throttled_per_day / requests:.1%} of the requests."
         )
     if functions.rejected_per_day / requests > 1e-6:
         kind = "reserved" if api.reserved is not None else "the account's default"
@@ -85,6 +85,6 @@ def _limits(plan: Plan, first: Candidate) -> Iterator[str]:
     assumed = [other.instance_type for other in plan.candidates if not other.measured]
     if assumed:
         yield (
-            f"The rate of {', '.join(assumed)} is assumed (rate_per_vcpu in [costs]), not measured. "
-            "Run `ops loadtest` and pass --rate-per-instance or --rate."
+            f"The rate of {', '.join(assumed)} is assumed (rate_per_vcpu in [costs]), not "
+            "measured. Run `ops loadtest` and pass --rate-per-instance or --rate."
         )

@@ -1,7 +1,7 @@
 """Formulas for one instance as an M/M/c/K queue, and for functions as a loss system.
 
 Requests arrive independently of each other: SageMaker routes them at random by default. `workers`
-are served at a time, `waiting` wait, and the rest are rejected, as model_code/serve.py does. Service
+are served at a time, `waiting` wait, and the rest are rejected, as in model_code/serve.py. Service
 times are assumed to be exponential. Those of images vary less, so real waits are shorter.
 Sources: Kleinrock, Queueing Systems, volume 1, 3.8 (M/M/c/K); Erlang (loss formula).
 """

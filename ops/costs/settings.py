@@ -44,7 +44,8 @@ class CostsSettings(Section):
     spot_saving: float = Field(0.65, ge=0, le=0.9)
     """Fraction of a training job's price that spot instances save. AWS promises up to 0.9."""
     prices: dict[str, Annotated[float, Field(ge=0)]] = {}
-    """Prices in US dollars per unit that override aws/prices.json: "hosting ml.c6i.large" = 0.09."""
+    """Prices in US dollars per unit that override those of aws/prices.json, for example
+    "hosting ml.c6i.large" = 0.09."""
 
     @property
     def lambda_s(self) -> float:

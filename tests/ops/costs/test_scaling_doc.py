@@ -1,7 +1,7 @@
 """Every command in docs/scaling.md prints what the page shows.
 
-`UPDATE_DOCS=1 pytest tests/ops/costs/test_scaling_doc.py` writes the current output to the page, for
-example after a price or an assumption in [costs] has changed.
+`UPDATE_DOCS=1 pytest tests/ops/costs/test_scaling_doc.py` writes the current output to the page,
+for example after a price or an assumption in [costs] has changed.
 """
 
 import os
