@@ -40,7 +40,7 @@ def test_a_load_counts_responses_and_checks_them() -> None:
         result = load.drive(
             address, [IMAGE], lambda document: True, clients=2, seconds=0.3, warm_up_s=0.1
         )
-        with pytest.raises(ServerFailed, match="not a prediction: b'{\"logits"):
+        with pytest.raises(ServerFailed, match="not a prediction"):
             load.drive(address, [IMAGE], lambda _: False, clients=2, seconds=0.1, warm_up_s=0)
     assert 0 < len(result.latencies_s) < result.requests
     assert result.images_per_s == pytest.approx(len(result.latencies_s) / 0.3)
