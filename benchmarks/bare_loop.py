@@ -143,7 +143,7 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
     stages["load generator (not the server)"] = median(generator_ms)
     row = results.at_least(
         PART,
-        f"throughput, {SATURATED_CLIENTS} clients: bare loop ({fastest})",
+        f"throughput, {SATURATED_CLIENTS} clients, vs. bare loop ({fastest})",
         "images/s",
         median(served),
         rates[fastest],

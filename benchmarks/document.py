@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results.json"
 README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "performance.md"
 HIGHLIGHTS = (
-    "throughput, 16 clients: TorchServe, ResNet50, one worker per core",
-    "p50 latency, 1 client: the faster TorchServe, ResNet50",
-    "memory (PSS): TorchServe, ResNet50, one worker per core",
-    "throughput, 16 clients: LitServe, our model",
-    "p50 latency, 1 client: 12-megapixel JPEG against 500 pixels",
+    "throughput, 16 clients, vs. TorchServe with ResNet50, one worker per core",
+    "p50 latency, 1 client, vs. the faster TorchServe with ResNet50",
+    "memory (PSS) vs. TorchServe with ResNet50, one worker per core",
+    "throughput, 16 clients, vs. LitServe with our model",
+    "p50 latency, 1 client: 12-megapixel JPEG vs. 500 pixels",
     "process start to first prediction",
 )
 """The rows in README.md."""
@@ -50,7 +50,11 @@ def _servers(content: Content) -> str:
         if isinstance(server, dict)
     }
     clients = list(next(iter(servers.values()))["clients"])
-    heads = ["server", *(f"images/s, p50, {n} clients" for n in clients), "memory"]
+    heads = [
+        "server",
+        *(f"{n} client{'' if n == '1' else 's'}: images/s, p50" for n in clients),
+        "memory",
+    ]
     lines = [heads, ["---"] * len(heads)]
     for name, server in servers.items():
         loads = [

@@ -100,7 +100,7 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
     ours_ms, boto3_ms = (median(starts[name]) for name in ("ours", "boto3"))
     rows = [
         results.at_most(
-            PART, "Lambda start: import of boto3 and its client", "ms", ours_ms, boto3_ms, 1
+            PART, "Lambda start vs. import of boto3 and its client", "ms", ours_ms, boto3_ms, 1
         ),
         results.at_most(
             PART, "Lambda time added to InvokeEndpoint", "ms", median(added_ms), None, MAX_ADDED_MS

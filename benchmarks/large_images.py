@@ -43,7 +43,7 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
     rows = [
         results.at_most(
             PART,
-            f"{figure}: 12-megapixel JPEG against {SMALL_PX} pixels",
+            f"{figure}: 12-megapixel JPEG vs. {SMALL_PX} pixels",
             "ms",
             median(values["large"]),
             median(values["small"]),

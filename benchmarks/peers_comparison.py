@@ -117,22 +117,22 @@ def _visit_all(ours: Stack, peers: Sequence[Stack], scale: Scale) -> dict[str, V
 
 def _rows(visits: dict[str, Visits], clients: int) -> list[Row]:
     ours = visits["WhatBreed"]
-    one_worker = visits[f"TorchServe, {RESNET50_ONE_WORKER}"]
-    all_cores = visits[f"TorchServe, {RESNET50_ALL_CORES}"]
+    one_worker = visits[f"TorchServe with {RESNET50_ONE_WORKER}"]
+    all_cores = visits[f"TorchServe with {RESNET50_ALL_CORES}"]
 
     def throughput(name: str, clients: int, times: float | None = None) -> Row:
-        what = f"throughput, {clients} clients: {name}"
+        what = f"throughput, {clients} clients, vs. {name}"
         rates = ours.images_per_s(clients), visits[name].images_per_s(clients)
         if times is None:
             return results.faster(PART, what, "images/s", *rates)
         return results.at_least(PART, what, "images/s", *rates, times)
 
     return [
-        throughput(f"TorchServe, {RESNET50_ONE_WORKER}", clients, 15),
-        throughput(f"TorchServe, {RESNET50_ALL_CORES}", clients, 15),
+        throughput(f"TorchServe with {RESNET50_ONE_WORKER}", clients, 15),
+        throughput(f"TorchServe with {RESNET50_ALL_CORES}", clients, 15),
         results.at_most(
             PART,
-            "p50 latency, 1 client: the faster TorchServe, ResNet50",
+            "p50 latency, 1 client, vs. the faster TorchServe with ResNet50",
             "ms",
             ours.p50_ms(1),
             min(one_worker.p50_ms(1), all_cores.p50_ms(1)),
@@ -140,15 +140,15 @@ def _rows(visits: dict[str, Visits], clients: int) -> list[Row]:
         ),
         results.at_most(
             PART,
-            f"memory (PSS): TorchServe, {RESNET50_ALL_CORES}",
+            f"memory (PSS) vs. TorchServe with {RESNET50_ALL_CORES}",
             "MB",
             ours.memory_mb(),
             all_cores.memory_mb(),
             1 / 8,
         ),
-        throughput(f"TorchServe, {LITE2}", clients, 3),
+        throughput(f"TorchServe with {LITE2}", clients, 3),
         *(
-            throughput(f"{peer}, our model", clients)
+            throughput(f"{peer} with our model", clients)
             for peer in ("LitServe", "BentoML")
             for clients in (4, 16)
         ),

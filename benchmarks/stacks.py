@@ -114,13 +114,13 @@ def torchserve(network: str, title: str, workers: int, folder: Path) -> Stack:
         "SAGEMAKER_MODEL_SERVER_WORKERS": str(workers),
         "OMP_NUM_THREADS": str(max(1, cores() // workers)),
     }
-    return Stack(f"TorchServe, {title}", command, environment=environment)
+    return Stack(f"TorchServe with {title}", command, environment=environment)
 
 
 def litserve() -> Stack:
     """LitServe with our model."""
     return Stack(
-        "LitServe, our model",
+        "LitServe with our model",
         [str(PEERS_PYTHON), "-m", "benchmarks.peers.lit"],
         path="/predict",
         multipart_field="photo",
@@ -131,7 +131,7 @@ def bentoml(folder: Path) -> Stack:
     """BentoML with our model. It writes to `folder` even when it only serves."""
     bento = str(PEERS_PYTHON.with_name("bentoml"))
     return Stack(
-        "BentoML, our model",
+        "BentoML with our model",
         [bento, "serve", "benchmarks.peers.bento:WhatBreed", "--host", HOST, "--port"],
         path="/predict",
         multipart_field="images",

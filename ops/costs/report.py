@@ -157,7 +157,7 @@ def _job(plan: Plan) -> str:
 
 
 def _rate(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if round(value) >= 1000 else f"{value:.4g}"
 
 
 def _instances(day: Day) -> str:
