@@ -66,9 +66,9 @@ def drive(
 
 def send(url: str, image: Image, is_prediction: IsPrediction) -> Any:
     """Return the document of one response. Raise ServerFailed."""
-    with LocalServer(url, RESPONSE_TIMEOUT_S).connect() as connection:
+    with LocalServer(url, RESPONSE_TIMEOUT_S).connect() as send_image:
         try:
-            body = connection.invoke(image)
+            body = send_image(image)
         except RequestFailed as error:
             raise ServerFailed(str(error)) from None
     return check(body, is_prediction)

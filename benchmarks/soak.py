@@ -22,7 +22,7 @@ from benchmarks.processes import HOST, free_port, process, wait_for
 from model_code.inference import DEFAULT_MODEL_DIR
 from ops.loadtest.generator import Recording, open_loop
 from ops.loadtest.images import Image
-from ops.loadtest.target import LocalServer, RequestFailed
+from ops.loadtest.target import LocalServer, RequestFailed, Send
 
 SAMPLE_PERIOD_S = 0.25
 WARM_UP = 0.2
@@ -39,12 +39,12 @@ class Api:
         self._breeds = dict(breeds)
 
     @contextmanager
-    def connect(self) -> Iterator["Api"]:
-        yield self
+    def connect(self) -> Iterator[Send]:
+        yield self._send
 
-    def invoke(self, image: Image) -> bytes:
-        with self._server.connect() as connection:
-            body = connection.invoke(image)
+    def _send(self, image: Image) -> bytes:
+        with self._server.connect() as send:
+            body = send(image)
         breed = json.loads(body)["predictions"][0]["breed"]
         # without a known breed, all responses must agree with the first
         if breed != self._breeds.setdefault(image.body, breed):

@@ -117,7 +117,7 @@ def command(
         scaling=scaling,
         fit=fit,
         costs=costs,
-        safety=loadtest.safety,
+        loadtest=loadtest,
         prices=table.override({**costs.prices, **_numbers("--price", unit_prices)}),
     )
     print(json.dumps(report.document(estimate), indent=2) if as_json else report.text(estimate))

@@ -20,13 +20,14 @@ def _target(plan: Plan, first: Candidate) -> Iterator[str]:
     target, rate = first.scaling.target_per_minute, first.rate
     utilization = target / 60 / rate
     if utilization < MIN_UTILIZATION:
-        enough = math.ceil(plan.traffic.peak() / rate / plan.safety)
+        better = plan.loadtest.target_per_minute(rate)
+        enough = math.ceil(plan.traffic.peak() * 60 / better)
         yield (
             f"A target of {target:g} means {target:g} requests per MINUTE and instance, one every "
             f"{60 / target:.3g} s, not {target:g} concurrent requests. That is {utilization:.2%} "
             f"of the {rate:g} requests per second that an instance takes. The day needs "
             f"{first.day.desired_instances:,} instances at its peak instead of {enough:,}. "
-            f"Set --target-per-minute {rate * plan.safety * 60:.0f}."
+            f"Set --target-per-minute {better:.0f}."
         )
     elif utilization > MAX_UTILIZATION:
         yield (

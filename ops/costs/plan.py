@@ -13,6 +13,7 @@ from ops.costs.queueing import Server
 from ops.costs.settings import CostsSettings
 from ops.costs.simulation import Day, simulate
 from ops.costs.traffic import Traffic
+from ops.loadtest.settings import LoadTestSettings
 
 UNLIMITED = 1_000_000
 """A maximum of instances that no target reaches."""
@@ -72,7 +73,7 @@ class Plan:
     targets: list[Target]
     job: TrainingJob
     prices: Prices
-    safety: float
+    loadtest: LoadTestSettings
 
 
 def make(
@@ -83,7 +84,7 @@ def make(
     scaling: ScalingSettings,
     fit: FitSettings,
     costs: CostsSettings,
-    safety: float,
+    loadtest: LoadTestSettings,
     prices: Prices,
 ) -> Plan:
     """Simulate and price `traffic` on each of `instance_types`, whose first is the configured one.
@@ -113,7 +114,7 @@ def make(
     targets = []
     for name, per_minute in {
         "configured": scaling.target_per_minute,
-        "AWS rule": first.capacity * safety * 60,
+        "AWS rule": loadtest.target_per_minute(first.capacity),
         **{f"tutorials: {target:g}": target for target in TUTORIAL_TARGETS},
     }.items():
         update = {"target_per_minute": per_minute, "max_instances": UNLIMITED}
@@ -121,7 +122,7 @@ def make(
         usd = prices.usd(f"hosting {first_type}", day.instance_hours * bill.DAYS_PER_MONTH)
         targets.append(Target(name, per_minute, day, usd))
     job = bill.training_job(fit, costs, prices)
-    return Plan(traffic, api, functions, costs, candidates, targets, job, prices, safety)
+    return Plan(traffic, api, functions, costs, candidates, targets, job, prices, loadtest)
 
 
 def _server(

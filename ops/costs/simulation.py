@@ -5,6 +5,7 @@ settled M/M/c/K queue. Two days are simulated and the second is reported, so tha
 the night before are right.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,75 +31,76 @@ class Day:
     p99_s_by_minute: Floats
     in_service: NDArray[np.int_]
     starting: NDArray[np.int_]
+    requests: float
+    rejected: float
     p50_s: float
     p99_s: float
     """Of all answered requests of the day."""
-    instance_hours: float
-    """Both in service and starting: AWS bills both."""
+    worst_p99_s: float
+    """Of the worst minute."""
+    min_instances: int
+    max_instances: int
+    """In service and starting."""
     desired_instances: int
     """The highest count that the policy computed, before its maximum."""
-
-    @property
-    def requests(self) -> float:
-        return float(self.rates.sum()) * PERIOD_S
-
-    @property
-    def rejected(self) -> float:
-        return float(self.rejected_rates.sum()) * PERIOD_S
+    instance_hours: float
+    """In service and starting: AWS bills both."""
 
     @property
     def rejected_fraction(self) -> float:
         return self.rejected / self.requests
-
-    @property
-    def min_instances(self) -> int:
-        return int(self.in_service.min())
-
-    @property
-    def max_instances(self) -> int:
-        return int((self.in_service + self.starting).max())
-
-    @property
-    def worst_p99_s(self) -> float:
-        return float(self.p99_s_by_minute.max())
 
 
 def simulate(
     traffic: Traffic, server: Server, scaling: ScalingSettings, costs: CostsSettings
 ) -> Day:
     """Simulate `traffic` on instances like `server`, whose number `scaling` controls."""
-    tracker = TargetTracker(scaling, costs)
-    offered = np.tile(traffic.rates(np.arange(0.0, DAY_S, STEP_S)), 2).tolist()
-    steps_per_minute = PERIOD_S // STEP_S
-    minutes = len(offered) // steps_per_minute
-    rates, rejected, instances = np.zeros((3, minutes))
-    answered = np.zeros((minutes, 1 + len(LATENCIES_S)))  # requests, then those above each latency
-    counts = np.zeros((minutes, 3), int)  # in service, starting, desired
-    for minute in range(minutes):
-        first = minute * steps_per_minute
-        for step in range(first, first + steps_per_minute):
+    minutes = list(_minutes(traffic, server, TargetTracker(scaling, costs)))
+    second_day = minutes[len(minutes) // 2 :]
+    rates, rejected, instances, in_service, starting, desired, answered = map(
+        np.array, zip(*second_day, strict=True)
+    )
+    p99_s_by_minute = np.array([_quantile_s(minute, 0.99) for minute in answered])
+    return Day(
+        rates=rates,
+        rejected_rates=rejected,
+        p99_s_by_minute=p99_s_by_minute,
+        in_service=in_service,
+        starting=starting,
+        requests=float(rates.sum()) * PERIOD_S,
+        rejected=float(rejected.sum()) * PERIOD_S,
+        p50_s=_quantile_s(answered.sum(axis=0), 0.5),
+        p99_s=_quantile_s(answered.sum(axis=0), 0.99),
+        worst_p99_s=float(p99_s_by_minute.max()),
+        min_instances=int(in_service.min()),
+        max_instances=int((in_service + starting).max()),
+        desired_instances=int(desired.max()),
+        instance_hours=float(instances.sum()) * PERIOD_S / 3600,
+    )
+
+
+def _minutes(
+    traffic: Traffic, server: Server, tracker: TargetTracker
+) -> Iterator[tuple[float, float, float, int, int, int, Floats]]:
+    """Yield for each minute of two days: means of the rate, of the rejected rate and of the
+    instances; instances in service, starting and desired; answered requests and their tail."""
+    offered = traffic.rates(np.arange(0.0, DAY_S, STEP_S)).tolist() * 2
+    steps = PERIOD_S // STEP_S
+    for first in range(0, len(offered), steps):
+        total, rejected, instances = 0.0, 0.0, 0
+        answered = np.zeros(1 + len(LATENCIES_S))
+        for step in range(first, first + steps):
             tracker.advance(step * STEP_S)
             rate = offered[step]
             queue = steady_state(server, _rounded(rate / tracker.in_service, server))
-            rates[minute] += rate / steps_per_minute
-            rejected[minute] += rate * queue.rejected / steps_per_minute
-            answered[minute, 0] += rate * (1 - queue.rejected)
-            answered[minute, 1:] += rate * (1 - queue.rejected) * queue.tail
-            instances[minute] += (tracker.in_service + tracker.starting) / steps_per_minute
-        counts[minute] = tracker.in_service, tracker.starting, tracker.desired
-        tracker.report_minute((minute + 1) * PERIOD_S, rates[minute] * PERIOD_S)
-    day = slice(minutes // 2, None)
-    return Day(
-        rates=rates[day],
-        rejected_rates=rejected[day],
-        p99_s_by_minute=np.array([_quantile_s(minute, 0.99) for minute in answered[day]]),
-        in_service=counts[day, 0],
-        starting=counts[day, 1],
-        p50_s=_quantile_s(answered[day].sum(axis=0), 0.5),
-        p99_s=_quantile_s(answered[day].sum(axis=0), 0.99),
-        instance_hours=float(instances[day].sum()) * PERIOD_S / 3600,
-        desired_instances=int(counts[day, 2].max()),
-    )
+            total += rate
+            rejected += rate * queue.rejected
+            instances += tracker.in_service + tracker.starting
+            answered[0] += rate * (1 - queue.rejected)
+            answered[1:] += rate * (1 - queue.rejected) * queue.tail
+        counts = tracker.in_service, tracker.starting, tracker.desired
+        tracker.report_minute((first + steps) * STEP_S, total * STEP_S)
+        yield total / steps, rejected / steps, instances / steps, *counts, answered
 
 
 def _quantile_s(answered: Floats, fraction: float) -> float:

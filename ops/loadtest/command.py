@@ -99,9 +99,9 @@ def _target(
 
 def _send_one(target: Target, image: Image) -> None:
     """Raise LoadTestFailed if a single request fails, before thousands are sent."""
-    with target.connect() as connection:
+    with target.connect() as send:
         try:
-            connection.invoke(image)
+            send(image)
         except RequestFailed as failure:
             cause = failure.__cause__
             reason = accounts.explain(cause) if isinstance(cause, Exception) else str(failure)
@@ -150,24 +150,17 @@ def _row(step: Step, p99_ms: float) -> str:
     )
 
 
-def target_per_minute(rate: float, instances: int, safety: float) -> float:
-    """Return the invocations per minute and instance to scale at, by AWS's rule.
-
-    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-loadtest.html
-    """
-    return rate / instances * safety * 60
-
-
 def document(result: Search, instances: int, loadtest: LoadTestSettings) -> dict[str, Any]:
     """Return what `--json` prints: rates in requests per second, times in milliseconds."""
-    rate = result.best.rate if result.best else None
+    best = result.best
+    rate = best.rate / instances if best else None
     return {
         "p99_limit_ms": loadtest.p99_ms,
         "arrivals": loadtest.arrivals,
         "instances": instances,
-        "rate": rate,
-        "rate_per_instance": rate and rate / instances,
-        "target_per_minute": rate and target_per_minute(rate, instances, loadtest.safety),
+        "rate": best and best.rate,
+        "rate_per_instance": rate,
+        "target_per_minute": rate and loadtest.target_per_minute(rate),
         "end_reason": result.end_reason,
         "generator_limited": result.generator_limited,
         "steps": [step.document() for step in result.steps],
@@ -181,7 +174,7 @@ def conclusion(
     if result.best is None:
         raise LoadTestFailed(_explain_failure(result))
     rate = result.best.rate / instances
-    target = target_per_minute(result.best.rate, instances, loadtest.safety)
+    target = loadtest.target_per_minute(rate)
     lines = [
         f"{rate:.1f} requests per second and instance keep p99 within {loadtest.p99_ms:g} ms "
         f"without a failure ({result.end_reason}).",

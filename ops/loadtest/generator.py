@@ -118,7 +118,7 @@ def _run(
     start = time.perf_counter() + START_S
 
     def work() -> None:
-        with target.connect() as connection:
+        with target.connect() as send:
             while True:
                 number = next(numbers)
                 free_s = time.perf_counter() - start
@@ -130,7 +130,7 @@ def _run(
                 sent_s = time.perf_counter() - start
                 body, error = None, None
                 try:
-                    body = connection.invoke(images[number % len(images)])
+                    body = send(images[number % len(images)])
                 except RequestFailed as failure:
                     error = str(failure)
                 done_s = time.perf_counter() - start

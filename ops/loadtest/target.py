@@ -4,12 +4,13 @@ Other URLs are refused: load on somebody else's server is an attack. A SageMaker
 through InvokeEndpoint, which requires permission.
 """
 
+import functools
 import http.client
 import ipaddress
 import select
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from botocore.config import Config
@@ -25,11 +26,8 @@ class RequestFailed(Exception):
     """A request without a prediction. Its text is the kind of failure."""
 
 
-class Connection(Protocol):
-    """Sends one request at a time."""
-
-    def invoke(self, image: Image) -> bytes:
-        """Return the body of the response. Raise RequestFailed."""
+Send = Callable[[Image], bytes]
+"""Sends an image and returns the body of the response. Raises RequestFailed."""
 
 
 class Target(Protocol):
@@ -37,9 +35,8 @@ class Target(Protocol):
 
     name: str
 
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """Yield the connection of one thread."""
+    def connect(self) -> AbstractContextManager[Send]:
+        """Open the connection of one thread."""
 
 
 class LocalServer:
@@ -60,44 +57,27 @@ class LocalServer:
         self._timeout_s = timeout_s
 
     @contextmanager
-    def connect(self) -> Iterator[Connection]:
+    def connect(self) -> Iterator[Send]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
         try:
-            yield _HttpConnection(connection, self._path)
+            yield functools.partial(self._send, connection)
         finally:
             connection.close()
 
-
-class _HttpConnection:
-    def __init__(self, connection: http.client.HTTPConnection, path: str) -> None:
-        self._connection = connection
-        self._path = path
-
-    def invoke(self, image: Image) -> bytes:
-        self._close_if_server_did()
+    def _send(self, connection: http.client.HTTPConnection, image: Image) -> bytes:
+        if _closed_by_server(connection):
+            connection.close()
         headers = {"Content-Type": image.media_type, "Accept": "application/json"}
         try:
-            self._connection.request("POST", self._path, image.body, headers)
-            with self._connection.getresponse() as response:
+            connection.request("POST", self._path, image.body, headers)
+            with connection.getresponse() as response:
                 body = response.read()
         except (OSError, http.client.HTTPException) as error:
-            self._connection.close()  # the next request reopens it
+            connection.close()  # the next request reopens it
             raise RequestFailed(type(error).__name__) from None
         if response.status != 200:
             raise RequestFailed(f"HTTP {response.status}")
         return body
-
-    def _close_if_server_did(self) -> None:
-        """Close a connection that the server closed while it was idle: that is not a failure.
-
-        Before a request, the only thing to read is the end of the stream.
-        """
-        if self._connection.sock is None:
-            return
-        idle = select.poll()
-        idle.register(self._connection.sock, select.POLLIN)
-        if idle.poll(0):
-            self._connection.close()
 
 
 class Endpoint:
@@ -115,19 +95,13 @@ class Endpoint:
         self._client = account.session.client("sagemaker-runtime", config=config)
 
     @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        yield _RuntimeConnection(self._client, self.name)
+    def connect(self) -> Iterator[Send]:
+        yield self._send
 
-
-class _RuntimeConnection:
-    def __init__(self, client: Any, endpoint: str) -> None:
-        self._client = client
-        self._endpoint = endpoint
-
-    def invoke(self, image: Image) -> bytes:
+    def _send(self, image: Image) -> bytes:
         try:
             response = self._client.invoke_endpoint(
-                EndpointName=self._endpoint, ContentType=image.media_type, Body=image.body
+                EndpointName=self.name, ContentType=image.media_type, Body=image.body
             )
             return bytes(response["Body"].read())
         except ClientError as error:
@@ -135,6 +109,18 @@ class _RuntimeConnection:
             raise RequestFailed(f"{accounts.error_code(error)} {status}".strip()) from error
         except BotoCoreError as error:
             raise RequestFailed(type(error).__name__) from error
+
+
+def _closed_by_server(connection: http.client.HTTPConnection) -> bool:
+    """Whether the server has closed the idle connection, which is not a failure.
+
+    Before a request, the only thing to read is the end of the stream.
+    """
+    if connection.sock is None:
+        return False
+    idle = select.poll()
+    idle.register(connection.sock, select.POLLIN)
+    return bool(idle.poll(0))
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ops.errors import LoadTestFailed
-from ops.loadtest.command import conclusion, target_per_minute
+from ops.loadtest.command import conclusion
 from ops.loadtest.search import Search
 from ops.loadtest.settings import LoadTestSettings
 from ops.loadtest.step import Step
@@ -150,5 +150,4 @@ def test_the_conclusion_without_a_result_gives_the_reason() -> None:
 
 def test_the_target_by_aws_rule() -> None:
     # 30 requests per second, safety 0.5: 30 x 0.5 x 60 invocations per minute.
-    assert target_per_minute(30, instances=1, safety=0.5) == 900
-    assert target_per_minute(30, instances=3, safety=0.5) == 300
+    assert LoadTestSettings(safety=0.5).target_per_minute(30) == 900

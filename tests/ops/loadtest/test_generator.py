@@ -12,7 +12,7 @@ from ops.loadtest.arrivals import schedule
 from ops.loadtest.generator import closed_loop, open_loop
 from ops.loadtest.images import Image
 from ops.loadtest.step import summarize
-from ops.loadtest.target import RequestFailed
+from ops.loadtest.target import RequestFailed, Send
 
 IMAGES = [Image(b"x", "image/jpeg")]
 
@@ -29,7 +29,7 @@ class Server(ABC):
     @abstractmethod
     def respond(self, number: int) -> None: ...
 
-    def invoke(self, image: Image) -> bytes:
+    def send(self, image: Image) -> bytes:
         with self._lock:
             self.requests += 1
             number = self.requests
@@ -37,8 +37,8 @@ class Server(ABC):
         return b"response"
 
     @contextmanager
-    def connect(self) -> Iterator["Server"]:
-        yield self
+    def connect(self) -> Iterator[Send]:
+        yield self.send
 
 
 class StallsOnce(Server):

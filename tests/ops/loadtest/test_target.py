@@ -43,7 +43,7 @@ def closing_server() -> Iterator[tuple[str, threading.Semaphore]]:
 
 def test_a_connection_that_was_closed_while_idle_is_reopened() -> None:
     image = Image(b"image", "image/jpeg")
-    with closing_server() as (address, closed), LocalServer(address, 5).connect() as connection:
+    with closing_server() as (address, closed), LocalServer(address, 5).connect() as send:
         for _ in range(3):
-            assert connection.invoke(image) == b"{}"
+            assert send(image) == b"{}"
             assert closed.acquire(timeout=5)
