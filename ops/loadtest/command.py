@@ -69,7 +69,7 @@ def command(
     target = _target(account, loadtest, url, stage, endpoint)
     payloads = images.read(image_paths)
     _send_one(target, payloads[0])
-    # stdout carries only the JSON, if that is asked for
+    # with --json, stdout has nothing else
     out = sys.stderr if as_json else sys.stdout
     result = _search(target, payloads, loadtest, out)
     if chart_path:

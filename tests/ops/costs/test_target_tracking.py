@@ -16,10 +16,8 @@ SCALING = ScalingSettings(
 COSTS = CostsSettings(metric_delay_s=60, instance_start_s=300)
 
 
-def play(
-    tracker: TargetTracker, invocations: list[float], start_minute: int = 0
-) -> list[tuple[int, int]]:
-    """In service and starting, at the beginning of each minute."""
+def play(tracker: TargetTracker, invocations: list[float]) -> list[tuple[int, int]]:
+    """Return the instances in service and starting at the beginning of each minute."""
     counts = list[tuple[int, int]]()
     for minute, count in enumerate(invocations):
         tracker.advance(minute * 60)
