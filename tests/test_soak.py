@@ -11,7 +11,11 @@ from tests.nightly import often
 
 pytestmark = pytest.mark.server
 
-COLORS: dict[str, str | tuple[int, int, int]] = {"Red setter": "red", "Green hound": (0, 255, 0), "Blue terrier": "blue"}
+COLORS: dict[str, str | tuple[int, int, int]] = {
+    "Red setter": "red",
+    "Green hound": (0, 255, 0),
+    "Blue terrier": "blue",
+}
 """The colors that the tiny model classifies."""
 
 
