@@ -1,4 +1,4 @@
-"""Programs that measure; each compares in one run. `make bench` runs those of __main__.py.
+"""Benchmarks: `make bench` runs those of `__main__`, each against a reference in the same run.
 
-Nothing here is measured in `make test`, which only sees to it that the programs still run.
+`make test` only checks that they still run, never their figures.
 """

@@ -1,12 +1,11 @@
-"""All benchmarks, one table: what `make bench` runs.
+"""Run all benchmarks and update the published results.
 
-    python -m benchmarks                    # a quarter of an hour, on an idle machine
-    python -m benchmarks --only ready large
-    python -m benchmarks --quick            # a smoke of a minute, without peers
+    python -m benchmarks                       # 15 minutes, on an idle machine
+    python -m benchmarks --only startup large
+    python -m benchmarks --quick               # a minute, without peers
 
-A full run writes benchmarks/results.json when it is through, and the tables of README.md and
-docs/performance.md with it. Exit code 0 where every row held, 1
-where one did not, 2 where a part could not be measured.
+A full run writes benchmarks/results.json and the tables in README.md and docs/performance.md. The
+exit code is 0 if all targets are met, 1 if one is not, 2 if a part failed.
 """
 
 import argparse
@@ -15,24 +14,33 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import against_peers, bare, command, document, function, large, ready, table
-from benchmarks.processes import ServerFailed
-from benchmarks.scale import FULL, QUICK
+from benchmarks import (
+    bare_loop,
+    document,
+    lambda_function,
+    large_images,
+    peers_comparison,
+    results,
+    startup,
+)
+from benchmarks.processes import ServerFailed, interrupt_on_signals
+from benchmarks.results import Row
+from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.stacks import PEERS_PYTHON
-from benchmarks.table import Row
 
-PARTS: dict[str, command.Measure] = {
-    "peers": against_peers.measure,
-    "bare": bare.measure,
-    "large": large.measure,
-    "ready": ready.measure,
-    "lambda": function.measure,
+PARTS: dict[str, Callable[[Scale], tuple[list[Row], dict[str, Any]]]] = {
+    "peers": peers_comparison.measure,
+    "bare": bare_loop.measure,
+    "large": large_images.measure,
+    "startup": startup.measure,
+    "lambda": lambda_function.measure,
 }
 MAX_LOAD = 0.5
-"""Processes that want to run, in the mean of the last minute, before anything is measured."""
+"""Load average of the last minute above which the figures mean little."""
 PEER_PACKAGES = (
     "torch",
     "torchserve",
@@ -49,60 +57,66 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="a smoke whose figures mean little")
+    parser.add_argument("--quick", action="store_true", help="check that everything runs")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
-    parser.add_argument("--output", type=Path, help="where a full run writes its results")
+    parser.add_argument("--output", type=Path, help="file for the results as JSON")
     options = parser.parse_args()
-    command.end_on_signals()
+    interrupt_on_signals()
     scale = QUICK if options.quick else FULL
     if scale.peers and "peers" in options.only and (missing := _missing()):
-        print(f"{missing}; `make bench` sets the peers up", file=sys.stderr)
+        print(f"{missing} `make bench` installs the peers.", file=sys.stderr)
         return 2
-    if (busy := os.getloadavg()[0]) > MAX_LOAD:
-        print(f"this machine is busy (load {busy:.1f}): the figures mean little", file=sys.stderr)
-    rows: list[Row] = []
-    details: dict[str, Any] = {}
-    failed = []
-    content: dict[str, Any] = {}
+    if (load := os.getloadavg()[0]) > MAX_LOAD:
+        print(f"This machine is busy (load {load:.1f}): the figures mean little.", file=sys.stderr)
     try:
-        for part in options.only:
-            try:
-                found, details[part] = PARTS[part](scale)
-            except ServerFailed as error:
-                print(f"{part}: {error}", file=sys.stderr)
-                failed.append(part)
-            else:
-                rows += found
-                print(table.text(found), flush=True)  # whatever becomes of the parts to come
-        content = table.document(rows, details, _peer_versions() if scale.peers else {})
+        rows, details, failed = _measure(options.only, scale)
+        content = results.document(rows, details, _peer_versions() if scale.peers else {})
     except KeyboardInterrupt:
-        print("interrupted: nothing is written", file=sys.stderr)
+        print("interrupted: no results written", file=sys.stderr)
         return 130
     print(json.dumps(details, indent=1))
-    print(
-        f"\n{content['machine']['cpu']}, {content['machine']['cores']} cores, {content['date']}\n"
-    )
-    print(table.text(rows))
-    whole = not options.quick and set(options.only) == set(PARTS) and not failed
-    if output := options.output or (document.RESULTS if whole else None):
-        table.write(output, content)
-        print(f"\nwritten: {output}")
+    machine = content["machine"]
+    print(f"\n{machine['cpu']}, {machine['cores']} cores, {content['date']}\n")
+    print(results.markdown(rows))
+    complete = not options.quick and set(options.only) == set(PARTS) and not failed
+    if output := options.output or (document.RESULTS if complete else None):
+        results.write(output, content)
+        print(f"\nResults: {output}")
         if output == document.RESULTS:
             document.write(content)
     if failed:
-        print(f"not measured: {', '.join(failed)}", file=sys.stderr)
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
         return 2
-    return 0 if all(row.held for row in rows) else 1
+    return 0 if all(row.met for row in rows) else 1
+
+
+def _measure(parts: list[str], scale: Scale) -> tuple[list[Row], dict[str, Any], list[str]]:
+    """Return the rows and details of all parts, and the names of those that failed."""
+    rows: list[Row] = []
+    details: dict[str, Any] = {}
+    failed = []
+    for part in parts:
+        try:
+            part_rows, details[part] = PARTS[part](scale)
+        except ServerFailed as error:
+            print(f"{part}: {error}", file=sys.stderr)
+            failed.append(part)
+        else:
+            rows += part_rows
+            print(results.markdown(part_rows), flush=True)  # a later part may fail
+    return rows, details, failed
 
 
 def _missing() -> str:
     if not PEERS_PYTHON.exists():
-        return f"{PEERS_PYTHON} is missing"
-    return "" if shutil.which("java") else "TorchServe needs Java 17 (Debian: default-jre-headless)"
+        return f"{PEERS_PYTHON} does not exist."
+    return (
+        "" if shutil.which("java") else "TorchServe needs Java 17 (Debian: default-jre-headless)."
+    )
 
 
 def _peer_versions() -> dict[str, str]:
-    """The versions of what the peers run on; empty where they are not set up."""
+    """The versions of the peers' packages; empty if they are not installed."""
     program = (
         "import json, sys\n"
         "from importlib.metadata import version\n"
@@ -110,14 +124,14 @@ def _peer_versions() -> dict[str, str]:
     )
     if not PEERS_PYTHON.exists():
         return {}
-    ended = subprocess.run(
+    completed = subprocess.run(
         [str(PEERS_PYTHON), "-c", program, *PEER_PACKAGES],
         capture_output=True,
         text=True,
         check=False,
     )
-    found: dict[str, str] = json.loads(ended.stdout) if ended.returncode == 0 else {}
-    return found
+    versions: dict[str, str] = json.loads(completed.stdout) if completed.returncode == 0 else {}
+    return versions
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""The tables of README.md and docs/performance.md, from what the last full run found.
+"""The tables in README.md and docs/performance.md, generated from results.json.
 
-python -m benchmarks.document      # writes them anew; a full run does so itself
+    python -m benchmarks.document
+
+A full run of `python -m benchmarks` does this too.
 """
 
 import json
@@ -8,21 +10,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import table
-from benchmarks.table import Row
+from benchmarks import results
+from benchmarks.results import Row
+from cli.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results.json"
 README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "performance.md"
 HIGHLIGHTS = (
-    "TorchServe with ResNet50",
-    "the faster of the two",
-    "LitServe with our model: images/s, 16 clients",
-    "12 megapixels",
-    "process start",
-    "import app",
+    "throughput, 16 clients, vs. TorchServe with ResNet50, one worker per core",
+    "p50 latency, 1 client, vs. the faster TorchServe with ResNet50",
+    "memory (PSS) vs. TorchServe with ResNet50, one worker per core",
+    "throughput, 16 clients, vs. LitServe with our model",
+    "p50 latency, 1 client: 12-megapixel JPEG vs. 500 pixels",
+    "process start to first prediction",
 )
-"""What README quotes: the rows that say one of these."""
+"""The rows in README.md."""
 
 Content = Mapping[str, Any]
 
@@ -35,30 +38,35 @@ def _rows(content: Content) -> list[Row]:
 
 
 def _highlights(content: Content) -> str:
-    return table.text([row for row in _rows(content) if any(h in row.what for h in HIGHLIGHTS)])
+    rows = {row.what: row for row in _rows(content)}
+    return results.markdown([rows[what] for what in HIGHLIGHTS])
 
 
 def _servers(content: Content) -> str:
-    """Every server of the part `peers`, at each number of clients."""
+    """Every server of the part `peers`, by number of clients."""
     servers = {
-        name: found
-        for name, found in content["details"]["peers"].items()
-        if isinstance(found, dict)
+        name: server
+        for name, server in content["details"]["peers"].items()
+        if isinstance(server, dict)
     }
     clients = list(next(iter(servers.values()))["clients"])
-    head = ["server", *(f"images/s, p50 at {n}" for n in clients), "memory"]
-    lines = [head, ["---"] * len(head)]
-    for name, found in servers.items():
+    heads = [
+        "server",
+        *(f"{n} client{'' if n == '1' else 's'}: images/s, p50" for n in clients),
+        "memory",
+    ]
+    lines = [heads, ["---"] * len(heads)]
+    for name, server in servers.items():
         loads = [
-            f"{found['clients'][n]['images_per_s']:.1f}, {found['clients'][n]['p50_ms']:.1f} ms"
+            f"{server['clients'][n]['images_per_s']:.1f}, {server['clients'][n]['p50_ms']:.1f} ms"
             for n in clients
         ]
-        lines.append([name, *loads, f"{found['memory_mb']:.0f} MB"])
+        lines.append([name, *loads, f"{server['memory_mb']:.0f} MB"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _stages(content: Content) -> str:
-    """Where the processor time of one photo goes."""
+    """CPU time of one image by stage."""
     costs: dict[str, float] = content["details"]["bare"]["cpu_ms_per_image"]
     lines = [f"| {stage} | {cost:.2f} |" for stage, cost in costs.items()]
     return "\n".join(["| stage | ms |", "| --- | --- |", *lines])
@@ -66,37 +74,38 @@ def _stages(content: Content) -> str:
 
 def _machine(content: Content) -> str:
     machine = content["machine"]
-    return f"{content['date']}, {machine['cores']} cores of an {machine['cpu']}."
+    return f"Measured {content['date']} on {machine['cores']} cores of an {machine['cpu']}."
 
 
-TABLES: Mapping[Path, Mapping[str, Callable[[Content], str]]] = {
+Tables = Mapping[str, Callable[[Content], str]]
+TABLES: Mapping[Path, Tables] = {
     README: {"highlights": _highlights},
     PERFORMANCE: {
         "machine": _machine,
-        "rows": lambda content: table.text(_rows(content)),
+        "rows": lambda content: results.markdown(_rows(content)),
         "servers": _servers,
         "stages": _stages,
     },
 }
 
 
-def filled(page: Path, content: Content) -> str:
-    """The text of `page` with each of its tables as `content` has it."""
+def fill(page: Path, tables: Tables, content: Content) -> str:
+    """Return the text of `page` with its tables replaced. Raise ValueError if one has no marker."""
     text = page.read_text(encoding="utf-8")
-    for name, make in TABLES[page].items():
+    for name, render in tables.items():
         begin, end = f"<!-- benchmarks: {name} -->\n", "\n<!-- end -->"
-        before, found, rest = text.partition(begin)
-        _, ended, after = rest.partition(end)
-        if not (found and ended):
-            raise ValueError(f"{page} has no place for the table {name}")
-        text = before + begin + make(content) + end + after
+        before, begin_found, rest = text.partition(begin)
+        _, end_found, after = rest.partition(end)
+        if not (begin_found and end_found):
+            raise ValueError(f"{page} has no markers for the table {name}")
+        text = before + begin + render(content) + end + after
     return text
 
 
 def write(content: Content) -> None:
-    """Put the tables of `content` into the pages."""
-    for page in TABLES:
-        table.write_text(page, filled(page, content))
+    """Write the tables of `content` to all pages."""
+    for page, tables in TABLES.items():
+        write_atomically(page, fill(page, tables, content))
 
 
 if __name__ == "__main__":

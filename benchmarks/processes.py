@@ -1,36 +1,76 @@
-"""A server under measurement: started in a session of its own, weighed, and gone without a trace.
-
-Peers start workers, and those start others (TorchServe: Python, Java, Python), some in sessions of
-their own (BentoML). A process keeps its session whoever adopts it, so the sessions of a server and
-of all its descendants are what is weighed and ended.
-"""
+"""Child processes for benchmarks and tests: start, measure, stop, free ports."""
 
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
-STOP_TIMEOUT_S = 10.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class ServerFailed(Exception):
-    """A server under measurement ended, never answered, or answered nonsense."""
+    """A server ended, did not respond, or responded with an error."""
 
 
-class Session:
-    """All processes that come from one (Linux: proc(5))."""
+class Process(subprocess.Popen[str]):
+    """A child in a session of its own. Its output goes to a file: a full pipe would block it."""
 
-    def __init__(self, child: "subprocess.Popen[bytes]", output: Path) -> None:
-        self._child = child
+    stop_timeout_s = 30.0
+
+    def __init__(
+        self, command: Sequence[str], output: Path, environment: Mapping[str, str]
+    ) -> None:
         self._output = output
-        self._sessions = {child.pid}
+        with output.open("w") as stream:
+            super().__init__(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+
+    def output(self) -> str:
+        """Return what it has written so far."""
+        return self._output.read_text(errors="replace")
+
+    def stop(self) -> None:
+        """Terminate its process group, and kill it after a timeout."""
+        if self.poll() is None:
+            os.killpg(self.pid, signal.SIGTERM)
+            try:
+                self.wait(self.stop_timeout_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.pid, signal.SIGKILL)
+                self.wait()
+
+
+class ProcessTree(Process):
+    """A child and all its descendants (Linux: proc(5)).
+
+    TorchServe starts workers that start others, and BentoML puts some into sessions of their own.
+    A process keeps its session when its parent ends, so sessions are measured and stopped.
+    """
+
+    stop_timeout_s = 10.0
+
+    def __init__(
+        self, command: Sequence[str], output: Path, environment: Mapping[str, str]
+    ) -> None:
+        super().__init__(command, output, environment)
+        self._sessions = {self.pid}
 
     def pids(self) -> list[int]:
         return list(self._members())
@@ -41,54 +81,102 @@ class Session:
         members: dict[int, list[str]] = {}
         grown = True
         while grown:
-            found = {
+            larger = {
                 pid: fields
                 for pid, fields in processes.items()
                 if int(fields[3]) in self._sessions or int(fields[1]) in members
             }
-            self._sessions |= {int(fields[3]) for fields in found.values()}
-            grown = len(found) > len(members)
-            members = found
+            self._sessions |= {int(fields[3]) for fields in larger.values()}
+            grown = len(larger) > len(members)
+            members = larger
         return members
 
     def memory_bytes(self) -> int:
-        """The sum of the proportional set sizes: a page that n processes share counts once."""
+        """Return the sum of the proportional set sizes (PSS), which count a shared page once."""
         total_kb = 0
         for pid in self.pids():
-            with contextlib.suppress(OSError):  # it ended meanwhile
+            with contextlib.suppress(OSError):  # it has ended
                 for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                     if line.startswith("Pss:"):
                         total_kb += int(line.split()[1])
         return total_kb * 1024
 
     def cpu_s(self) -> float:
-        """Processor seconds, user and system, of the processes that still run."""
+        """Return the CPU time, user and system, of the processes that still run."""
         ticks = sum(int(fields[11]) + int(fields[12]) for fields in self._members().values())
         return ticks / _TICKS_PER_S
 
-    def ended(self) -> bool:
-        return self._child.poll() is not None
-
-    def said(self) -> str:
-        """The end of what it has written."""
-        return self._output.read_text(errors="replace")[-3000:]
-
     def stop(self) -> None:
-        """End every process of the session: asked first, then not asked."""
-        for number, patience_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, 5.0)):
+        """Terminate every process, and kill those that remain after a timeout."""
+        for number, timeout_s in ((signal.SIGTERM, self.stop_timeout_s), (signal.SIGKILL, 5.0)):
             for pid in self.pids():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-            end = time.monotonic() + patience_s
+            end = time.monotonic() + timeout_s
             while time.monotonic() < end:
-                self._child.poll()  # takes in the first one, which is a zombie otherwise
+                self.poll()  # otherwise the child remains as a zombie
                 if not self.pids():
                     return
                 time.sleep(0.02)
 
 
+P = TypeVar("P", bound=Process)
+
+
+@contextlib.contextmanager
+def _started(kind: type[P], command: Sequence[str], environment: Mapping[str, str]) -> Iterator[P]:
+    with tempfile.TemporaryDirectory() as folder:
+        child = kind(command, Path(folder) / "output", environment)
+        try:
+            yield child
+        finally:
+            child.stop()
+
+
+@contextlib.contextmanager
+def process(command: Sequence[str], **environment: str) -> Iterator[Process]:
+    """Run `command` from the repository's root until the block is left."""
+    with _started(Process, command, {**os.environ, **environment}) as child:
+        yield child
+
+
+@contextlib.contextmanager
+def process_tree(command: Sequence[str], **environment: str) -> Iterator[ProcessTree]:
+    """Run `command` and measure all that it starts. It may be of another virtual environment."""
+    with _started(ProcessTree, command, without_venv(os.environ) | environment) as child:
+        yield child
+
+
+def without_venv(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` without the variables that would mix virtual environments."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")
+    }
+
+
+def wait_for(url: str, child: Process, timeout_s: float = 60) -> None:
+    """Return once `url` responds with 200. Raise ServerFailed if it does not or `child` ends."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end and child.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise ServerFailed(f"{url} did not respond: {child.output()}")
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
 def _stats() -> Iterator[tuple[int, list[str]]]:
-    """Pid and the fields of /proc/PID/stat from `state` on, of every process but zombies."""
+    """The pid and the fields of /proc/PID/stat from `state` on, of every process but zombies."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
@@ -97,32 +185,11 @@ def _stats() -> Iterator[tuple[int, list[str]]]:
                     yield int(folder.name), fields
 
 
-@contextlib.contextmanager
-def session(command: Sequence[str], **environment: str) -> Iterator[Session]:
-    """`command` in a session of its own, which is empty when the block is left."""
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "output"
-        with output.open("wb") as stream:
-            child = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=without_venv(os.environ) | environment,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        started = Session(child, output)
-        try:
-            yield started
-        finally:
-            started.stop()
+def interrupt_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end the program like Ctrl-C, so that every child is stopped."""
 
+    def interrupt(_: int, __: object) -> None:
+        raise KeyboardInterrupt
 
-def without_venv(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` without what would lead one virtual environment into another."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if name not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")
-    }
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)

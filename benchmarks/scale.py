@@ -1,23 +1,23 @@
-"""How long and how often everything is measured."""
+"""Durations and counts of a full and of a quick run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Scale:
-    """`load_s` and `warm_up_s` are seconds of a load; the rest are counts."""
+    """`load_s` and `warm_up_s` are seconds per load, the others are counts."""
 
     rounds: int
     load_s: float
     warm_up_s: float
     clients: tuple[int, ...]
     starts: int
-    """Processes started where starting is what is measured."""
+    """Processes to start if starting is measured."""
     calls: int
-    """Calls of a function where one call is what is measured."""
+    """Calls of a function if one call is measured."""
     peers: bool
 
 
 FULL = Scale(3, 4.0, 1.0, (1, 4, 16), starts=9, calls=200, peers=True)
 QUICK = Scale(1, 1.0, 0.3, (1, 4), starts=3, calls=20, peers=False)
-"""A smoke: that everything still runs, in a minute. Its figures mean little."""
+"""Checks in a minute that everything runs. Its figures mean little."""

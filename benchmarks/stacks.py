@@ -1,9 +1,8 @@
-"""What is measured against what: how each server is started, asked and understood."""
+"""The servers that are compared: how each is started and called."""
 
 import contextlib
 import math
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,47 +10,51 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import load, pictures
+from benchmarks import images, load
 from benchmarks.load import Load
-from benchmarks.processes import HOST, ROOT, ServerFailed, Session, session
+from benchmarks.processes import HOST, ROOT, ProcessTree, ServerFailed, free_port, process_tree
 from model_code.inference import DEFAULT_MODEL_DIR
+from ops.loadtest.images import Image
 
 PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 START_TIMEOUT_S = 120.0
-PICTURES = 24
-"""How many different photos the clients send in turn."""
+IMAGES = 24
+"""Number of different images that clients send in turn."""
 
 BOUNDARY = "whatbreed-benchmark"
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A server: its name in the table, its command without the port, and how it is asked."""
+    """A server: its name in the results, its command without the port, and its interface."""
 
     name: str
     command: Sequence[str]
     path: str = "/invocations"
     multipart_field: str = ""
-    """The form field that takes the photo; empty where the photo is the body."""
+    """The form field of the image; empty if the image is the body."""
     unwrap: Callable[[Any], Any] = lambda document: document
-    """The prediction within the answer's JSON."""
+    """Returns the prediction in the response's JSON."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def request(self, photo: bytes) -> bytes:
-        """The HTTP request that asks about `photo`."""
+    def image(self, jpeg: bytes) -> Image:
+        """Return the body of a request and its media type."""
         if not self.multipart_field:
-            return load.post(self.path, "image/jpeg", photo)
-        body = (
+            return Image(jpeg, "image/jpeg")
+        head = (
             f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{self.multipart_field}"; '
-            f'filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
-        ).encode()
-        body += photo + f"\r\n--{BOUNDARY}--\r\n".encode()
-        return load.post(self.path, f"multipart/form-data; boundary={BOUNDARY}", body)
+            f'filename="image.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+        )
+        body = head.encode() + jpeg + f"\r\n--{BOUNDARY}--\r\n".encode()
+        return Image(body, f"multipart/form-data; boundary={BOUNDARY}")
 
-    def plausible(self, document: Any) -> bool:
-        """Whether an answer holds a finite logit for more than one breed."""
-        found = self.unwrap(document)
-        logits = found.get("logits") if isinstance(found, dict) else found
+    def is_prediction(self, document: Any) -> bool:
+        """Whether a response has a finite logit for more than one breed."""
+        try:
+            prediction = self.unwrap(document)
+        except (LookupError, TypeError):
+            return False
+        logits = prediction.get("logits") if isinstance(prediction, dict) else prediction
         return (
             isinstance(logits, list)
             and len(logits) > 1
@@ -61,48 +64,50 @@ class Stack:
 
 @dataclass(frozen=True)
 class Server:
-    """A stack that has answered."""
+    """A stack that is running."""
 
     stack: Stack
     port: int
-    processes: Session
+    processes: ProcessTree
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}{self.stack.path}"
+
+    def send(self, jpeg: bytes) -> Any:
+        """Return the document of one response. Raise ServerFailed."""
+        return load.send(self.url, self.stack.image(jpeg), self.stack.is_prediction)
 
     def drive(
-        self,
-        clients: int,
-        seconds: float,
-        warm_up_s: float,
-        photos: Sequence[bytes] = (),
+        self, clients: int, seconds: float, warm_up_s: float, jpegs: Sequence[bytes] = ()
     ) -> Load:
-        """A load of which every answer was right. Raises `ServerFailed`."""
-        requests = [self.stack.request(photo) for photo in photos or pictures.payloads(PICTURES)]
+        """Measure a closed loop. Raise ServerFailed if any response is wrong."""
         try:
-            found = load.drive(
-                HOST,
-                self.port,
-                requests,
+            return load.drive(
+                self.url,
+                [self.stack.image(jpeg) for jpeg in jpegs or images.payloads(IMAGES)],
+                self.stack.is_prediction,
                 clients=clients,
                 seconds=seconds,
                 warm_up_s=warm_up_s,
             )
-            found.judge(self.stack.plausible)
-        except (OSError, ValueError) as error:
-            raise ServerFailed(f"{self.stack.name}: {error}\n{self.processes.said()}") from None
-        return found
+        except ServerFailed as error:
+            output = self.processes.output()[-3000:]
+            raise ServerFailed(f"{self.stack.name}: {error}\n{output}") from None
 
 
 def ours(model: Path = DEFAULT_MODEL_DIR) -> Stack:
-    """Our server, started as its container starts it (model_code/Dockerfile)."""
+    """Our server, started as in its container (model_code/Dockerfile)."""
     command = [sys.executable, "-m", "model_code.serve", "serve", "--model", str(model)]
     environment = {"MALLOC_ARENA_MAX": "1"}
     return Stack("WhatBreed", [*command, "--host", HOST, "--port"], environment=environment)
 
 
 def torchserve(network: str, title: str, workers: int, folder: Path) -> Stack:
-    """AWS's container stack with `network`; `folder` keeps what it lays out there.
+    """AWS's container stack with `network`, which keeps its files in `folder`.
 
-    The cores are shared out among the workers, as TorchServe's guide has it ("core pinning"):
-    https://pytorch.org/serve/performance_guide.html. The container starts a worker for each core.
+    The cores are divided among the workers, as TorchServe's guide recommends ("core pinning"):
+    https://pytorch.org/serve/performance_guide.html. The container starts one worker per core.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = [str(PEERS_PYTHON), "-m", "benchmarks.peers.torchserve", network, str(folder)]
@@ -110,12 +115,13 @@ def torchserve(network: str, title: str, workers: int, folder: Path) -> Stack:
         "SAGEMAKER_MODEL_SERVER_WORKERS": str(workers),
         "OMP_NUM_THREADS": str(max(1, cores() // workers)),
     }
-    return Stack(f"TorchServe, {title}", command, environment=environment)
+    return Stack(f"TorchServe with {title}", command, environment=environment)
 
 
 def litserve() -> Stack:
+    """LitServe with our model."""
     return Stack(
-        "LitServe, our model",
+        "LitServe with our model",
         [str(PEERS_PYTHON), "-m", "benchmarks.peers.lit"],
         path="/predict",
         multipart_field="photo",
@@ -123,10 +129,10 @@ def litserve() -> Stack:
 
 
 def bentoml(folder: Path) -> Stack:
-    """BentoML writes to its home even when it only serves: to `folder`."""
+    """BentoML with our model. It writes to `folder` even when it only serves."""
     bento = str(PEERS_PYTHON.with_name("bentoml"))
     return Stack(
-        "BentoML, our model",
+        "BentoML with our model",
         [bento, "serve", "benchmarks.peers.bento:WhatBreed", "--host", HOST, "--port"],
         path="/predict",
         multipart_field="images",
@@ -137,35 +143,30 @@ def bentoml(folder: Path) -> Stack:
 
 @contextlib.contextmanager
 def started(stack: Stack) -> Iterator[Server]:
-    """`stack`, which has answered a first photo; gone when the block is left."""
+    """Start `stack`, wait for its first prediction, and stop it when the block is left."""
     port = free_port()
-    with session([*stack.command, str(port)], **stack.environment) as processes:
+    with process_tree([*stack.command, str(port)], **stack.environment) as processes:
         server = Server(stack, port, processes)
-        _await_answer(server)
+        _wait_for_prediction(server)
         yield server
 
 
-def _await_answer(server: Server) -> None:
+def _wait_for_prediction(server: Server) -> None:
     end = time.monotonic() + START_TIMEOUT_S
     reason: Exception | None = None
-    request = server.stack.request(pictures.payloads(PICTURES)[0])
-    while time.monotonic() < end and not server.processes.ended():
+    jpeg = images.payloads(IMAGES)[0]
+    while time.monotonic() < end and server.processes.poll() is None:
         try:
-            load.ask(HOST, server.port, request).judge(server.stack.plausible)
-        except (OSError, ValueError) as error:
+            server.send(jpeg)
+        except ServerFailed as error:
             reason = error
         else:
             return
         time.sleep(0.1)
-    raise ServerFailed(f"{server.stack.name} never answered ({reason}): {server.processes.said()}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    output = server.processes.output()[-3000:]
+    raise ServerFailed(f"{server.stack.name} did not start ({reason}): {output}")
 
 
 def cores() -> int:
-    """How many cores this process, and the servers that it starts, may use."""
+    """Return the number of cores that this process and the servers may use."""
     return len(os.sched_getaffinity(0))

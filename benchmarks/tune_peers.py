@@ -1,9 +1,9 @@
-"""Which settings suit LitServe and BentoML best on these cores.
+"""Find the best settings of LitServe and BentoML for these cores.
 
     python -m benchmarks.tune_peers
 
-Both documentations leave batch size, batch window and workers to a trial: this is the trial. What
-comes out on top belongs into peers/lit.py and peers/bento.py.
+Both documentations recommend to try batch sizes, batch windows and workers. The best ones belong in
+peers/lit.py and peers/bento.py.
 """
 
 import dataclasses
@@ -13,14 +13,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks import command, stacks
+from benchmarks import stacks
+from benchmarks.processes import interrupt_on_signals
 from benchmarks.scale import FULL
 
 CLIENTS = (4, 16)
 
 
 def main() -> None:
-    command.end_on_signals()
+    interrupt_on_signals()
     workers = sorted({1, stacks.cores()})
     grid = [
         *itertools.product(["LitServe"], workers, [2, 8, 16], [0.001, 0.005]),
@@ -43,7 +44,7 @@ def main() -> None:
                     for clients in CLIENTS
                 ]
             lines.append((name, count, batch, timeout_s * 1000, rates))
-    print("server    workers  batch  window ms  images/s at 4, at 16 clients")
+    print("server    workers  batch  window ms  images/s with 4 and 16 clients")
     for name, count, batch, window_ms, rates in sorted(lines, key=lambda line: -line[4][-1]):
         print(f"{name:<10}{count:>7}{batch:>7}{window_ms:>11g}{rates[0]:>10.1f}{rates[1]:>8.1f}")
 

@@ -2,7 +2,7 @@
 
 CommandError
 ├── FindingsError       `audit` has findings
-└── LoadTestFailed      an endpoint answers nothing, or not even the lowest rate in time
+└── LoadTestFailed      `loadtest` has no result: a single request or the first rate failed
 """
 
 from cli.errors import CommandError

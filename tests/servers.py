@@ -1,21 +1,18 @@
 """Web servers on loopback, each for the duration of a `with` block."""
 
-import os
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import threading
-import time
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-HOST = "127.0.0.1"
+from benchmarks.processes import HOST, ROOT, free_port, process, wait_for
+
+__all__ = [
+    "HOST", "ROOT", "Handle", "SwitchableHandler", "answer", "api_server", "free_port", "model_server", "process",
+    "wait_for", "web_server", "whole_product",
+]  # fmt: skip
 
 Handle = Callable[[BaseHTTPRequestHandler], None]
 
@@ -75,49 +72,9 @@ class SwitchableHandler:
         self.handle(request)
 
 
-class Process(subprocess.Popen[str]):
-    """A child process that writes its output to a file: an unread pipe would block it."""
-
-    def __init__(
-        self, command: Sequence[str], output: Path, environment: Mapping[str, str]
-    ) -> None:
-        self._output = output
-        with output.open("w") as stream:
-            super().__init__(
-                command,
-                cwd=ROOT,
-                env={**os.environ, **environment},
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            )
-
-    def said(self) -> str:
-        """Return what it has written so far."""
-        return self._output.read_text()
-
-
-@contextmanager
-def process(command: Sequence[str], **environment: str) -> Iterator[Process]:
-    """Start a child in its own process group, and end the group after the block."""
-    with tempfile.TemporaryDirectory() as folder:
-        child = Process(command, Path(folder) / "output", environment)
-        try:
-            yield child
-        finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGTERM)
-                try:
-                    child.wait(30)
-                except subprocess.TimeoutExpired:
-                    os.killpg(child.pid, signal.SIGKILL)
-                    child.wait()
-
-
 @contextmanager
 def model_server(model: Path, module: str = "model_code.local") -> Iterator[str]:
-    """Start a model server; yield its address when it is ready."""
+    """Start a model server; yield its address once it responds."""
     port = free_port()
     command = [sys.executable, "-m", module, "--host", HOST]
     with process([*command, "--model", str(model), "--port", str(port)]) as child:
@@ -153,21 +110,3 @@ def whole_product(**environment: str) -> Iterator[str]:
         address = f"http://{HOST}:{port}"
         wait_for(f"{address}/health?deep=true", child)
         yield address
-
-
-def wait_for(url: str, child: Process, timeout_s: float = 60) -> None:
-    """Wait until `url` returns 200. Fail with the child's output if it exits or takes too long."""
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end and child.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError(f"{url} is not available: {child.said()}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

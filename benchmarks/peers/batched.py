@@ -1,4 +1,4 @@
-"""Our artifact for servers that batch: the same graph, with as many pictures at once as come."""
+"""Our artifact for servers that batch: the same graph with a dynamic batch."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from model_code.inference import DEFAULT_MODEL_DIR, DOG_PROBABILITY, LOGITS, Pre
 
 
 class Batched:
-    """The compiled graph with a dynamic batch. Not for several threads at once.
+    """The compiled graph with a dynamic batch. Not thread-safe.
 
-    LATENCY: all `threads` work on one batch, which is what a server that makes batches is for.
+    With the hint LATENCY, all `threads` work on one batch.
     """
 
     def __init__(self, threads: int) -> None:
@@ -30,7 +30,7 @@ class Batched:
     def predict(
         self, photos: Sequence[InputImage], pixels: Sequence[NDArray[np.uint8]]
     ) -> list[Prediction]:
-        """A prediction for each photo, of which `pixels` are uint8 [size, size, 3]."""
+        """Return one prediction per image. `pixels` are uint8 [size, size, 3]."""
         self._request.infer({0: np.stack(pixels)})
         logits = self._request.get_tensor(LOGITS).data.copy()
         dogs = self._request.get_tensor(DOG_PROBABILITY).data.reshape(-1).tolist()

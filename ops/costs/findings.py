@@ -1,110 +1,91 @@
-"""What a plan means, in sentences: what is misread, what refuses requests, what to change."""
+"""Warnings about a plan: misread targets, rejected requests, assumptions."""
 
 import math
+from collections.abc import Iterator
 
-from ops.costs.plan import Choice, Plan
+from ops.costs.plan import Candidate, Plan
 
-HARDLY_USED = 0.05
-"""A target below this part of what an instance takes is a misunderstanding, not a reserve."""
-TOO_FULL = 0.8
-
-
-def sentences(plan: Plan) -> list[str]:
-    """The findings, the gravest first."""
-    first = plan.choices[0]
-    return [
-        *_target(plan, first),
-        *_endpoint(first),
-        *_functions(plan),
-        *_reach(plan, first),
-        *_left_out(first),
-        *_assumed(plan),
-    ]
+MIN_UTILIZATION = 0.05
+"""A target below this fraction of an instance's rate is a mistake, not a reserve."""
+MAX_UTILIZATION = 0.8
 
 
-def _target(plan: Plan, first: Choice) -> list[str]:
-    target, rate = first.scaling.target_per_minute, first.instance.rate
-    used = target / 60 / rate
-    if used < HARDLY_USED:
-        return [
-            f"A target of {target:g} is {target:g} requests per MINUTE and instance, one every "
-            f"{60 / target:.3g} s, not {target:g} simultaneous requests: it holds an instance that "
-            f"takes {rate:g} a second at {used:.2%} of that. The day asks for "
-            f"{first.day.asked_for:,} instances at its peak, where "
-            f"{math.ceil(plan.traffic.peak() / rate / plan.safety):,} would do. Set "
-            f"--target-per-minute {rate * plan.safety * 60:.0f}."
-        ]
-    if used > TOO_FULL:
-        return [
-            f"A target of {target:g} a minute is {used:.0%} of the {rate:g} a second that an "
-            "instance takes: nothing is left for the minutes until another one is there."
-        ]
-    return []
+def findings(plan: Plan) -> list[str]:
+    """Return one sentence or two for each finding, the most important first."""
+    first = plan.candidates[0]
+    return [*_target(plan, first), *_endpoint(first), *_functions(plan), *_limits(plan, first)]
 
 
-def _endpoint(first: Choice) -> list[str]:
-    day, found = first.day, list[str]()
-    if day.refused >= 1:
-        found.append(
-            f"The endpoint refuses {day.refused:,.0f} of {day.requests:,.0f} requests a day "
-            f"({day.refused_part:.2%}); p99 of its worst minute is {day.worst_p99_s * 1000:.0f} ms."
+def _target(plan: Plan, first: Candidate) -> Iterator[str]:
+    target, rate = first.scaling.target_per_minute, first.rate
+    utilization = target / 60 / rate
+    if utilization < MIN_UTILIZATION:
+        better = plan.loadtest.target_per_minute(rate)
+        enough = math.ceil(plan.traffic.peak() * 60 / better)
+        yield (
+            f"A target of {target:g} means {target:g} requests per MINUTE and instance, one every "
+            f"{60 / target:.3g} s, not {target:g} concurrent requests. That is {utilization:.2%} "
+            f"of the {rate:g} requests per second that an instance takes. The day needs "
+            f"{first.day.desired_instances:,} instances at its peak instead of {enough:,}. "
+            f"Set --target-per-minute {better:.0f}."
         )
-    if day.asked_for > first.scaling.max_instances:
-        found.append(
-            f"Scaling wants {day.asked_for:,} instances and may have "
-            f"{first.scaling.max_instances:,} (max_instances)."
+    elif utilization > MAX_UTILIZATION:
+        yield (
+            f"A target of {target:g} per minute is {utilization:.0%} of the {rate:g} requests per "
+            "second that an instance takes. It leaves no reserve while new instances start."
         )
-    return found
 
 
-def _functions(plan: Plan) -> list[str]:
-    front, functions = plan.front, plan.functions
-    requests = plan.choices[0].day.requests
-    found = list[str]()
-    if functions.throttled >= 1:
-        found.append(
-            f"API Gateway's limit of stage {front.stage}, {front.throttle_rate:g} requests a "
-            f"second, refuses {functions.throttled / requests:.1%} of the requests."
+def _endpoint(first: Candidate) -> Iterator[str]:
+    day, maximum = first.day, first.scaling.max_instances
+    if day.rejected >= 1:
+        yield (
+            f"The endpoint rejects {day.rejected:,.0f} of {day.requests:,.0f} requests per day "
+            f"({day.rejected_fraction:.2%}). p99 in the worst minute is "
+            f"{day.worst_p99_s * 1000:.0f} ms."
         )
-    if functions.refused / requests > 1e-6:
-        what = "reserved" if front.reserved is not None else "of an account by default"
-        found.append(
-            f"{front.concurrency:,} functions at a time ({what}) refuse "
-            f"{functions.refused / requests:.2%} of the requests; the peak takes "
-            f"{functions.peak:,.1f} on average and {functions.peak_p99:,} in 1 of 100 moments."
+    if day.desired_instances > maximum:
+        yield (
+            f"Autoscaling needs {day.desired_instances:,} instances, but max_instances is "
+            f"{maximum:,}."
         )
-    if front.provisioned and functions.spilled > 0.01:
-        found.append(
-            f"{front.provisioned} provisioned functions miss {functions.spilled:.0%} of the "
-            "requests, which may wait for a cold start."
+
+
+def _functions(plan: Plan) -> Iterator[str]:
+    api, functions, requests = plan.api, plan.functions, plan.candidates[0].day.requests
+    if functions.throttled_per_day >= 1:
+        yield (
+            f"API Gateway's limit for stage {api.stage}, {api.throttle_rate:g} requests per "
+            f"second, throttles {functions.throttled_per_day / requests:.1%} of the requests."
         )
-    return found
+    if functions.rejected_per_day / requests > 1e-6:
+        kind = "reserved" if api.reserved is not None else "the account's default"
+        yield (
+            f"A limit of {api.concurrency:,} concurrent functions ({kind}) rejects "
+            f"{functions.rejected_per_day / requests:.2%} of the requests. The peak needs "
+            f"{functions.peak:,.1f} on average and {functions.peak_p99:,} at the 99th percentile."
+        )
+    if api.provisioned and functions.spillover > 0.01:
+        yield (
+            f"{functions.spillover:.0%} of the requests find none of the {api.provisioned} "
+            "provisioned functions free and may wait for a cold start."
+        )
 
 
-def _reach(plan: Plan, first: Choice) -> list[str]:
-    """Whether the functions together can overrun the endpoint while it is small."""
-    passed = plan.front.concurrency / plan.request.lambda_s
-    least = first.scaling.min_instances * first.instance.rate
-    if passed <= least:
-        return []
-    return [
-        f"{plan.front.concurrency:,} functions can pass on {passed:,.0f} requests a second, and "
-        f"min_instances {first.scaling.min_instances} takes {least:,.0f}: a sudden burst is "
-        "refused at the endpoint until more instances are there."
-    ]
-
-
-def _left_out(first: Choice) -> list[str]:
-    if not first.scaling.schedules:
-        return []
-    return ["The schedules of [cloud.scaling] are not simulated: the limits hold all day here."]
-
-
-def _assumed(plan: Plan) -> list[str]:
-    assumed = [c.instance.type for c in plan.choices if not c.instance.measured]
-    if not assumed:
-        return []
-    return [
-        f"The rate of {', '.join(assumed)} is an assumption (rate_per_vcpu in settings.toml), "
-        "nobody measured it: run loadtest on one and give --rate-per-instance or --rate."
-    ]
+def _limits(plan: Plan, first: Candidate) -> Iterator[str]:
+    forwarded = plan.api.concurrency / plan.costs.lambda_s
+    capacity = first.scaling.min_instances * first.rate
+    if forwarded > capacity:
+        yield (
+            f"{plan.api.concurrency:,} functions can forward {forwarded:,.0f} requests per second, "
+            f"and min_instances {first.scaling.min_instances} takes {capacity:,.0f}. The endpoint "
+            "rejects a sudden burst until more instances have started."
+        )
+    if first.scaling.schedules:
+        yield "The schedules of [scaling] are not simulated: its limits apply all day."
+    assumed = [other.instance_type for other in plan.candidates if not other.measured]
+    if assumed:
+        yield (
+            f"The rate of {', '.join(assumed)} is assumed (rate_per_vcpu in [costs]), not "
+            "measured. Run `ops loadtest` and pass --rate-per-instance or --rate."
+        )

@@ -1,5 +1,7 @@
 """The table [costs] of settings.toml."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from cli.settings import Names, Section
@@ -10,11 +12,9 @@ class CostsSettings(Section):
 
     TABLE = "costs"
 
-    stage: str = "prod"
-    """Stage whose API settings are used: .chalice/config.json and resources-STAGE.json."""
-    mean_rps: float = Field(5.0, gt=0)
+    mean_rps: float = Field(5.0, gt=0, allow_inf_nan=False)
     """Mean requests per second over the day, unless a profile is given."""
-    peak_factor: float = Field(3.0, ge=1)
+    peak_factor: float = Field(3.0, ge=1, lt=24)
     """Peak rate as a multiple of the mean."""
     peak_hour: int = Field(20, ge=0, le=23)
     """Hour of the peak."""
@@ -39,9 +39,15 @@ class CostsSettings(Section):
     """Size of the log line of a request in bytes."""
     log_days: float = Field(30.0, gt=0)
     """Retention of logs in days."""
-    job_hours: float = Field(2.0, ge=0)
+    job_hours: float = Field(2.0, gt=0)
     """Duration of a training job in hours."""
     spot_saving: float = Field(0.65, ge=0, le=0.9)
     """Fraction of a training job's price that spot instances save. AWS promises up to 0.9."""
-    prices: dict[str, float] = {}
-    """Prices in US dollars per unit that override aws/prices.json: "hosting ml.c6i.large" = 0.09."""
+    prices: dict[str, Annotated[float, Field(ge=0)]] = {}
+    """Prices in US dollars per unit that override those of aws/prices.json, for example
+    "hosting ml.c6i.large" = 0.09."""
+
+    @property
+    def lambda_s(self) -> float:
+        """The duration of a request in Lambda in seconds."""
+        return self.lambda_ms / 1000

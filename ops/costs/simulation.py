@@ -1,131 +1,111 @@
-"""A day of traffic against target tracking: instances, latencies, refusals.
+"""Simulate a day of traffic under target tracking: instances, latencies and rejected requests.
 
-Every 10 seconds the load is dealt out equally to the instances in service, and each is taken as a
-settled M/M/c/K queue (`queueing`). Two days are simulated and the second is told, so that the night
-before has scaled in.
+Every 10 seconds the load is divided equally among the instances in service, and each is taken as a
+settled M/M/c/K queue. Two days are simulated and the second is reported, so that the instances of
+the night before are right.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aws.settings import ScalingSettings
-from ops.costs.queueing import LATENCIES_S, Floats, Server, quantile_s, steady
-from ops.costs.tracking import PERIOD_S, Delays, Tracker
+from ops.costs.queueing import LATENCIES_S, Floats, Server, quantile_s, steady_state
+from ops.costs.settings import CostsSettings
+from ops.costs.target_tracking import PERIOD_S, TargetTracker
 from ops.costs.traffic import DAY_S, Traffic
 
 STEP_S = 10
 UTILIZATION_STEP = 0.002
-"""Loads are rounded to this part of an instance's capacity: it bounds the work, not the result."""
+"""Loads are rounded to this fraction of a server's capacity. It bounds the distinct queues."""
 
 
-@dataclass(frozen=True, slots=True)
-class Minute:
-    """One minute of the day; rates are requests a second, means over the minute."""
-
-    rate: float
-    in_service: int
-    starting: int
-    refused: float
-    p99_s: float
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Day:
-    """What came of the day."""
+    """The result: per minute in arrays, and in total. Rates are per second."""
 
-    minutes: tuple[Minute, ...]
+    rates: Floats
+    rejected_rates: Floats
+    p99_s_by_minute: Floats
+    in_service: NDArray[np.int_]
+    starting: NDArray[np.int_]
     requests: float
-    refused: float
+    rejected: float
     p50_s: float
     p99_s: float
-    """Of all requests that were answered; `minutes` tell the worst minute's."""
+    """Of all answered requests of the day."""
+    worst_p99_s: float
+    """Of the worst minute."""
+    min_instances: int
+    max_instances: int
+    """In service and starting."""
+    desired_instances: int
+    """The highest count that the policy computed, before its maximum."""
     instance_hours: float
-    """In service and starting: both are paid for."""
-    asked_for: int
-    """The most instances that the policy wanted, whatever its maximum."""
+    """In service and starting: AWS bills both."""
 
     @property
-    def peak_instances(self) -> int:
-        return max(minute.in_service + minute.starting for minute in self.minutes)
-
-    @property
-    def fewest_instances(self) -> int:
-        return min(minute.in_service for minute in self.minutes)
-
-    @property
-    def worst_p99_s(self) -> float:
-        return max(minute.p99_s for minute in self.minutes)
-
-    @property
-    def refused_part(self) -> float:
-        return self.refused / self.requests if self.requests else 0.0
+    def rejected_fraction(self) -> float:
+        return self.rejected / self.requests
 
 
-class _Sums:
-    """Requests, refusals and the latencies' distribution, added up."""
-
-    def __init__(self) -> None:
-        self.requests = 0.0
-        self.refused = 0.0
-        self._tail = np.zeros_like(LATENCIES_S)
-
-    def add(self, requests: float, refused: float, tail: Floats) -> None:
-        self.requests += requests
-        self.refused += refused
-        self._tail += (requests - refused) * tail
-
-    def join(self, other: "_Sums") -> None:
-        self.requests += other.requests
-        self.refused += other.refused
-        self._tail += other._tail
-
-    def quantile_s(self, part: float) -> float:
-        answered = self.requests - self.refused
-        return quantile_s(self._tail / answered, part) if answered > 0 else 0.0
-
-
-def simulate(traffic: Traffic, server: Server, scaling: ScalingSettings, delays: Delays) -> Day:
-    """The second day of `traffic` on instances like `server` that `scaling` adds and removes."""
-    tracker = Tracker(scaling, delays)
-    for start_s in range(0, DAY_S, PERIOD_S):
-        requests = 0.0
-        for second in range(start_s, start_s + PERIOD_S, STEP_S):
-            tracker.advance(second)
-            requests += traffic.rate(second) * STEP_S
-        tracker.minute(start_s + PERIOD_S, requests)
-    whole = _Sums()
-    minutes = list[Minute]()
-    instance_s, asked_for = 0.0, 0
-    for start_s in range(DAY_S, 2 * DAY_S, PERIOD_S):
-        sums = _Sums()
-        for second in range(start_s, start_s + PERIOD_S, STEP_S):
-            tracker.advance(second)
-            rate = traffic.rate(second)
-            queue = steady(server, _rounded(rate / tracker.in_service, server))
-            sums.add(rate * STEP_S, rate * STEP_S * queue.refused, queue.tail)
-            instance_s += STEP_S * (tracker.in_service + tracker.starting)
-        tracker.minute(start_s + PERIOD_S, sums.requests)
-        whole.join(sums)
-        asked_for = max(asked_for, tracker.asked_for)
-        minutes.append(
-            Minute(
-                rate=sums.requests / PERIOD_S,
-                in_service=tracker.in_service,
-                starting=tracker.starting,
-                refused=sums.refused / PERIOD_S,
-                p99_s=sums.quantile_s(0.99),
-            )
-        )
-    return Day(
-        minutes=tuple(minutes),
-        requests=whole.requests,
-        refused=whole.refused,
-        p50_s=whole.quantile_s(0.5),
-        p99_s=whole.quantile_s(0.99),
-        instance_hours=instance_s / 3600,
-        asked_for=asked_for,
+def simulate(
+    traffic: Traffic, server: Server, scaling: ScalingSettings, costs: CostsSettings
+) -> Day:
+    """Simulate `traffic` on instances like `server`, whose number `scaling` controls."""
+    minutes = list(_minutes(traffic, server, TargetTracker(scaling, costs)))
+    second_day = minutes[len(minutes) // 2 :]
+    rates, rejected, instances, in_service, starting, desired, answered = map(
+        np.array, zip(*second_day, strict=True)
     )
+    p99_s_by_minute = np.array([_quantile_s(minute, 0.99) for minute in answered])
+    return Day(
+        rates=rates,
+        rejected_rates=rejected,
+        p99_s_by_minute=p99_s_by_minute,
+        in_service=in_service,
+        starting=starting,
+        requests=float(rates.sum()) * PERIOD_S,
+        rejected=float(rejected.sum()) * PERIOD_S,
+        p50_s=_quantile_s(answered.sum(axis=0), 0.5),
+        p99_s=_quantile_s(answered.sum(axis=0), 0.99),
+        worst_p99_s=float(p99_s_by_minute.max()),
+        min_instances=int(in_service.min()),
+        max_instances=int((in_service + starting).max()),
+        desired_instances=int(desired.max()),
+        instance_hours=float(instances.sum()) * PERIOD_S / 3600,
+    )
+
+
+def _minutes(
+    traffic: Traffic, server: Server, tracker: TargetTracker
+) -> Iterator[tuple[float, float, float, int, int, int, Floats]]:
+    """Yield for each minute of two days: means of the rate, of the rejected rate and of the
+    instances; instances in service, starting and desired; answered requests and their tail."""
+    offered = traffic.rates(np.arange(0.0, DAY_S, STEP_S)).tolist() * 2
+    steps = PERIOD_S // STEP_S
+    for first in range(0, len(offered), steps):
+        total, rejected, instances = 0.0, 0.0, 0
+        answered = np.zeros(1 + len(LATENCIES_S))
+        for step in range(first, first + steps):
+            tracker.advance(step * STEP_S)
+            rate = offered[step]
+            queue = steady_state(server, _rounded(rate / tracker.in_service, server))
+            total += rate
+            rejected += rate * queue.rejected
+            instances += tracker.in_service + tracker.starting
+            answered[0] += rate * (1 - queue.rejected)
+            answered[1:] += rate * (1 - queue.rejected) * queue.tail
+        counts = tracker.in_service, tracker.starting, tracker.desired
+        tracker.report_minute((first + steps) * STEP_S, total * STEP_S)
+        yield total / steps, rejected / steps, instances / steps, *counts, answered
+
+
+def _quantile_s(answered: Floats, fraction: float) -> float:
+    requests, tail = answered[0], answered[1:]
+    return quantile_s(tail / requests, fraction) if requests else 0.0
 
 
 def _rounded(rate: float, server: Server) -> float:

@@ -1,4 +1,4 @@
-"""The requests of a day: a rate for each hour, straight lines between, and perhaps a surge."""
+"""The traffic of a day: one rate per hour, linear in between, and an optional surge."""
 
 import math
 import re
@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from scipy.optimize import brentq
+
 from cli.errors import SettingsError
+from ops.costs.queueing import Floats
 
 HOURS = 24
 DAY_S = 86_400
+MINUTES_S = np.arange(0.0, DAY_S, 60)
 
 
 @dataclass(frozen=True, slots=True)
 class Surge:
-    """`factor` times the usual traffic for a while, all at once: a link that everybody follows."""
+    """A sudden rise to `factor` times the usual traffic, such as a popular link."""
 
     factor: float
     start_s: float
@@ -23,81 +28,73 @@ class Surge:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Requests a second at the start of each of 24 hours; every day is the same."""
+    """Requests per second at the start of each of 24 hours. All days are the same."""
 
     hours: tuple[float, ...]
     surge: Surge | None = None
 
-    def rate(self, second: float) -> float:
-        """Requests a second at `second` of the day."""
-        position = second % DAY_S / 3600
-        hour = int(position)
-        here, there = self.hours[hour], self.hours[(hour + 1) % HOURS]
-        rate = here + (there - here) * (position - hour)
-        if self.surge and 0 <= second % DAY_S - self.surge.start_s < self.surge.duration_s:
-            rate *= self.surge.factor
-        return rate
+    def rates(self, seconds: Floats) -> Floats:
+        """Return the requests per second at each of `seconds` of the day."""
+        rates = np.interp(seconds, np.arange(HOURS) * 3600, self.hours, period=DAY_S)
+        if self.surge:
+            end_s = self.surge.start_s + self.surge.duration_s
+            rates[(seconds >= self.surge.start_s) & (seconds < end_s)] *= self.surge.factor
+        return rates
 
     def peak(self) -> float:
-        """The highest rate of any minute."""
-        return max(self.rate(minute * 60) for minute in range(1440))
+        """Return the highest rate at the start of any minute."""
+        return float(self.rates(MINUTES_S).max())
 
 
-def from_hours(values: Sequence[float]) -> Traffic:
-    """Traffic of 24 rates. Raises `SettingsError` where they are others than 24 from 0 up."""
-    if len(values) != HOURS or any(not 0 <= value < math.inf for value in values):
-        raise SettingsError(f"a profile has {HOURS} rates of 0 or more, one an hour from 0 h on")
-    if not any(values):
-        raise SettingsError("a profile without any request has no cost to plan")
-    return Traffic(tuple(values))
+def from_hours(rates: Sequence[float]) -> Traffic:
+    """Build a day from 24 rates. Raise SettingsError unless there are 24, none negative."""
+    if len(rates) != HOURS or not all(0 <= rate < math.inf for rate in rates):
+        raise SettingsError(f"A profile has {HOURS} rates of 0 or more, one per hour from 0:00 on.")
+    if not any(rates):
+        raise SettingsError("A profile must have at least one rate above 0.")
+    return Traffic(tuple(rates))
 
 
 def from_mean(mean: float, peak_factor: float, peak_hour: int) -> Traffic:
-    """A day with that mean and its peak, `peak_factor` times the mean, at `peak_hour`.
+    """Build a day with this mean rate and a peak of `peak_factor` times the mean at `peak_hour`.
 
-    The shape in between is exp(k cos(t)), the normal distribution of the clock (von Mises): one
-    hill a day, as high as asked for. Raises `SettingsError` where no such day exists.
+    Its shape is exp(k cos t), a normal distribution on a circle (von Mises): one peak per day.
+    `peak_factor` is from 1 to below 24.
     """
-    if mean <= 0 or mean == math.inf:
-        raise SettingsError(f"a mean of {mean:g} requests a second is not above 0")
-    if not 1 <= peak_factor < HOURS:
-        raise SettingsError(f"peak_factor is {peak_factor:g}, not from 1 to below {HOURS}")
-    if not 0 <= peak_hour < HOURS:
-        raise SettingsError(f"peak_hour is {peak_hour}, not from 0 to 23")
+    distance = np.cos((np.arange(HOURS) - peak_hour) * 2 * np.pi / HOURS) - 1
 
-    def weights(k: float) -> list[float]:
-        turn = 2 * math.pi / HOURS
-        return [math.exp(k * (math.cos((h - peak_hour) * turn) - 1)) for h in range(HOURS)]
+    def excess(k: float) -> float:
+        # the peak's weight is 1, so its share of the day is 1 / sum
+        return float(HOURS / np.exp(k * distance).sum() - peak_factor)
 
-    low, high = 0.0, 4000.0  # the peak's weight is 1, so the factor is 24 over the sum
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if HOURS / sum(weights(middle)) < peak_factor else (low, middle)
-    shape = weights(low)
-    return Traffic(tuple(mean * HOURS * weight / sum(shape) for weight in shape))
+    shape = np.exp(brentq(excess, 0, 4000) * distance)
+    return Traffic(tuple((mean * HOURS * shape / shape.sum()).tolist()))
 
 
-def read(path: Path) -> Traffic:
-    """A profile from a file: 24 numbers, or the last column of 24 lines. Raises `SettingsError`."""
+def read_profile(path: Path) -> Traffic:
+    """Read 24 numbers, or the last column of 24 lines, below an optional heading."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
         cells = [re.split(r"[,;\t ]+", line.strip())[-1] for line in lines if line.strip()]
         if cells and not re.match(r"[\d.+-]", cells[0]):
-            del cells[0]  # a heading
+            del cells[0]
         return from_hours([float(cell) for cell in cells])
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
+        raise SettingsError(f"{path}: {error.strerror}.") from None
     except ValueError as error:
-        raise SettingsError(f"{path}: {error}") from None
+        raise SettingsError(f"{path}: {error}.") from None
 
 
-def surge(text: str) -> Surge:
-    """A surge as an option gives it: `5@12:00+10`, 5 times the traffic from noon for 10 minutes."""
-    found = re.fullmatch(r"([\d.]+)@(\d{1,2}):(\d{2})\+([\d.]+)", text)
-    if not found:
-        raise SettingsError(f"--surge is {text!r}, not like 5@12:00+10 (factor@hh:mm+minutes)")
-    factor, hour, minute, length = map(float, found.groups())
+def parse_surge(text: str) -> Surge:
+    """Parse `5@12:00+10`: 5 times the traffic from noon for 10 minutes."""
+    number = r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(rf"{number}@(\d{{1,2}}):(\d{{2}})\+{number}", text)
+    if not match:
+        raise SettingsError(
+            f'--surge is "{text}". Write FACTOR@HH:MM+MINUTES, for example 5@12:00+10.'
+        )
+    factor, hour, minute, duration = map(float, match.groups())
     start_s = hour * 3600 + minute * 60
-    if start_s + length * 60 > DAY_S:
-        raise SettingsError(f"--surge {text} does not end before midnight")
-    return Surge(factor, start_s, length * 60)
+    if start_s + duration * 60 > DAY_S:
+        raise SettingsError(f"--surge {text} must end before midnight.")
+    return Surge(factor, start_s, duration * 60)

@@ -1,1 +1,1 @@
-"""How many requests a second one instance can take: measured open loop. See docs/scaling.md."""
+"""Measure the request rate that one instance can take. See docs/scaling.md."""

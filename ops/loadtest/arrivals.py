@@ -1,22 +1,16 @@
-"""When requests are due: drawn up beforehand, so that a slow server cannot thin them out."""
+"""Arrival times, computed in advance so that a slow server cannot delay them."""
 
-import random
-
-KINDS = ("poisson", "even")
+import numpy as np
 
 
 def schedule(rate: float, duration_s: float, kind: str, seed: int) -> list[float]:
-    """Offsets in seconds, ascending, of the requests of `duration_s` at `rate` requests a second.
+    """Return the due times in seconds, ascending, of `duration_s` at `rate` requests per second.
 
-    `poisson` draws independent gaps, as of many clients that know nothing of each other; `even`
-    spaces them equally, which is kinder to a server than clients are.
+    `poisson` draws independent times, as from many independent clients. `even` spaces requests
+    equally, which is easier for a server than real clients are.
     """
     if kind == "even":
         return [number / rate for number in range(int(rate * duration_s))]
-    chance = random.Random(seed)
-    offsets = list[float]()
-    now = chance.expovariate(rate)
-    while now < duration_s:
-        offsets.append(now)
-        now += chance.expovariate(rate)
-    return offsets
+    generator = np.random.default_rng(seed)
+    times = generator.uniform(0, duration_s, generator.poisson(rate * duration_s))
+    return [float(time) for time in np.sort(times)]

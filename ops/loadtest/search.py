@@ -1,74 +1,66 @@
-"""Find the highest rate that is held: up by steps until one fails, then halve what lies between."""
+"""Find the highest rate that passes: increase it until a step fails, then bisect."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ops.loadtest.settings import LoadTestSettings
 from ops.loadtest.step import Step
-
-Measure = Callable[[float], Step]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Which rates are tried, and what bounds the test. Rates are requests a second."""
-
-    p99_ms: float
-    start_rate: float
-    growth: float
-    max_rate: float
-    refinements: int
-    max_requests: int
-    max_seconds: float
-    step_s: float
-    """Duration of one step, in seconds, settling included."""
 
 
 @dataclass(slots=True)
 class Search:
-    """The steps in the order they were made, and why no more were."""
+    """The measured steps in order, and why the search ended."""
 
+    p99_ms: float
     steps: list[Step] = field(default_factory=list)
-    ended: str = ""
+    end_reason: str = ""
 
-    def best(self, p99_ms: float) -> Step | None:
-        """The step of the highest rate held below the lowest one that was not; None if none."""
-        limit = min((s.rate for s in self.steps if not s.holds(p99_ms)), default=float("inf"))
-        held = [s for s in self.steps if s.holds(p99_ms) and s.rate < limit]
-        return max(held, key=lambda step: step.rate, default=None)
+    @property
+    def best(self) -> Step | None:
+        """The highest rate that passed below the lowest that failed, or None."""
+        failed = [step for step in self.steps if not step.passes(self.p99_ms)]
+        limit = min((step.rate for step in failed), default=float("inf"))
+        below = [step for step in self.steps if step not in failed and step.rate < limit]
+        return max(below, key=lambda step: step.rate, default=None)
+
+    @property
+    def generator_limited(self) -> bool:
+        """Whether the generator was too slow at the lowest rate that failed."""
+        failed = [step for step in self.steps if not step.passes(self.p99_ms)]
+        return bool(failed) and min(failed, key=lambda step: step.rate).generator_limited
 
 
-def search(measure: Measure, plan: Plan) -> Search:
-    """Measure rates under `plan` until the limit lies between two of them, or a bound ends it."""
-    found = Search()
-    began = time.monotonic()
+def search(measure: Callable[[float], Step], settings: LoadTestSettings) -> Search:
+    """Call `measure` with rates until the limit is between two of them, or a bound is reached."""
+    result = Search(settings.p99_ms)
+    start = time.monotonic()
 
-    def allowed(rate: float) -> bool:
-        sent = sum(step.requests for step in found.steps)
-        if sent + rate * plan.step_s > plan.max_requests:
-            found.ended = f"another step would make it more than {plan.max_requests} requests"
-        elif time.monotonic() - began + plan.step_s > plan.max_seconds:
-            found.ended = f"another step would make it longer than {plan.max_seconds:g} s"
-        return not found.ended
+    def passes(rate: float) -> bool | None:
+        """Measure `rate`; None if that would exceed a bound."""
+        step_s = settings.step_s + settings.settle_s
+        if sum(step.requests for step in result.steps) + rate * step_s > settings.max_requests:
+            result.end_reason = f"stopped at max_requests {settings.max_requests}"
+            return None
+        if time.monotonic() - start + step_s > settings.max_seconds:
+            result.end_reason = f"stopped at max_seconds {settings.max_seconds:g}"
+            return None
+        result.steps.append(measure(rate))
+        return result.steps[-1].passes(settings.p99_ms)
 
-    rate, held, missed = plan.start_rate, 0.0, 0.0
-    while not missed and allowed(rate):
-        found.steps.append(measure(rate))
-        if not found.steps[-1].holds(plan.p99_ms):
-            missed = rate
-        elif rate >= plan.max_rate:
-            found.ended = f"{plan.max_rate:g} requests a second, the most to be tried, were held"
-            return found
-        else:
-            held, rate = rate, min(rate * plan.growth, plan.max_rate)
-    for _ in range(plan.refinements if held and missed else 0):
-        rate = (held + missed) / 2
-        if not allowed(rate):
-            break
-        found.steps.append(measure(rate))
-        if found.steps[-1].holds(plan.p99_ms):
-            held = rate
-        else:
-            missed = rate
-    found.ended = found.ended or "the limit lies between two measured rates"
-    return found
+    rate, passed = settings.start_rate, 0.0
+    while verdict := passes(rate):
+        if rate >= settings.max_rate:
+            result.end_reason = f"max_rate {settings.max_rate:g} passed"
+            return result
+        passed, rate = rate, min(rate * settings.growth, settings.max_rate)
+    failed = rate
+    if verdict is not None and passed:
+        for _ in range(settings.refinements):
+            rate = (passed + failed) / 2
+            verdict = passes(rate)
+            if verdict is None:
+                break
+            passed, failed = (rate, failed) if verdict else (passed, rate)
+    result.end_reason = result.end_reason or "the limit is between two measured rates"
+    return result

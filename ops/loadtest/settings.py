@@ -42,3 +42,10 @@ class LoadTestSettings(Section):
     """Fraction of the measured rate to scale at, so that there is room while instances start."""
     seed: int = 0
     """Seed of the arrival times."""
+
+    def target_per_minute(self, rate: float) -> float:
+        """Return the scaling target for an instance that takes `rate` requests per second.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-loadtest.html
+        """
+        return rate * self.safety * 60

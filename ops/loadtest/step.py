@@ -1,26 +1,28 @@
-"""One rate, held for a while: its latencies, failures, and whether the generator kept up."""
+"""The result of one rate: latencies, failures, and whether the generator kept up."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ops.loadtest.generator import Drive
+import numpy as np
 
-LATE_MS = 10.0
-"""A p99 lateness of sends above this, with free connections, is the generator's own doing."""
-CPU_SHARE = 0.9
-"""Python runs on one core at a time: a process above this share of one has no more to give."""
+from ops.loadtest.generator import Recording
+
+MAX_LATE_MS = 10.0
+"""If p99 of the lateness exceeds this while connections are free, the generator was too slow."""
+MAX_CPU_SHARE = 0.9
+"""Share of a core above which the generator is saturated: Python code runs on one core."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What came of one rate. Latencies are of answered requests, in ms, from when they were due."""
+    """Latencies are those of answered requests, in milliseconds from when they were due."""
 
     rate: float
-    """Requests a second that were due."""
+    """Requests per second that were due."""
     answered_rate: float
-    """Answers a second that came."""
+    """Responses per second."""
     requests: int
     errors: dict[str, int]
     p50_ms: float
@@ -28,11 +30,11 @@ class Step:
     p99_ms: float
     max_ms: float
     late_p99_ms: float
-    """Lateness of the sends that found a connection free: the generator's own."""
-    found_busy: int
-    """Requests that were due while all connections waited for answers."""
+    """Lateness of the requests that found a free connection, caused by the generator."""
+    connections_busy: int
+    """Requests that were due while all connections waited for responses."""
     cpu_share: float
-    """Part of one core that the generator used."""
+    """Share of one core that the generator used."""
 
     @property
     def failed(self) -> int:
@@ -40,40 +42,40 @@ class Step:
 
     @property
     def generator_limited(self) -> bool:
-        """Whether the generator, and not the server, may have been what was measured."""
-        return self.late_p99_ms > LATE_MS or self.cpu_share > CPU_SHARE
+        """Whether the generator may have been measured instead of the server."""
+        return self.late_p99_ms > MAX_LATE_MS or self.cpu_share > MAX_CPU_SHARE
 
-    def holds(self, p99_ms: float) -> bool:
-        """Whether the rate was held: no failure, and p99 within the bound."""
+    def passes(self, p99_ms: float) -> bool:
+        """Whether no request failed and p99 is within the limit."""
         return not self.failed and self.requests > 0 and self.p99_ms <= p99_ms
 
     def document(self) -> dict[str, Any]:
         return {**asdict(self), "failed": self.failed, "generator_limited": self.generator_limited}
 
 
-def summarize(rate: float, drive: Drive, settle_s: float) -> Step:
-    """The step at `rate`; requests due in the first `settle_s` count for failures only."""
-    counted = [call for call in drive.calls if call.due_s >= settle_s]
-    latencies = sorted(call.latency_s * 1000 for call in counted if call.error is None)
-    late = sorted(call.late_s * 1000 for call in counted if not call.found_busy)
-    span_s = max((call.done_s for call in counted), default=settle_s) - settle_s
+def summarize(rate: float, recording: Recording, settle_s: float) -> Step:
+    """Summarize a recording. In the first `settle_s`, only failures count."""
+    calls = [call for call in recording.calls if call.due_s >= settle_s]
+    latencies = [call.latency_s * 1000 for call in calls if call.error is None]
+    late = [call.late_s * 1000 for call in calls if not call.connections_busy]
+    duration_s = max((call.done_s for call in calls), default=settle_s) - settle_s
     return Step(
         rate=rate,
-        answered_rate=len(latencies) / span_s if span_s > 0 else 0.0,
-        requests=len(counted) + drive.unsent,
-        errors=drive.errors(),
+        answered_rate=len(latencies) / duration_s if duration_s > 0 else 0.0,
+        requests=len(calls) + recording.unsent,
+        errors=recording.errors(),
         p50_ms=percentile(latencies, 50),
         p90_ms=percentile(latencies, 90),
         p99_ms=percentile(latencies, 99),
-        max_ms=latencies[-1] if latencies else math.inf,
+        max_ms=percentile(latencies, 100),
         late_p99_ms=percentile(late, 99) if late else 0.0,
-        found_busy=sum(call.found_busy for call in counted),
-        cpu_share=drive.cpu_s / drive.wall_s if drive.wall_s > 0 else 0.0,
+        connections_busy=sum(call.connections_busy for call in calls),
+        cpu_share=recording.cpu_s / recording.wall_s if recording.wall_s > 0 else 0.0,
     )
 
 
-def percentile(ascending: Sequence[float], percent: float) -> float:
-    """The smallest value that `percent` of the values do not exceed; infinity of no values."""
-    if not ascending:
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the smallest value that `percent` of the values do not exceed; infinity if empty."""
+    if not values:
         return math.inf
-    return ascending[max(0, math.ceil(len(ascending) * percent / 100) - 1)]
+    return float(np.percentile(values, percent, method="inverted_cdf"))

@@ -1,15 +1,16 @@
-"""Who is asked: a server on this machine by its address, or a SageMaker endpoint by its name.
+"""The target of a load test: a server on this machine, or a SageMaker endpoint of the account.
 
-No other address is driven: load on somebody's server is an attack, and a SageMaker endpoint is
-asked through InvokeEndpoint, which only its own account may call.
+Other URLs are refused: load on somebody else's server is an attack. A SageMaker endpoint is called
+through InvokeEndpoint, which requires permission.
 """
 
+import functools
 import http.client
 import ipaddress
 import select
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from botocore.config import Config
@@ -18,91 +19,73 @@ from botocore.exceptions import BotoCoreError, ClientError
 from aws import account as accounts
 from aws.account import Account
 from cli.errors import SettingsError
-from ops.loadtest.photos import Photo
+from ops.loadtest.images import Image
 
 
-class NoAnswer(Exception):
-    """A request that was not answered with a prediction; its text is the kind of failure."""
+class RequestFailed(Exception):
+    """A request without a prediction. Its text is the kind of failure."""
 
 
-class Connection(Protocol):
-    """One that asks, waits for the answer, and asks again."""
-
-    def invoke(self, photo: Photo) -> None:
-        """Return once `photo` is classified. Raises `NoAnswer`."""
+Send = Callable[[Image], bytes]
+"""Sends an image and returns the body of the response. Raises RequestFailed."""
 
 
 class Target(Protocol):
-    """What is driven; `connect` is called once by each thread."""
+    """A server under load."""
 
     name: str
 
-    @contextmanager
-    def connect(self) -> Iterator[Connection]: ...
+    def connect(self) -> AbstractContextManager[Send]:
+        """Open the connection of one thread."""
 
 
 class LocalServer:
-    """A model server on this machine, with one keep-alive connection for each thread."""
+    """A model server on this machine, with one keep-alive connection per thread."""
 
-    def __init__(self, address: str, timeout_s: float) -> None:
-        parts = urlsplit(address)
+    def __init__(self, url: str, timeout_s: float) -> None:
+        parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
-            raise SettingsError(f"--url is {address!r}, not like http://127.0.0.1:8080")
+            raise SettingsError(f'--url is "{url}". Write it like http://127.0.0.1:8080.')
         if not _is_loopback(parts.hostname):
             raise SettingsError(
-                f"--url is for a server on this machine, and {parts.hostname} is not; "
-                "name a SageMaker endpoint with --stage or --endpoint"
+                f"--url is {url}, which is not on this machine. "
+                "For a SageMaker endpoint, use --stage or --endpoint."
             )
-        self.name = address
+        self.name = url
         self._host, self._port = parts.hostname, parts.port or 80
         self._path = parts.path if parts.path.strip("/") else "/invocations"
         self._timeout_s = timeout_s
 
     @contextmanager
-    def connect(self) -> Iterator[Connection]:
+    def connect(self) -> Iterator[Send]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
         try:
-            yield _Http(connection, self._path)
+            yield functools.partial(self._send, connection)
         finally:
             connection.close()
 
-
-class _Http:
-    def __init__(self, connection: http.client.HTTPConnection, path: str) -> None:
-        self._connection = connection
-        self._path = path
-
-    def invoke(self, photo: Photo) -> None:
-        self._forget_if_closed()
+    def _send(self, connection: http.client.HTTPConnection, image: Image) -> bytes:
+        if _closed_by_server(connection):
+            connection.close()
+        headers = {"Content-Type": image.media_type, "Accept": "application/json"}
         try:
-            headers = {"Content-Type": photo.media_type}
-            self._connection.request("POST", self._path, photo.body, headers)
-            with self._connection.getresponse() as response:
-                response.read()
+            connection.request("POST", self._path, image.body, headers)
+            with connection.getresponse() as response:
+                body = response.read()
         except (OSError, http.client.HTTPException) as error:
-            self._connection.close()  # the next request opens it anew
-            raise NoAnswer(type(error).__name__) from None
+            connection.close()  # the next request reopens it
+            raise RequestFailed(type(error).__name__) from None
         if response.status != 200:
-            raise NoAnswer(f"HTTP {response.status}")
-
-    def _forget_if_closed(self) -> None:
-        """A server may close a connection that was idle: that is no failure, and the next request
-        opens it anew. Nothing is due to be read before a request but the end."""
-        sock = self._connection.sock
-        if sock is None:
-            return
-        idle = select.poll()
-        idle.register(sock, select.POLLIN)
-        if idle.poll(0):
-            self._connection.close()
+            raise RequestFailed(f"HTTP {response.status}")
+        return body
 
 
 class Endpoint:
-    """A SageMaker endpoint, through InvokeEndpoint as the API calls it, but without retries."""
+    """A SageMaker endpoint, called through InvokeEndpoint as the API does, but without retries."""
 
     def __init__(self, account: Account, name: str, connections: int, timeout_s: float) -> None:
         self.name = name
-        # A retry would hide a refusal, and count as one request where the endpoint saw two.
+        # a retry would hide a failure, and count as one request instead of two
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 1},
             connect_timeout=timeout_s,
@@ -112,26 +95,32 @@ class Endpoint:
         self._client = account.session.client("sagemaker-runtime", config=config)
 
     @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        yield _Runtime(self._client, self.name)
+    def connect(self) -> Iterator[Send]:
+        yield self._send
 
-
-class _Runtime:
-    def __init__(self, client: Any, endpoint: str) -> None:
-        self._client = client
-        self._endpoint = endpoint
-
-    def invoke(self, photo: Photo) -> None:
+    def _send(self, image: Image) -> bytes:
         try:
-            answer = self._client.invoke_endpoint(
-                EndpointName=self._endpoint, ContentType=photo.media_type, Body=photo.body
+            response = self._client.invoke_endpoint(
+                EndpointName=self.name, ContentType=image.media_type, Body=image.body
             )
-            answer["Body"].read()
+            return bytes(response["Body"].read())
         except ClientError as error:
             status = error.response.get("OriginalStatusCode", "")
-            raise NoAnswer(f"{accounts.error_code(error)} {status}".strip()) from error
+            raise RequestFailed(f"{accounts.error_code(error)} {status}".strip()) from error
         except BotoCoreError as error:
-            raise NoAnswer(type(error).__name__) from error
+            raise RequestFailed(type(error).__name__) from error
+
+
+def _closed_by_server(connection: http.client.HTTPConnection) -> bool:
+    """Whether the server has closed the idle connection, which is not a failure.
+
+    Before a request, the only thing to read is the end of the stream.
+    """
+    if connection.sock is None:
+        return False
+    idle = select.poll()
+    idle.register(connection.sock, select.POLLIN)
+    return bool(idle.poll(0))
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,7 +1,7 @@
-"""docs/scaling.md says what `costs` says: every command in it is run and compared.
+"""Every command in docs/scaling.md prints what the page shows.
 
-`UPDATE_DOCS=1 pytest tests/training/costs/test_scaling_doc.py` writes the answers anew, after an
-assumption in settings.toml was replaced by a measurement or prices were refreshed.
+`UPDATE_DOCS=1 pytest tests/ops/costs/test_scaling_doc.py` writes the current output to the page,
+for example after a price or an assumption in [costs] has changed.
 """
 
 import os
@@ -11,21 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from training import __main__ as training
+from ops.__main__ import main
 
 DOC = Path(__file__).resolve().parents[3] / "docs" / "scaling.md"
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 
-def answer(command: str, capsys: pytest.CaptureFixture[str], known: dict[str, list[str]]) -> str:
-    """What `command` prints, through the `head` or `grep` behind it."""
-    program, _, filtered = command.partition(" | ")
+def output(command: str, capsys: pytest.CaptureFixture[str], known: dict[str, list[str]]) -> str:
+    """The output of `command` through its `head` or `grep`; `known` caches whole outputs."""
+    program, _, pipe = command.partition(" | ")
     words = shlex.split(program)
-    assert words[:3] == ["python", "-m", "training"]
+    assert words[:3] == ["python", "-m", "ops"]
     if program not in known:
-        assert training.main(words[3:]) == 0
+        assert main(words[3:]) == 0
         known[program] = capsys.readouterr().out.splitlines()
-    name, *options, argument = shlex.split(filtered)
+    name, *options, argument = shlex.split(pipe)
     assert options in ([], ["-E"])
     if name == "head":
         return "\n".join(known[program][: -int(argument)])
@@ -33,12 +33,12 @@ def answer(command: str, capsys: pytest.CaptureFixture[str], known: dict[str, li
     return "\n".join(line for line in known[program] if re.search(argument, line))
 
 
-def test_every_figure_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_shows_what_the_commands_print(capsys: pytest.CaptureFixture[str]) -> None:
     known = dict[str, list[str]]()
 
     def run(block: re.Match[str]) -> str:
         commands = [line[2:] for line in block[1].splitlines() if line.startswith("$ ")]
-        parts = [f"$ {command}\n{answer(command, capsys, known)}\n" for command in commands]
+        parts = [f"$ {command}\n{output(command, capsys, known)}\n" for command in commands]
         return "```console\n" + "".join(parts) + "```"
 
     written = DOC.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Schedules of requests: as many as asked for, in order, the same for the same seed."""
+"""Tests of arrival times: rate, order, and reproducibility by seed."""
 
 import itertools
 
@@ -7,11 +7,11 @@ import pytest
 from ops.loadtest.arrivals import schedule
 
 
-def test_even_arrivals_are_equally_far_apart() -> None:
+def test_even_arrivals_are_equally_spaced() -> None:
     assert schedule(4, 1.5, "even", 0) == [0, 0.25, 0.5, 0.75, 1.0, 1.25]
 
 
-def test_poisson_arrivals_have_the_rate_and_the_spread_of_many_clients() -> None:
+def test_poisson_arrivals_have_the_rate_and_variance_of_many_clients() -> None:
     due = schedule(200, 50, "poisson", seed=1)
     gaps = [later - earlier for earlier, later in itertools.pairwise(due)]
     mean = sum(gaps) / len(gaps)
@@ -22,6 +22,6 @@ def test_poisson_arrivals_have_the_rate_and_the_spread_of_many_clients() -> None
     assert 0 < due[0] < due[-1] < 50
 
 
-def test_the_seed_decides() -> None:
+def test_arrivals_depend_on_the_seed() -> None:
     assert schedule(10, 5, "poisson", 3) == schedule(10, 5, "poisson", 3)
     assert schedule(10, 5, "poisson", 3) != schedule(10, 5, "poisson", 4)

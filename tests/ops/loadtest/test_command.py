@@ -1,29 +1,24 @@
-"""`python -m training loadtest` against real model servers on loopback."""
+"""Tests of `python -m ops loadtest` against real model servers on loopback."""
 
-import argparse
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
-from ops.costs import command as costs
-from ops.endpoint import scaling
-from ops.loadtest import command, photos
-from ops.loadtest.command import target_per_minute
-from ops.loadtest.generator import Drive
+from ops.errors import LoadTestFailed
+from ops.loadtest.command import conclusion
+from ops.loadtest.search import Search
+from ops.loadtest.settings import LoadTestSettings
 from ops.loadtest.step import Step
 from tests import servers
-from training import __main__ as training
+from tests.emulator.fixtures import Command
 
-SHORT = [
+SHORT = (
     *("--step-s", "0.8", "--settle-s", "0.2", "--warm-up-s", "0.3", "--start-rate", "5"),
     *("--growth", "3", "--refinements", "1", "--p99-ms", "2000", "--max-rate", "40"),
     *("--connections", "16", "--max-seconds", "20"),
-]
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,153 +28,126 @@ def runtime(tiny_model_dir: Path) -> Iterator[str]:
         yield address
 
 
-def run(*options: str) -> int:
-    return training.main(["loadtest", *options])
+@pytest.fixture
+def endpoint(runtime: str, credentials: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of the endpoint that boto3 reaches."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", runtime)
+    return "whatbreed-local"
 
 
 @pytest.mark.server
-def test_a_server_on_this_machine(
-    runtime: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server_on_this_machine(runtime: str, tmp_path: Path, command: Command) -> None:
     chart = tmp_path / "charts" / "loadtest.png"
-    assert run("--url", runtime, *SHORT, "--chart", str(chart)) == 0
-    out = capsys.readouterr().out
-    assert "held" in out
-    assert "scaling target: " in out
-    for name, add_arguments in (("scale", scaling.add_arguments), ("costs", costs.add_arguments)):
-        [line] = [line for line in out.splitlines() if f"python -m training {name} " in line]
-        parser = argparse.ArgumentParser()
-        add_arguments(parser)
-        parser.parse_args(line.split()[4:])  # the command that is printed is one that there is
+    outcome = command("ops", "loadtest", "--url", runtime, *SHORT, "--chart", chart)
+    assert outcome.code == 0, outcome.err
+    assert "passed" in outcome.out
+    assert "Scaling target: " in outcome.out
+    [costs] = [line.split() for line in outcome.out.splitlines() if "ops costs " in line]
+    assert command("ops", *costs[3:]).code == 0  # the printed command works
     with Image.open(chart) as image:
         assert image.format == "PNG"
         assert image.width > 500
 
 
 @pytest.mark.server
-def test_an_endpoint_by_its_name_through_invoke_endpoint(
-    runtime: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    use_runtime(monkeypatch, runtime)
-    assert run("--endpoint", "whatbreed-local", *SHORT, "--instances", "2", "--json") == 0
-    printed = capsys.readouterr()
-    found: dict[str, Any] = json.loads(printed.out)
-    assert found["rate_per_instance"] == found["rate"] / 2
-    assert found["target_per_minute"] == found["rate_per_instance"] * 0.5 * 60
-    assert found["steps"][0]["rate"] == 5
-    assert found["steps"][0]["errors"] == {}
-    assert "verdict" in printed.err
+def test_an_endpoint_through_invoke_endpoint(endpoint: str, command: Command) -> None:
+    options = ("--endpoint", endpoint, *SHORT, "--instances", "2", "--json")
+    outcome = command("ops", "loadtest", *options)
+    document = outcome.json
+    assert document["rate_per_instance"] == document["rate"] / 2
+    assert document["target_per_minute"] == document["rate_per_instance"] * 0.5 * 60
+    assert document["steps"][0]["rate"] == 5
+    assert document["steps"][0]["errors"] == {}
+    assert "verdict" in outcome.err
 
 
 @pytest.mark.server
-def test_an_endpoint_that_does_not_exist(
-    runtime: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    use_runtime(monkeypatch, runtime)
-    assert run("--endpoint", "nobody", *SHORT) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("training loadtest: nobody does not classify a photo: ")
-    assert "not found" in error
-    assert error.count("\n") == 1
+def test_a_missing_endpoint(endpoint: str, command: Command) -> None:
+    outcome = command("ops", "loadtest", "--endpoint", "missing", *SHORT)
+    assert outcome.code == 1
+    assert outcome.err.startswith("ops loadtest: missing does not classify an image: ")
+    assert "not found" in outcome.err
+    assert outcome.err.count("\n") == 1
 
 
 @pytest.mark.server
-def test_a_bound_that_nobody_holds(runtime: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--url", runtime, *SHORT, "--p99-ms", "0.01") == 1
-    assert "not even 5 requests a second were held: p99 was" in capsys.readouterr().err
+def test_a_limit_that_no_rate_keeps(runtime: str, command: Command) -> None:
+    outcome = command("ops", "loadtest", "--url", runtime, *SHORT, "--p99-ms", "0.01")
+    assert outcome.code == 1
+    assert "The first rate, 5 per second, failed: p99 was" in outcome.err
 
 
-def test_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--url", f"http://127.0.0.1:{servers.free_port()}", *SHORT) == 1
-    assert "does not classify a photo: ConnectionRefusedError" in capsys.readouterr().err
+def test_a_closed_port(command: Command) -> None:
+    url = f"http://127.0.0.1:{servers.free_port()}"
+    outcome = command("ops", "loadtest", "--url", url, *SHORT)
+    assert outcome.code == 1
+    assert "does not classify an image: ConnectionRefusedError" in outcome.err
 
 
 @pytest.mark.parametrize(
     "url",
     ["http://198.51.100.7", "https://127.0.0.1", "http://10.0.0.1", "http://localhost.test", "x"],
 )
-def test_only_this_machine_is_driven_by_address(
-    url: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run("--url", url) == 2
-    assert "--url is" in capsys.readouterr().err
+def test_a_url_must_be_of_this_machine(url: str, command: Command) -> None:
+    outcome = command("ops", "loadtest", "--url", url)
+    assert outcome.code == 2
+    assert "--url is" in outcome.err
+
+
+@pytest.mark.parametrize("targets", [(), ("--url", "http://127.0.0.1:1", "--endpoint", "e")])
+def test_exactly_one_target_is_required(targets: tuple[str, ...], command: Command) -> None:
+    outcome = command("ops", "loadtest", *targets)
+    assert outcome.code == 2
+    assert "Give exactly one of --url, --stage and --endpoint." in outcome.err
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
     [("--arrivals", "bursts"), ("--growth", "1"), ("--start-rate", "0"), ("--step-s", "-1")],
 )
-def test_options_that_make_no_sense(
-    option: str, value: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run("--url", "http://127.0.0.1:1", option, value) == 2
-    assert f"{option} is" in capsys.readouterr().err
+def test_settings_out_of_range(option: str, value: str, command: Command) -> None:
+    outcome = command("ops", "loadtest", "--url", "http://127.0.0.1:1", option, value)
+    assert outcome.code == 2
+    assert f"{option} is" in outcome.err
 
 
-@pytest.mark.parametrize(("late_ms", "told"), [(50.0, True), (1.0, False)])
-def test_a_generator_that_was_too_slow_itself_is_told(
-    late_ms: float,
-    told: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def drive(*_: object) -> Drive:
-        return Drive(wall_s=1)
-
-    def summarize(rate: float, *_: object) -> Step:
-        p99_ms = 100 if rate < 20 else 9000
-        return Step(rate, rate, 100, {}, 10, 20, p99_ms, p99_ms, late_ms, 0, 0.2)
-
-    class Answers:
-        name = "test"
-
-        def __init__(self, *_: object) -> None:
-            pass
-
-        @contextmanager
-        def connect(self) -> Iterator["Answers"]:
-            yield self
-
-        def invoke(self, photo: photos.Photo) -> None:
-            pass
-
-    monkeypatch.setattr(command, "LocalServer", Answers)
-    monkeypatch.setattr(command.generator, "drive", drive)
-    monkeypatch.setattr(command, "summarize", summarize)
-    assert run("--url", "http://127.0.0.1:1", *SHORT) == 0
-    assert ("the load generator was late itself" in capsys.readouterr().out) is told
+@pytest.mark.parametrize("name", ["", "a.gif", "a.jpg"])
+def test_images_that_cannot_be_read(name: str, tmp_path: Path, command: Command) -> None:
+    outcome = command("ops", "loadtest", "--url", "http://127.0.0.1:1", "--images", tmp_path / name)
+    assert outcome.code == 2
+    assert str(tmp_path) in outcome.err
+    assert outcome.err.count("\n") == 1
 
 
-def test_aws_rule() -> None:
-    # 30 requests a second, safety 0.5: 30 x 0.5 x 60 invocations a minute.
-    assert target_per_minute(30, instances=1, safety=0.5) == 900
-    assert target_per_minute(30, instances=3, safety=0.5) == 300
+def search(*p99_ms: float, late_ms: float = 1.0) -> Search:
+    """A search whose steps of 10, 20, … requests per second have these p99."""
+    steps = [
+        Step(10.0 * number, 10.0 * number, 100, {}, 10, 20, p99, p99, late_ms, 0, 0.2)
+        for number, p99 in enumerate(p99_ms, 1)
+    ]
+    return Search(250, steps, "the limit is between two measured rates")
 
 
-def test_photos_of_a_folder_and_the_sample(tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    Image.new("RGB", (8, 8)).save(tmp_path / "b.JPG", "JPEG")
-    (tmp_path / "c.txt").write_text("no photo")
-    found = photos.read([tmp_path])
-    assert [photo.media_type for photo in found] == ["image/png", "image/jpeg"]
-    [sample] = photos.read([])
-    assert sample.media_type == "image/jpeg"
-    assert 5_000 < len(sample.body) < 200_000
+def test_the_conclusion_names_the_commands_that_use_the_target() -> None:
+    text = conclusion(search(100, 100, 900), 2, "dev", LoadTestSettings(p99_ms=250, safety=0.5))
+    assert "10.0 requests per second and instance keep p99 within 250 ms" in text
+    assert "python -m ops endpoint scale --stage dev --target-per-minute 300" in text
+    assert "python -m ops costs --rate-per-instance 10.0 --target-per-minute 300" in text
 
 
-def test_a_photo_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--url", "http://127.0.0.1:1", "--photos"]
-    assert run(*options, str(tmp_path)) == 2
-    assert run(*options, str(tmp_path / "a.gif")) == 2
-    assert run(*options, str(tmp_path / "a.jpg")) == 2
-    assert capsys.readouterr().err.count("\n") == 3
+@pytest.mark.parametrize(("late_ms", "warns"), [(50.0, True), (1.0, False)])
+def test_the_conclusion_warns_about_a_slow_generator(late_ms: float, warns: bool) -> None:
+    text = conclusion(search(100, 900, late_ms=late_ms), 1, None, LoadTestSettings(p99_ms=250))
+    assert ("The load generator was too slow" in text) is warns
 
 
-def use_runtime(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    """Let boto3 ask the server at `address`, as somebody with keys that are nobody's."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", address)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+def test_the_conclusion_without_a_result_gives_the_reason() -> None:
+    with pytest.raises(LoadTestFailed, match="p99 was 900 ms, above 250"):
+        conclusion(search(900), 1, None, LoadTestSettings())
+    with pytest.raises(LoadTestFailed, match="No rate was measured: stopped"):
+        conclusion(Search(250, [], "stopped"), 1, None, LoadTestSettings())
+
+
+def test_the_target_by_aws_rule() -> None:
+    # 30 requests per second, safety 0.5: 30 x 0.5 x 60 invocations per minute.
+    assert LoadTestSettings(safety=0.5).target_per_minute(30) == 900

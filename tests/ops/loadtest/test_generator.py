@@ -1,4 +1,4 @@
-"""The open loop: a server that stalls, one that is slow, and one that is too slow."""
+"""Tests of the open and the closed loop: a server that stalls, is slow, overloaded or fails."""
 
 import threading
 import time
@@ -9,109 +9,133 @@ from contextlib import contextmanager
 import pytest
 
 from ops.loadtest.arrivals import schedule
-from ops.loadtest.generator import drive
-from ops.loadtest.photos import Photo
+from ops.loadtest.generator import closed_loop, open_loop
+from ops.loadtest.images import Image
 from ops.loadtest.step import summarize
-from ops.loadtest.target import NoAnswer
+from ops.loadtest.target import RequestFailed, Send
 
-PHOTOS = [Photo(b"x", "image/jpeg")]
+IMAGES = [Image(b"x", "image/jpeg")]
 
 
 class Server(ABC):
-    """A server within this process that does with the n-th request what `answer(n)` does."""
+    """A server in this process. `respond` gets the number of the request, from 1 on."""
 
     name = "test"
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requests = 0
         self._lock = threading.Lock()
 
     @abstractmethod
-    def answer(self, number: int) -> None: ...
+    def respond(self, number: int) -> None: ...
 
-    def invoke(self, photo: Photo) -> None:
+    def send(self, image: Image) -> bytes:
         with self._lock:
-            self.asked += 1
-            number = self.asked
-        self.answer(number)
+            self.requests += 1
+            number = self.requests
+        self.respond(number)
+        return b"response"
 
     @contextmanager
-    def connect(self) -> Iterator["Server"]:
-        yield self
+    def connect(self) -> Iterator[Send]:
+        yield self.send
 
 
 class StallsOnce(Server):
-    def answer(self, number: int) -> None:
+    def respond(self, number: int) -> None:
         if number == 10:
             time.sleep(0.5)
 
 
-class TakesTurns(Server):
-    """Answers one request at a time, each in 20 ms: 50 a second."""
+class OneAtATime(Server):
+    """Takes 20 ms per request and one request at a time: 50 per second."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._turn = threading.Lock()
+        self._busy = threading.Lock()
 
-    def answer(self, number: int) -> None:
-        with self._turn:
+    def respond(self, number: int) -> None:
+        with self._busy:
             time.sleep(0.02)
 
 
-class Refuses(Server):
-    def answer(self, number: int) -> None:
+class FailsEveryFourth(Server):
+    def respond(self, number: int) -> None:
         if number % 4 == 0:
-            raise NoAnswer("HTTP 503")
+            raise RequestFailed("HTTP 503")
 
 
-def test_a_stall_is_seen_by_everybody_who_was_due_meanwhile() -> None:
+class Slow(Server):
+    def respond(self, number: int) -> None:
+        time.sleep(0.05)
+
+
+def test_a_stall_delays_all_requests_that_become_due_meanwhile() -> None:
     due = schedule(100, 1, "even", 0)
-    driven = drive(StallsOnce(), PHOTOS, due, connections=1, give_up_s=5)
-    step = summarize(100, driven, settle_s=0)
-    # One connection sent 99 requests in no time; but 50 were due while it waited for 500 ms.
-    slow = [call for call in driven.calls if call.latency_s > 0.1]
+    recording = open_loop(StallsOnce(), IMAGES, due, connections=1, give_up_s=5)
+    step = summarize(100, recording, settle_s=0)
+    # The other 99 requests took no time, but 50 were due while the connection waited for 500 ms.
+    slow = [call for call in recording.calls if call.latency_s > 0.1]
     assert len(slow) >= 35
     assert step.p99_ms > 400
     assert step.p50_ms < step.p90_ms
-    assert step.found_busy >= 35
+    assert step.connections_busy >= 35
     assert step.requests == 100
     assert not step.failed
 
 
-def test_a_server_that_is_too_slow_is_given_up_and_the_rest_counts_as_failed() -> None:
+def test_an_overloaded_server_aborts_the_loop_and_the_rest_counts_as_failed() -> None:
     due = schedule(400, 2, "even", 0)
     began = time.monotonic()
-    driven = drive(TakesTurns(), PHOTOS, due, connections=2, give_up_s=0.3)
+    recording = open_loop(OneAtATime(), IMAGES, due, connections=2, give_up_s=0.3)
     assert time.monotonic() - began < 2
-    step = summarize(400, driven, settle_s=0)
-    assert driven.unsent > 600
-    assert step.errors == {"not sent": driven.unsent}
+    step = summarize(400, recording, settle_s=0)
+    assert recording.unsent > 600
+    assert step.errors == {"not sent": recording.unsent}
     assert step.requests == 800
-    assert not step.holds(10_000)
+    assert not step.passes(10_000)
     assert step.answered_rate < 60
 
 
-def test_failures_are_counted_by_kind_and_no_rate_with_one_is_held() -> None:
-    driven = drive(Refuses(), PHOTOS, schedule(200, 0.2, "even", 0), connections=4, give_up_s=5)
-    step = summarize(200, driven, settle_s=0)
+def test_failures_are_counted_by_kind_and_fail_the_step() -> None:
+    due = schedule(200, 0.2, "even", 0)
+    recording = open_loop(FailsEveryFourth(), IMAGES, due, connections=4, give_up_s=5)
+    step = summarize(200, recording, settle_s=0)
     assert step.errors == {"HTTP 503": 10}
     assert step.requests == 40
-    assert not step.holds(10_000)
+    assert not step.passes(10_000)
 
 
-def test_the_settling_counts_for_failures_only() -> None:
-    driven = drive(Refuses(), PHOTOS, schedule(200, 0.2, "even", 0), connections=4, give_up_s=5)
-    step = summarize(200, driven, settle_s=0.1)
+def test_while_settling_only_failures_count() -> None:
+    due = schedule(200, 0.2, "even", 0)
+    recording = open_loop(FailsEveryFourth(), IMAGES, due, connections=4, give_up_s=5)
+    step = summarize(200, recording, settle_s=0.1)
     assert step.requests == 20
     assert step.failed == 10
 
 
 @pytest.mark.parametrize(("connections", "busy"), [(1, True), (64, False)])
-def test_who_was_late_the_server_or_the_generator(connections: int, busy: bool) -> None:
-    class Slow(Server):
-        def answer(self, number: int) -> None:
-            time.sleep(0.05)
+def test_lateness_is_attributed_to_the_server_or_to_the_generator(
+    connections: int, busy: bool
+) -> None:
+    due = schedule(100, 0.5, "even", 0)
+    recording = open_loop(Slow(), IMAGES, due, connections, give_up_s=5)
+    step = summarize(100, recording, settle_s=0)
+    assert (step.connections_busy > 40) is busy
 
-    driven = drive(Slow(), PHOTOS, schedule(100, 0.5, "even", 0), connections, give_up_s=5)
-    step = summarize(100, driven, settle_s=0)
-    assert (step.found_busy > 40) is busy
+
+def test_a_closed_loop_sends_the_next_request_after_the_response() -> None:
+    bodies = list[bytes | None]()
+    server = Slow()
+    recording = closed_loop(server, IMAGES, 0.5, connections=2, on_done=bodies.append)
+    assert server.requests == len(recording.calls) == len(bodies)
+    assert 2 <= len(recording.calls) <= 2 * 0.5 / 0.05 + 2
+    assert set(bodies) == {b"response"}
+    assert all(call.latency_s >= 0.05 for call in recording.calls)
+    assert recording.unsent == 0
+
+
+def test_a_closed_loop_reports_failures_as_missing_bodies() -> None:
+    bodies = list[bytes | None]()
+    recording = closed_loop(FailsEveryFourth(), IMAGES, 0.05, connections=1, on_done=bodies.append)
+    assert bodies.count(None) == sum(recording.errors().values()) > 0

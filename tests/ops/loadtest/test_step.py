@@ -1,41 +1,45 @@
-"""The figures of a step, from calls written down by hand."""
+"""Tests of the summary of a step, with calls computed by hand."""
 
 import math
 
-from ops.loadtest.generator import Call, Drive
+from ops.loadtest.generator import Call, Recording
 from ops.loadtest.step import percentile, summarize
 
 
+def call(due_s: float, sent_s: float, done_s: float, connections_busy: bool = False) -> Call:
+    return Call(due_s, sent_s, done_s, error=None, connections_busy=connections_busy)
+
+
 def test_percentiles_are_values_that_occurred() -> None:
-    values = [float(number) for number in range(1, 101)]
+    values = [float(number) for number in range(100, 0, -1)]
     assert percentile(values, 50) == 50
     assert percentile(values, 99) == 99
     assert percentile([7.0], 99) == 7
     assert percentile([], 99) == math.inf
 
 
-def test_latency_counts_from_when_a_request_was_due() -> None:
-    late = Call(due_s=1.0, sent_s=1.4, done_s=1.5, error=None, found_busy=True)
-    prompt = Call(due_s=2.0, sent_s=2.001, done_s=2.011, error=None, found_busy=False)
-    step = summarize(2, Drive(calls=[late, prompt], wall_s=2, cpu_s=0.1), settle_s=0)
+def test_latency_counts_from_the_due_time() -> None:
+    late = call(1.0, 1.4, 1.5, connections_busy=True)
+    prompt = call(2.0, 2.001, 2.011)
+    step = summarize(2, Recording([late, prompt], wall_s=2, cpu_s=0.1), settle_s=0)
     assert round(step.max_ms) == 500
     assert round(step.p50_ms) == 11
-    assert round(step.late_p99_ms) == 1  # the server kept the other one waiting
+    assert round(step.late_p99_ms) == 1  # the server made the other one late
     assert step.cpu_share == 0.05
     assert not step.generator_limited
 
 
-def test_a_generator_that_was_late_or_busy_says_so() -> None:
-    late = Call(due_s=1.0, sent_s=1.02, done_s=1.03, error=None, found_busy=False)
-    assert summarize(1, Drive(calls=[late], wall_s=1, cpu_s=0.1), 0).generator_limited
-    prompt = Call(due_s=1.0, sent_s=1.001, done_s=1.03, error=None, found_busy=False)
-    assert summarize(1, Drive(calls=[prompt], wall_s=1, cpu_s=0.95), 0).generator_limited
-    assert not summarize(1, Drive(calls=[prompt], wall_s=1, cpu_s=0.5), 0).generator_limited
+def test_a_late_or_busy_generator_is_reported() -> None:
+    late = call(1.0, 1.02, 1.03)
+    assert summarize(1, Recording([late], wall_s=1, cpu_s=0.1), 0).generator_limited
+    prompt = call(1.0, 1.001, 1.03)
+    assert summarize(1, Recording([prompt], wall_s=1, cpu_s=0.95), 0).generator_limited
+    assert not summarize(1, Recording([prompt], wall_s=1, cpu_s=0.5), 0).generator_limited
 
 
-def test_nothing_answered_is_not_held() -> None:
-    step = summarize(5, Drive(unsent=5, wall_s=1), 0)
+def test_a_step_without_a_response_does_not_pass() -> None:
+    step = summarize(5, Recording(unsent=5, wall_s=1), 0)
     assert step.requests == step.failed == 5
     assert step.answered_rate == 0
     assert step.p99_ms == math.inf
-    assert not step.holds(1e9)
+    assert not step.passes(1e9)

@@ -1,20 +1,22 @@
-"""Who is driven, over real connections."""
+"""Tests of the target over real connections."""
 
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ops.loadtest.photos import Photo
+from ops.loadtest.images import Image
 from ops.loadtest.target import LocalServer
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @contextmanager
-def hangs_up() -> Iterator[tuple[str, threading.Semaphore]]:
-    """A server that answers once on each connection and closes it without having said so; the
-    semaphore is released with each that is closed."""
+def closing_server() -> Iterator[tuple[str, threading.Semaphore]]:
+    """A server that responds once per connection and then closes it without announcement.
+
+    The semaphore is released for each closed connection.
+    """
     closed = threading.Semaphore(0)
 
     def serve(listener: socket.socket) -> None:
@@ -24,9 +26,9 @@ def hangs_up() -> Iterator[tuple[str, threading.Semaphore]]:
             except OSError:
                 return
             with connection:
-                while not connection.recv(65536).endswith(b"photo"):
+                while not connection.recv(65536).endswith(b"image"):
                     pass
-                connection.sendall(ANSWER)
+                connection.sendall(RESPONSE)
             closed.release()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -39,9 +41,9 @@ def hangs_up() -> Iterator[tuple[str, threading.Semaphore]]:
             thread.join()
 
 
-def test_a_connection_that_was_closed_while_idle_is_opened_anew() -> None:
-    photo = Photo(b"photo", "image/jpeg")
-    with hangs_up() as (address, closed), LocalServer(address, 5).connect() as connection:
+def test_a_connection_that_was_closed_while_idle_is_reopened() -> None:
+    image = Image(b"image", "image/jpeg")
+    with closing_server() as (address, closed), LocalServer(address, 5).connect() as send:
         for _ in range(3):
-            connection.invoke(photo)  # raises NoAnswer where it writes to a closed connection
+            assert send(image) == b"{}"
             assert closed.acquire(timeout=5)

@@ -1,4 +1,4 @@
-"""`costs --refresh` against a server that answers as the Price List API does."""
+"""Tests of `ops costs --refresh` against a server that behaves like the Price List API."""
 
 import json
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from aws import prices
-from ops.costs.pricelist import QUERIES, query
+from ops.costs.price_list import QUERIES, query
 from tests import servers
-from training import __main__ as training
+from tests.emulator.fixtures import Command
 
 REGION = "eu-central-1"
 PAGE = 2
 
 
 def product(usagetype: str, tiers: list[tuple[str, str]], **attributes: str) -> dict[str, Any]:
-    """A product in the shape of GetProducts, with its tiers in no particular order."""
+    """A product in the shape of GetProducts, with its tiers in reverse order."""
     dimensions = {
         f"SKU.OFFER.{number}": {
             "beginRange": begin,
@@ -96,15 +96,15 @@ CATALOGUE = {
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """The requests that a Price List API on loopback was asked, page by page."""
+def requests(credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """The requests that a Price List API on loopback has received, one per page."""
     requests = list[dict[str, Any]]()
 
     def handle(request: BaseHTTPRequestHandler) -> None:
         body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
         assert request.headers["X-Amz-Target"] == "AWSPriceListService.GetProducts"
         requests.append(body)
-        found = [
+        products = [
             json.dumps(item)
             for item in CATALOGUE[body["ServiceCode"]]
             if all(
@@ -112,10 +112,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
             )
         ]
         start = int(body.get("NextToken", 0))
-        answer = {"FormatVersion": "aws_v1", "PriceList": found[start : start + PAGE]}
-        if len(found) > start + PAGE:
-            answer["NextToken"] = str(start + PAGE)
-        content = json.dumps(answer).encode()
+        page = {"FormatVersion": "aws_v1", "PriceList": products[start : start + PAGE]}
+        if len(products) > start + PAGE:
+            page["NextToken"] = str(start + PAGE)
+        content = json.dumps(page).encode()
         request.send_response(200)
         request.send_header("Content-Type", "application/x-amz-json-1.1")
         request.send_header("Content-Length", str(len(content)))
@@ -124,71 +124,65 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
 
     with servers.web_server(handle) as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", address)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         yield requests
 
 
-def test_the_table_is_written_anew(
-    asked: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_table_is_replaced(
+    requests: list[dict[str, Any]], tmp_path: Path, command: Command
 ) -> None:
-    table = tmp_path / "prices.json"
+    path = tmp_path / "prices.json"
+    names = [*QUERIES, "hosting ml.c6i.large", "training ml.g5.xlarge"]
     old = prices.read()
-    wanted = [*QUERIES, "hosting ml.c6i.large", "training ml.g5.xlarge"]
     prices.write(
-        prices.Prices(old.region, old.as_of, old.source, {n: old.table[n] for n in wanted}), table
+        old.model_copy(update={"prices": {name: old.prices[name] for name in names}}), path
     )
-    options = ["--prices", str(table), "--region", REGION, "--instance-types", "ml.c6i.large"]
-    # Another region, and one of the products is not listed there: its price is not made up.
-    assert training.main(["costs", "--refresh", *options]) == 2
-    printed = capsys.readouterr()
-    assert f"12 prices of {REGION} in {table}, 1 not found: logs stored" in printed.out
-    assert "no price of 'logs stored'" in printed.err
-    found = prices.read(table)
-    assert found.region == REGION
-    assert found.as_of > "2026"
-    assert found.source == (
-        "AWS Price List API; left out, because it does not list them so: logs stored"
-    )
-    assert found.usd("hosting ml.c6i.large", 1) == 0.12
-    assert found.usd("training ml.g5.xlarge", 1) == 1.76
-    assert found.table["api gateway requests"].tiers == ((0, 3.7e-06), (333000000, 3.2e-06))
-    assert found.table["data transfer out"].tiers == ((0, 0.09), (10240, 0.085))
-    assert found.usd("logs ingested", 1) == 0.63
-    assert any("NextToken" in request for request in asked)
+    options = ["--prices", path, "--region", REGION, "--instance-types", "ml.c6i.large"]
+    # The region differs, and it does not list one of the products: that price is omitted.
+    outcome = command("ops", "costs", "--refresh", *options)
+    assert outcome.code == 2
+    assert f"Wrote 12 prices of {REGION} to {path}. Not listed: logs stored." in outcome.out
+    assert 'no price for "logs stored"' in outcome.err
+    table = prices.read(path)
+    assert table.region == REGION
+    assert table.as_of > "2026"
+    assert table.source == "AWS Price List API; not listed, omitted: logs stored"
+    assert table.usd("hosting ml.c6i.large", 1) == 0.12
+    assert table.usd("training ml.g5.xlarge", 1) == 1.76
+    assert table.prices["api gateway requests"].tiers == ((0, 3.7e-06), (333000000, 3.2e-06))
+    assert table.prices["data transfer out"].tiers == ((0, 0.09), (10240, 0.085))
+    assert table.usd("logs ingested", 1) == 0.63
+    assert any("NextToken" in request for request in requests)
 
 
-def test_in_the_same_region_what_is_not_listed_keeps_its_price(
-    asked: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_in_the_same_region_an_unlisted_price_is_kept(
+    requests: list[dict[str, Any]], tmp_path: Path, command: Command
 ) -> None:
-    table = tmp_path / "prices.json"
-    old = prices.read()
-    prices.write(prices.Prices(REGION, "2020-01-01", "by hand", old.table), table)
-    options = ["--prices", str(table), "--region", REGION, "--json"]
-    assert training.main(["costs", "--refresh", *options]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert document["prices"]["source"].startswith("AWS Price List API; kept from before, ")
-    found = prices.read(table)
-    assert found.usd("logs stored", 1) == old.usd("logs stored", 1)
-    assert found.usd("hosting ml.c6i.large", 1) == 0.12
-    assert set(found.table) == set(old.table)
+    path = tmp_path / "prices.json"
+    old = prices.read().model_copy(update={"region": REGION, "as_of": "2020-01-01"})
+    prices.write(old, path)
+    outcome = command("ops", "costs", "--refresh", "--prices", path, "--region", REGION, "--json")
+    assert outcome.code == 0
+    assert outcome.json["prices"]["source"].startswith("AWS Price List API; not listed, kept: ")
+    table = prices.read(path)
+    assert table.usd("logs stored", 1) == old.usd("logs stored", 1)
+    assert table.usd("hosting ml.c6i.large", 1) == 0.12
+    assert set(table.prices) == set(old.prices)
 
 
 def test_a_region_without_any_price(
-    asked: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    requests: list[dict[str, Any]], tmp_path: Path, command: Command
 ) -> None:
-    table = tmp_path / "prices.json"
-    prices.write(prices.read(), table)
-    before = table.read_text()
-    assert training.main(["costs", "--refresh", "--prices", str(table), "--region", "xx-1"]) == 1
-    assert "knows none of these prices in xx-1" in capsys.readouterr().err
-    assert table.read_text() == before
+    path = tmp_path / "prices.json"
+    prices.write(prices.read(), path)
+    before = path.read_text()
+    outcome = command("ops", "costs", "--refresh", "--prices", path, "--region", "xx-1")
+    assert outcome.code == 1
+    assert "The Price List API has none of these prices for xx-1." in outcome.err
+    assert path.read_text() == before
 
 
 @pytest.mark.parametrize(
-    ("name", "usagetype", "meant"),
+    ("name", "usagetype", "matches"),
     [
         ("hosting ml.c6i.large", "USE1-Host:ml.c6i.large", True),
         ("hosting ml.c6i.large", "USE1-Host:ml.c6i.2xlarge", False),
@@ -200,5 +194,5 @@ def test_a_region_without_any_price(
         ("logs ingested", "EU-DataProcessing-Bytes", True),
     ],
 )
-def test_what_it_is_called_on_the_bill(name: str, usagetype: str, meant: bool) -> None:
-    assert query(name).matches(usagetype) is meant
+def test_a_price_matches_its_usagetype(name: str, usagetype: str, matches: bool) -> None:
+    assert query(name).matches(usagetype) is matches

@@ -1,10 +1,8 @@
-"""The Lambda function: how long it takes to start, what it adds to a call, what it weighs.
+"""The Lambda function: start, time added to a call, memory, size.
 
-    python -m benchmarks.function [--quick]
-
-The unpacked bundle runs in processes of its own, in the environment of the stage local. No start
-leaves bytecode for the next (`-B`): /var/task is read-only in Lambda. The write-ups' function is
-the import of boto3 and its client. Starts of both take turns.
+The unpacked bundle runs in separate processes, in the environment of the stage local. No start
+leaves bytecode for the next (`-B`), because /var/task is read-only in Lambda. The reference for the
+start is a function that only imports boto3 and creates its client. Starts of both take turns.
 """
 
 import base64
@@ -20,14 +18,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks import command, pictures, stacks, table
-from benchmarks.load import quantile
+from benchmarks import images, results, stacks
 from benchmarks.processes import HOST, ServerFailed, without_venv
+from benchmarks.results import Row
 from benchmarks.scale import Scale
 from benchmarks.stacks import Stack
-from benchmarks.table import Row
 from model_code.local import ENDPOINT_NAME, REGION
 from ops.api.bundle import package
+from ops.loadtest.step import percentile
 
 PART = "lambda"
 MAX_ADDED_MS = 4
@@ -43,20 +41,20 @@ took = time.perf_counter() - began, time.process_time() - spent
 import json
 print(json.dumps({{"ms": took[0] * 1000, "cpu_ms": took[1] * 1000}}), file=sys.stderr)
 """
-OURS = _CLOCKED.format(start="import app")  # which makes the client: it knows that it is in Lambda
-WRITE_UPS = _CLOCKED.format(start="import boto3\nboto3.client('sagemaker-runtime')")
+OURS = _CLOCKED.format(start="import app")  # in Lambda, that creates the client too
+BOTO3 = _CLOCKED.format(start="import boto3\nboto3.client('sagemaker-runtime')")
 
 HANDLE = """
 import json, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import app
-photo, event = Path(sys.argv[2]).read_bytes(), json.loads(Path(sys.argv[3]).read_text())
+image, event = Path(sys.argv[2]).read_bytes(), json.loads(Path(sys.argv[3]).read_text())
 calls, compared = int(sys.argv[4]), sys.argv[5] == "compared"
 
 def api():
-    answer = app.app(event, None)
-    assert answer["statusCode"] == 200, answer
+    response = app.app(event, None)
+    assert response["statusCode"] == 200, response
 
 if compared:
     import botocore.session
@@ -64,7 +62,7 @@ if compared:
 
 def direct():
     client.invoke_endpoint(
-        EndpointName=app.config.endpoint_name, Body=photo, ContentType="image/jpeg",
+        EndpointName=app.config.endpoint_name, Body=image, ContentType="image/jpeg",
         Accept="application/json",
     )["Body"].read()
 
@@ -86,7 +84,7 @@ status = Path("/proc/self/status").read_text()
 peak_kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 print(json.dumps({"pairs": pairs, "peak_kb": peak_kb}), file=sys.stderr)
 """
-"""VmHWM and not ru_maxrss, which starts at what the parent weighed when it forked."""
+"""Memory is VmHWM, because ru_maxrss starts with the memory of the parent."""
 
 
 def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
@@ -99,16 +97,16 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
         calls = _calls(unpacked, folder, scale.calls)
     added_ms = [api - direct for api, direct in calls["pairs"]]
     peak_mb = calls["peak_kb"] * 1024 / 1e6
-    ours_ms, theirs_ms = (median(starts[name]) for name in ("ours", "write-ups"))
+    ours_ms, boto3_ms = (median(starts[name]) for name in ("ours", "boto3"))
     rows = [
-        table.at_most(
-            PART, "import app to ready, write-ups' function", "ms", ours_ms, theirs_ms, 1
+        results.at_most(
+            PART, "Lambda start vs. import of boto3 and its client", "ms", ours_ms, boto3_ms, 1
         ),
-        table.at_most(
-            PART, "the API on top of invoke_endpoint", "ms", median(added_ms), None, MAX_ADDED_MS
+        results.at_most(
+            PART, "Lambda time added to InvokeEndpoint", "ms", median(added_ms), None, MAX_ADDED_MS
         ),
-        table.at_most(PART, "peak memory of the function", "MB", peak_mb, None, MAX_MEMORY_MB),
-        table.at_most(PART, "bundle", "KB", bundle_bytes / 1000, None, MAX_BUNDLE_KB),
+        results.at_most(PART, "Lambda peak memory", "MB", peak_mb, None, MAX_MEMORY_MB),
+        results.at_most(PART, "Lambda bundle", "KB", bundle_bytes / 1000, None, MAX_BUNDLE_KB),
     ]
     return rows, {
         "start_ms": {name: round(median(values), 1) for name, values in starts.items()},
@@ -116,7 +114,7 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
         "direct_ms": round(median(direct for _, direct in calls["pairs"]), 2),
         "added_ms": {
             "p50": round(median(added_ms), 2),
-            "p90": round(quantile(added_ms, 0.9), 2),
+            "p90": round(percentile(added_ms, 90), 2),
         },
         "peak_mb": round(peak_mb, 1),
         "bundle_bytes": bundle_bytes,
@@ -124,22 +122,22 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
 
 
 def _starts(unpacked: Path, times: int) -> dict[str, list[float]]:
-    """Milliseconds from the import to a client that is ready, `times` each, in turn."""
-    found: dict[str, list[float]] = {}
+    """Milliseconds from the import to a client, `times` each, in turn."""
+    times_ms: dict[str, list[float]] = {}
     for _ in tqdm(range(times), desc="lambda", unit="start", disable=None):
-        for name, program in (("ours", OURS), ("write-ups", WRITE_UPS)):
-            took = _run(program, str(unpacked))
-            found.setdefault(name, []).append(took["ms"])
-            found.setdefault(f"{name}, processor", []).append(took["cpu_ms"])
-    return found
+        for name, program in (("ours", OURS), ("boto3", BOTO3)):
+            start = _run(program, str(unpacked))
+            times_ms.setdefault(name, []).append(start["ms"])
+            times_ms.setdefault(f"{name}, CPU", []).append(start["cpu_ms"])
+    return times_ms
 
 
 def _calls(unpacked: Path, folder: Path, times: int) -> dict[str, Any]:
-    """Pairs of milliseconds (API, direct) and the peak in KiB of a process that only answers."""
-    photo = pictures.payloads(stacks.PICTURES)[0]
-    (folder / "photo.jpg").write_bytes(photo)
-    (folder / "event.json").write_text(json.dumps(event(photo)))
-    arguments = [str(unpacked), str(folder / "photo.jpg"), str(folder / "event.json"), str(times)]
+    """Pairs of milliseconds (API, direct), and the peak memory in KiB without the direct client."""
+    jpeg = images.payloads(stacks.IMAGES)[0]
+    (folder / "image.jpg").write_bytes(jpeg)
+    (folder / "event.json").write_text(json.dumps(event(jpeg)))
+    arguments = [str(unpacked), str(folder / "image.jpg"), str(folder / "event.json"), str(times)]
     runtime = Stack(
         "local endpoint",
         [sys.executable, "-m", "model_code.local", "--host", HOST, "--port"],
@@ -152,8 +150,8 @@ def _calls(unpacked: Path, folder: Path, times: int) -> dict[str, Any]:
     return {"pairs": compared["pairs"], "peak_kb": alone["peak_kb"]}
 
 
-def event(photo: bytes) -> dict[str, Any]:
-    """What API Gateway's REST API sends for POST /predict with a JPEG (proxy integration)."""
+def event(jpeg: bytes) -> dict[str, Any]:
+    """Return the event of API Gateway's REST API for POST /predict with a JPEG."""
     return {
         "resource": "/predict",
         "path": "/predict",
@@ -167,13 +165,13 @@ def event(photo: bytes) -> dict[str, Any]:
             "httpMethod": "POST",
             "requestId": "benchmark",
         },
-        "body": base64.b64encode(photo).decode(),
+        "body": base64.b64encode(jpeg).decode(),
         "isBase64Encoded": True,
     }
 
 
 def _run(program: str, *arguments: str, runtime: str = f"http://{HOST}:9") -> Any:
-    """What `program` wrote to stderr as JSON. Its stdout is the function's log."""
+    """The JSON that `program` wrote to stderr. Its stdout is the function's log."""
     environment = {
         "ENDPOINT_NAME": ENDPOINT_NAME,
         "AWS_LAMBDA_FUNCTION_NAME": "whatbreed-benchmark",
@@ -183,19 +181,15 @@ def _run(program: str, *arguments: str, runtime: str = f"http://{HOST}:9") -> An
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": runtime,
     }
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    ended = subprocess.run(
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    completed = subprocess.run(
         [sys.executable, "-I", "-B", "-c", program, *arguments],
-        env=without_venv(kept) | environment,
+        env=without_venv(inherited) | environment,
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-    if ended.returncode:
-        raise ServerFailed(f"the function failed: {ended.stderr[-2000:]}")
-    return json.loads(ended.stderr)
-
-
-if __name__ == "__main__":
-    command.main("function", measure, __doc__)
+    if completed.returncode:
+        raise ServerFailed(f"the function failed: {completed.stderr[-2000:]}")
+    return json.loads(completed.stderr)

@@ -1,7 +1,7 @@
-"""The table of prices, read anew from the AWS Price List API.
+"""Current prices from the AWS Price List API.
 
-GetProducts answers products with attributes and terms; what a thing is called on the bill is its
-`usagetype`, with a prefix for the region (USE1-, EUC1-, none for some of us-east-1).
+GetProducts returns products with attributes and terms. On the bill a product is called by its
+`usagetype`, with a prefix for the region: USE1-, EUC1-, or none for some of us-east-1.
 https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html
 """
 
@@ -17,16 +17,16 @@ from aws.errors import AwsError
 from aws.prices import Price, Prices
 
 API_REGION = "us-east-1"
-"""The API lives in a few regions only, and tells the prices of all."""
+"""The API exists in a few regions only, and returns the prices of all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """How one entry of the table is asked for: filters, and which usagetype is meant."""
+    """The filters of GetProducts for one price, and the usagetype to take from the result."""
 
     service: str
     usage: str
-    """Pattern of the usagetype, behind the region's prefix."""
+    """Pattern of the usagetype after the region's prefix."""
     filters: tuple[tuple[str, str], ...] = ()
     region_field: str = "regionCode"
 
@@ -65,33 +65,33 @@ COMPONENTS = {"hosting": ("Hosting", "Host"), "training": ("Training", "Train")}
 
 
 def refresh(account: Account, old: Prices, today: date) -> tuple[Prices, list[str]]:
-    """The entries of `old` at today's prices in the account's region, and what was not found.
+    """Fetch the prices of `old` in the account's region. Return them and the names not listed.
 
-    An entry that the API does not know keeps its price where the region is the same, and is left
-    out where it is another: a price of elsewhere is worse than none.
-    Raises `AwsError` where nothing at all was found.
+    A price that is not listed is kept if `old` is of the same region, and omitted otherwise.
+    Raise AwsError if none is listed.
     """
     client = account.client("pricing", API_REGION)
-    table, missing = dict[str, Price](), list[str]()
-    for name, price in old.table.items():
-        found = _ask(client, account.region, query(name))
-        if found is not None:
-            table[name] = Price(price.unit, found)
+    same_region = account.region == old.region
+    prices, missing = dict[str, Price](), list[str]()
+    for name, price in old.prices.items():
+        tiers = _tiers(client, account.region, query(name))
+        if tiers:
+            prices[name] = Price(unit=price.unit, tiers=tiers)
             continue
         missing.append(name)
-        if account.region == old.region:
-            table[name] = price
-    if len(missing) == len(old.table):
-        raise AwsError(f"the Price List API knows none of these prices in {account.region}")
+        if same_region:
+            prices[name] = price
+    if len(missing) == len(old.prices):
+        raise AwsError(f"The Price List API has none of these prices for {account.region}.")
     source = "AWS Price List API"
     if missing:
-        kept = "kept from before" if account.region == old.region else "left out"
-        source += f"; {kept}, because it does not list them so: {', '.join(missing)}"
-    return Prices(account.region, today.isoformat(), source, table), missing
+        source += f"; not listed, {'kept' if same_region else 'omitted'}: {', '.join(missing)}"
+    table = Prices(region=account.region, as_of=today.isoformat(), source=source, prices=prices)
+    return table, missing
 
 
 def query(name: str) -> Query:
-    """How the entry `name` of the table is asked for."""
+    """Return the query for the price `name`."""
     if name in QUERIES:
         return QUERIES[name]
     kind, _, instance_type = name.partition(" ")
@@ -100,8 +100,8 @@ def query(name: str) -> Query:
     return Query("AmazonSageMaker", f"{usage}:{re.escape(instance_type)}", filters)
 
 
-def _ask(client: Any, region: str, query: Query) -> tuple[tuple[float, float], ...] | None:
-    """The tiers of what `query` means, or None where nothing does."""
+def _tiers(client: Any, region: str, query: Query) -> tuple[tuple[float, float], ...]:
+    """The tiers of the first product that matches; empty if none does."""
     filters = [(query.region_field, region), *query.filters]
     pages = client.get_paginator("get_products").paginate(
         ServiceCode=query.service,
@@ -111,13 +111,13 @@ def _ask(client: Any, region: str, query: Query) -> tuple[tuple[float, float], .
         for text in page["PriceList"]:
             product = json.loads(text)
             if query.matches(product["product"]["attributes"].get("usagetype", "")):
-                tiers = sorted(_tiers(product))
+                tiers = tuple(sorted(_dimensions(product)))
                 if tiers and tiers[0][0] == 0:
-                    return tuple(tiers)
-    return None
+                    return tiers
+    return ()
 
 
-def _tiers(product: dict[str, Any]) -> Iterator[tuple[float, float]]:
+def _dimensions(product: dict[str, Any]) -> Iterator[tuple[float, float]]:
     for term in product["terms"].get("OnDemand", {}).values():
         for dimension in term["priceDimensions"].values():
             usd = dimension["pricePerUnit"].get("USD")

@@ -1,14 +1,12 @@
-"""The server at saturation against decoding and inference alone, and where the rest goes.
+"""The saturated server against decoding and inference alone, and the CPU time of each stage.
 
-    python -m benchmarks.bare [--quick]
+The bare loop has no HTTP and no JSON: the same images, decoding and graph, on all cores, in the
+faster of two ways: OpenVINO's AsyncInferQueue fed by decoding threads (throughput hint), or threads
+that decode and infer in turn. It takes turns with the server, whose load generator uses the same
+cores.
 
-The bare loop has no HTTP and no JSON: the same photos, the same decoding, the same graph, on all
-cores, in the faster of two ways: OpenVINO's AsyncInferQueue fed by decoding threads (throughput
-hint), or threads that decode and infer in turn. It takes turns with the server, whose load, made
-on the same cores, costs what `load generator` says.
-
-The breakdown is in milliseconds of processor time for one photo: the stages one after another
-without HTTP, then what the server's processes took for an image of the load beyond them.
+The stages are milliseconds of CPU time per image: first without HTTP, then the rest of what the
+server's processes used per image under load.
 """
 
 import contextlib
@@ -25,9 +23,9 @@ import openvino as ov
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks import command, pictures, stacks, table
+from benchmarks import images, results, stacks
+from benchmarks.results import Row
 from benchmarks.scale import Scale
-from benchmarks.table import Row
 from model_code import artifact, inference
 from model_code.images import InputImage
 from model_code.inference import DEFAULT_MODEL_DIR
@@ -37,7 +35,7 @@ SATURATED_CLIENTS = 16
 
 
 class BareLoop:
-    """The artifact compiled for throughput, with nothing around it."""
+    """The artifact compiled for throughput."""
 
     def __init__(self) -> None:
         described = artifact.load(DEFAULT_MODEL_DIR)
@@ -45,13 +43,13 @@ class BareLoop:
         options = {"PERFORMANCE_HINT": "THROUGHPUT"}
         self._compiled = core.compile_model(core.read_model(described.graph), "CPU", options)
         self._input = described.input
-        # Alone, as in model_code/inference.py: two first inferences at once can wait for ever.
+        # as in model_code/inference.py: two first inferences at once can deadlock
         self._request = self._compiled.create_infer_request()
         self._request.infer()
-        self._photos = pictures.payloads(stacks.PICTURES)
+        self._jpegs = images.payloads(stacks.IMAGES)
 
     def infer(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
-        """One inference on one core, as under load: the server gives a lone photo all of them."""
+        """Infer on one core, as under load. The server gives a single image all cores."""
         self._request.infer({0: pixels[None]}, share_inputs=True)
         logits, dog_probability = (
             tensor.data.reshape(-1) for tensor in self._request.output_tensors
@@ -59,7 +57,7 @@ class BareLoop:
         return logits, float(dog_probability[0])
 
     def in_threads(self, seconds: float) -> float:
-        """Images per second of one thread a core, each of which decodes and infers."""
+        """Return images per second of one thread per core, each of which decodes and infers."""
         counts: list[int] = []
         barrier = threading.Barrier(stacks.cores())
 
@@ -69,8 +67,8 @@ class BareLoop:
             done = 0
             end = time.perf_counter() + seconds
             while time.perf_counter() < end:
-                photo = self._photos[(first + done) % len(self._photos)]
-                request.infer({0: InputImage(photo).pixels(self._input)[None]}, share_inputs=True)
+                jpeg = self._jpegs[(first + done) % len(self._jpegs)]
+                request.infer({0: InputImage(jpeg).pixels(self._input)[None]}, share_inputs=True)
                 done += 1
             counts.append(done)
 
@@ -79,12 +77,12 @@ class BareLoop:
         return sum(counts) / seconds
 
     def in_queue(self, seconds: float) -> float:
-        """Images per second of an AsyncInferQueue that decoding threads feed."""
+        """Return images per second of an AsyncInferQueue that decoding threads feed."""
         requests = ov.AsyncInferQueue(self._compiled)
         done = 0
 
         def count(_: object, __: object) -> None:
-            nonlocal done  # the queue makes one call at a time: it holds the interpreter's lock
+            nonlocal done  # the queue holds the GIL, so calls do not overlap
             done += 1
 
         requests.set_callback(count)
@@ -94,8 +92,8 @@ class BareLoop:
         def decode(first: int) -> None:
             number = first
             while not stop.is_set():
-                photo = self._photos[number % len(self._photos)]
-                decoded.put(InputImage(photo).pixels(self._input)[None])
+                jpeg = self._jpegs[number % len(self._jpegs)]
+                decoded.put(InputImage(jpeg).pixels(self._input)[None])
                 number += 1
 
         threads = [threading.Thread(target=decode, args=(7 * n,)) for n in range(stacks.cores())]
@@ -108,7 +106,9 @@ class BareLoop:
             return done / seconds
         finally:
             stop.set()
-            while any(thread.is_alive() for thread in threads):  # they may wait for a free place
+            while any(
+                thread.is_alive() for thread in threads
+            ):  # they may wait for space in the queue
                 with contextlib.suppress(queue.Empty):
                     decoded.get(timeout=0.01)
             requests.wait_all()
@@ -131,21 +131,19 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
         with stacks.started(stacks.ours()) as server:
             server.drive(SATURATED_CLIENTS, scale.load_s / 2, scale.warm_up_s)
             before_s = server.processes.cpu_s()
-            found = server.drive(SATURATED_CLIENTS, scale.load_s, warm_up_s=0)
+            load = server.drive(SATURATED_CLIENTS, scale.load_s, warm_up_s=0)
             spent_s = server.processes.cpu_s() - before_s
-        served.append(found.images_per_s)
-        # What was under way at the end was computed too, after the measured time.
-        images = found.statuses[200] + SATURATED_CLIENTS
-        server_ms.append(spent_s / images * 1000)
-        generator_ms.append(found.generator_cpu_s / found.statuses[200] * 1000)
+        served.append(load.images_per_s)
+        server_ms.append(spent_s / load.requests * 1000)
+        generator_ms.append(load.generator_cpu_s * 1000)
     rates = {name: median(values) for name, values in bare.items()}
     fastest = max(rates, key=lambda name: rates[name])
-    stages = stage_costs_ms(loop, pictures.payloads(stacks.PICTURES), scale.calls)
+    stages = stage_costs_ms(loop, images.payloads(stacks.IMAGES), scale.calls)
     stages["HTTP, event loop, threads"] = median(server_ms) - sum(stages.values())
     stages["load generator (not the server)"] = median(generator_ms)
-    row = table.at_least(
+    row = results.at_least(
         PART,
-        f"server at {SATURATED_CLIENTS} clients against a bare loop ({fastest})",
+        f"throughput, {SATURATED_CLIENTS} clients, vs. bare loop ({fastest})",
         "images/s",
         median(served),
         rates[fastest],
@@ -158,26 +156,22 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
     }
 
 
-def stage_costs_ms(loop: BareLoop, photos: Sequence[bytes], calls: int) -> dict[str, float]:
-    """Processor milliseconds of each stage of a prediction, the median of `calls`, one thread."""
+def stage_costs_ms(loop: BareLoop, jpegs: Sequence[bytes], calls: int) -> dict[str, float]:
+    """Return the CPU time of each stage of a prediction: the median of `calls`, one thread."""
     described = artifact.load(DEFAULT_MODEL_DIR)
     spent: dict[str, list[float]] = {}
 
     def clock(stage: str, work: Callable[..., Any], *arguments: Any) -> Any:
-        began = time.process_time()  # all threads: OpenVINO infers in its own
+        began = time.process_time()  # of all threads: OpenVINO has its own
         result = work(*arguments)
         spent.setdefault(stage, []).append((time.process_time() - began) * 1000)
         return result
 
     for number in range(calls):
-        body = photos[number % len(photos)]
+        body = jpegs[number % len(jpegs)]
         photo = clock("read the header", InputImage, body)
         pixels = clock("decode and resize", photo.pixels, described.input)
         logits, dog = clock("inference", loop.infer, pixels)
-        found = inference.Prediction(described, photo, logits, dog)
-        clock("JSON", inference.output_fn, found)
+        prediction = inference.Prediction(described, photo, logits, dog)
+        clock("JSON", inference.output_fn, prediction)
     return {stage: median(values) for stage, values in spent.items()}
-
-
-if __name__ == "__main__":
-    command.main("bare", measure, __doc__)
