@@ -14,7 +14,7 @@ help:
 
 ## Use
 run: .venv/ready ## start the API and the model on this machine; PORT=9000, MODEL=folder
-	@.venv/bin/python -m ops.api.run_local
+	@.venv/bin/python -m ops local
 
 ## Develop
 check: .venv-check/ready ## lint, types and unit tests without torch: the API, the model server, operations
@@ -98,10 +98,10 @@ define install
 endef
 
 .venv/ready: locks/run.txt | check-python
-	$(call install,250 MB,--require-hashes)
+	$(call install,400 MB,--require-hashes)
 
 .venv-deploy/ready: locks/deploy.txt | check-python
-	$(call install,200 MB,--require-hashes)
+	$(call install,250 MB,--require-hashes)
 
 .venv-tools/ready: locks/tools.txt | check-python
 	$(call install,100 MB,--require-hashes)

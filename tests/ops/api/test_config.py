@@ -66,14 +66,6 @@ def test_the_guide_explains_every_alarm() -> None:
     assert not missing
 
 
-def test_deploying_needs_the_versions_that_everything_else_needs() -> None:
-    def pins(name: str) -> set[str]:
-        return {line for line in (ROOT / name).read_text().splitlines() if "==" in line}
-
-    others = pins("requirements-local.txt") | pins("training/requirements.txt")
-    assert pins("scripts/requirements.txt") <= others
-
-
 def test_chalice_takes_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENDPOINT_NAME", "whatbreed-dev")
     import app

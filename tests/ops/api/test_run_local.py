@@ -92,10 +92,9 @@ def test_a_broken_model_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_a_missing_python_is_one_clear_line(tmp_path: Path) -> None:
     """In a clone without a virtual environment, on a machine without a Python."""
-    for name in ("Makefile", "requirements.txt", "requirements-local.txt"):
+    (tmp_path / "locks").mkdir()
+    for name in ("Makefile", "locks/run.txt"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    (tmp_path / "model_code").mkdir()
-    (tmp_path / "model_code" / "requirements.txt").write_text("")
     for variable, value in (("PYTHON", ""), ("PYTHON", "/nonexistent/python")):
         ended = subprocess.run(
             ["make", "run", f"{variable}={value}"],

@@ -58,9 +58,6 @@ def test_what_the_dockerfile_promises() -> None:
     assert "pip uninstall" in last.value("RUN")
     assert last.value("HEALTHCHECK")
     assert not any("default" in argument for argument in last.all("COPY"))
-    # requirements are pinned: the image of a tag can be built again
-    for line in (ROOT / "model_code" / "requirements.txt").read_text().splitlines():
-        assert line.startswith("#") or "==" in line
 
 
 @pytest.mark.server
