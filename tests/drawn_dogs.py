@@ -1,7 +1,7 @@
-"""Draw photos of dogs of five breeds, as training data that we may redistribute.
+"""Drawings of dogs of five breeds, as many as are wanted: pictures to train on that are ours.
 
-Portraits differ in coat, pose, light and background. The same name gives the same portrait. Both
-retrievers occur in the same colours, so that the breeds can be confused.
+Each is a portrait, different in coat, pose, light and background, and the same again for the same
+name. Retrievers come in colours that overlap, so that there is something to learn, and to mistake.
 """
 
 import math
@@ -40,48 +40,48 @@ def write(root: Path) -> Path:
 
 
 def portrait(breed: str, name: str) -> Image.Image:
-    """Draw the dog `name` of a breed of `COATS`. Returns a square RGB image."""
-    rng = random.Random(f"{breed}/{name}")
-    canvas = _landscape(rng)
+    """The dog `name` of a breed of `COATS`: RGB, square."""
+    chance = random.Random(f"{breed}/{name}")
+    canvas = _landscape(chance)
     draw = ImageDraw.Draw(canvas)
-    coat = _vary(rng, rng.choice(COATS[breed]), 16)
+    coat = _varied(chance, chance.choice(COATS[breed]), 16)
     dark = _shade(coat, 0.72)
     _disc(draw, 80, 168, 50, 52, dark)  # shoulders
-    _ears(draw, rng, breed, coat, dark, front=False)
+    _ears(draw, chance, breed, coat, dark, front=False)
     _disc(draw, 80, 82, 37, 40, coat)
     if breed == "German_shepherd_dog":
         _disc(draw, 80, 68, 25, 25, BLACK)
     if breed == "Dalmatian":
-        for _ in range(rng.randint(14, 20)):
-            angle, distance = rng.uniform(0, math.tau), math.sqrt(rng.random())
+        for _ in range(chance.randint(14, 20)):
+            angle, distance = chance.uniform(0, math.tau), math.sqrt(chance.random())
             x, y = 80 + 31 * distance * math.cos(angle), 84 + 34 * distance * math.sin(angle)
-            radius = rng.uniform(2, 5)
+            radius = chance.uniform(2, 5)
             _disc(draw, x, y, radius, radius * 0.9, BLACK)
     muzzle = BLACK if breed == "German_shepherd_dog" else _shade(coat, 1.12)
     _disc(draw, 80, 106, 21, 20, muzzle)
-    _ears(draw, rng, breed, coat, dark, front=True)
+    _ears(draw, chance, breed, coat, dark, front=True)
     for x in (65, 95):
         _disc(draw, x, 78, 5, 5.4, (34, 24, 18))
         _disc(draw, x - 1.5, 76, 1.5, 1.5, (250, 250, 250))
-    if rng.random() < 0.5:
+    if chance.random() < 0.5:
         _disc(draw, 80, 124, 6, 11, TONGUE)
     _disc(draw, 80, 98, 9, 6.5, NOSE)
-    return _add_camera_effects(canvas, rng)
+    return _photographed(canvas, chance)
 
 
 def _ears(
     draw: ImageDraw.ImageDraw,
-    rng: random.Random,
+    chance: random.Random,
     breed: str,
     coat: Colour,
     dark: Colour,
     *,
     front: bool,
 ) -> None:
-    """Draw the ears: pointed ones behind the head, others in front of it, long fur in curls."""
+    """Pointed ears stand behind the head; others hang in front of it, long fur in curls."""
     for side in (-1, 1):
         if breed == "German_shepherd_dog" and not front:
-            tip = 80 + side * (40 + rng.uniform(-4, 4))
+            tip = 80 + side * (40 + chance.uniform(-4, 4))
             outline = [(80 + side * 8, 52), (tip, 16), (80 + side * 36, 72)]
             _polygon(draw, outline, BLACK)
         elif breed in ("Dalmatian", "Labrador_retriever") and front:
@@ -89,48 +89,48 @@ def _ears(
             _disc(draw, 80 + side * 38, 76, 10, 24, ear)
         elif breed == "Golden_retriever" and front:
             for y in range(58, 112, 9):
-                _disc(draw, 80 + side * (38 + rng.uniform(-3, 3)), y, 10, 11, dark)
+                _disc(draw, 80 + side * (38 + chance.uniform(-3, 3)), y, 10, 11, dark)
     if breed == "Poodle" and not front:
         for _ in range(46):
-            x, y = rng.triangular(40, 120), rng.triangular(26, 76)
-            _disc(draw, x, y, 11, 11, _vary(rng, coat, 14))
+            x, y = chance.triangular(40, 120), chance.triangular(26, 76)
+            _disc(draw, x, y, 11, 11, _varied(chance, coat, 14))
     if breed == "Poodle" and front:
         for side in (-1, 1):
             for y in range(66, 118, 7):
-                x = 80 + side * (42 + rng.uniform(-5, 5))
-                _disc(draw, x, y, 11, 10, _vary(rng, dark, 12))
+                x = 80 + side * (42 + chance.uniform(-5, 5))
+                _disc(draw, x, y, 11, 10, _varied(chance, dark, 12))
 
 
-def _landscape(rng: random.Random) -> Image.Image:
-    """Draw sky over a meadow, out of focus."""
+def _landscape(chance: random.Random) -> Image.Image:
+    """Sky over a meadow, out of focus."""
     side = SIDE_PX * SCALE
-    canvas = Image.new("RGB", (side, side), _vary(rng, (164, 196, 222), 30))
+    canvas = Image.new("RGB", (side, side), _varied(chance, (164, 196, 222), 30))
     draw = ImageDraw.Draw(canvas)
-    _disc(draw, rng.uniform(0, 160), 190, 170, rng.uniform(70, 110), (112, 146, 84))
+    _disc(draw, chance.uniform(0, 160), 190, 170, chance.uniform(70, 110), (112, 146, 84))
     for _ in range(24):
-        x, y = rng.uniform(0, 160), rng.uniform(60, 160)
-        radius = rng.uniform(6, 18)
-        _disc(draw, x, y, radius, radius, _vary(rng, (106, 140, 80), 30))
+        x, y = chance.uniform(0, 160), chance.uniform(60, 160)
+        radius = chance.uniform(6, 18)
+        _disc(draw, x, y, radius, radius, _varied(chance, (106, 140, 80), 30))
     return canvas.filter(ImageFilter.GaussianBlur(5 * SCALE))
 
 
-def _add_camera_effects(canvas: Image.Image, rng: random.Random) -> Image.Image:
-    """Rotate and crop the drawing, change its exposure and add grain."""
-    rotated = canvas.rotate(
-        rng.uniform(-22, 22), Image.Resampling.BICUBIC, fillcolor=(120, 150, 96)
+def _photographed(canvas: Image.Image, chance: random.Random) -> Image.Image:
+    """The drawing as a camera sees it: turned, cropped, lit, with grain."""
+    turned = canvas.rotate(
+        chance.uniform(-22, 22), Image.Resampling.BICUBIC, fillcolor=(120, 150, 96)
     )
-    margin = rng.uniform(0, 0.3) * rotated.width
-    left, top = rng.uniform(0, margin), rng.uniform(0, margin)
-    box = (left, top, left + rotated.width - margin, top + rotated.width - margin)
-    resized = rotated.resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, box)
-    grain = np.random.default_rng(rng.getrandbits(32)).normal(0, 11, (SIDE_PX, SIDE_PX, 1))
-    pixels = np.asarray(resized, np.float32) * rng.uniform(0.55, 1.15) + grain
+    margin = chance.uniform(0, 0.3) * turned.width
+    left, top = chance.uniform(0, margin), chance.uniform(0, margin)
+    box = (left, top, left + turned.width - margin, top + turned.width - margin)
+    small = turned.resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, box)
+    grain = np.random.default_rng(chance.getrandbits(32)).normal(0, 11, (SIDE_PX, SIDE_PX, 1))
+    pixels = np.asarray(small, np.float32) * chance.uniform(0.55, 1.15) + grain
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def _vary(rng: random.Random, colour: Colour, by: int) -> Colour:
-    light = rng.randint(-by, by)
-    red, green, blue = (min(255, max(0, part + light + rng.randint(-4, 4))) for part in colour)
+def _varied(chance: random.Random, colour: Colour, by: int) -> Colour:
+    light = chance.randint(-by, by)
+    red, green, blue = (min(255, max(0, part + light + chance.randint(-4, 4))) for part in colour)
     return red, green, blue
 
 
