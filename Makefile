@@ -1,82 +1,119 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check-python nightly walkthrough bench audit deploy rollback undeploy need-stage clean
+.PHONY: help run check test lint docs nightly walkthrough bench lock audit deploy rollback undeploy clean check-python need-stage
 
-# The first Python on the path that is new enough; PYTHON=/path/to/python make run chooses another.
-PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
+# The first Python on the path that is new enough. To use another: make run PYTHON=/path/to/python
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+# No torch, no browser, no process that takes seconds to start.
+CHECK_TYPES = app.py chalicelib model_code cli aws ops tests/chalicelib tests/model_code tests/cli tests/aws tests/ops
+CHECK_TESTS = tests/chalicelib tests/model_code tests/cli tests/aws tests/ops tests/test_packaging.py
 
-run: .venv/ready ## the API and the model on this machine; PORT=9000 and MODEL=folder choose others
-	@.venv/bin/python -m scripts.run_local
+help:
+	@awk '/^##/ { print "\n" substr($$0, 4) } /^[a-z-]+:.*## / { split($$0, part, /:.*## /); printf "  make %-11s %s\n", part[1], part[2] }' $(MAKEFILE_LIST)
 
-test: .venv-dev/ready lint ## everything that can be checked here
-	@.venv-dev/bin/python -m pytest
+## Use
+run: .venv/ready ## start the API and the model on this machine; PORT=9000, MODEL=folder
+	@.venv/bin/python -m ops local
 
-lint: .venv-dev/ready ## style and types
-	@.venv-dev/bin/ruff check .
-	@.venv-dev/bin/ruff format --check .
+## Develop
+check: .venv-check/ready ## lint, types and unit tests without torch: the API, the model server, operations
+	$(call style,.venv-check)
+	@.venv-check/bin/mypy --follow-imports=silent $(wildcard $(CHECK_TYPES))
+	@.venv-check/bin/python -m pytest -m "not server and not browser and not photos" $(wildcard $(CHECK_TESTS))
+
+test: .venv-dev/ready $(if $(ARGS),,lint) ## lint and all tests; ARGS="tests/chalicelib -k redirects" selects tests
+	@.venv-dev/bin/python -m pytest $(ARGS)
+
+lint: .venv-dev/ready ## style, spelling, imports between packages, types
+	$(call style,.venv-dev)
 	@.venv-dev/bin/mypy
 
-nightly: .venv-dev/ready ## the long tests, ten times as long
-	@NIGHTLY=1 .venv-dev/bin/python -m pytest tests/test_fuzz.py tests/test_soak.py
+docs: .venv-dev/ready ## regenerate docs/settings.md and the generated tables of README.md and docs/
+	@.venv-dev/bin/python -m tests.settings_page
+	@.venv-dev/bin/python -m tests.ops.iam.permission_tables
+	@.venv-dev/bin/python -m benchmarks.document
+	@UPDATE_DOCS=1 .venv-dev/bin/python -m pytest --quiet tests/ops/costs/test_scaling_doc.py
 
-bench: .venv-dev/ready .venv-bench/ready ## measure all against its peers; needs Java, an idle machine and a quarter of an hour
-	@.venv-dev/bin/python -m benchmarks $(ARGS)
-
-walkthrough: .venv-dev/ready ## run docs/walkthrough.ipynb from top to bottom, in place
+walkthrough: .venv-dev/ready ## run docs/walkthrough.ipynb and save its output
 	@.venv-dev/bin/python -m tests.walkthrough
 
-audit: .venv-audit/ready ## known vulnerabilities of what is pinned (asks PyPI)
-	@for file in requirements-local.txt training/requirements.txt; do \
-		.venv-audit/bin/pip-audit --requirement $$file || exit 1; done
+nightly: .venv-dev/ready ## fuzz and soak tests, ten times as long as in make test
+	@NIGHTLY=1 .venv-dev/bin/python -m pytest tests/test_fuzz.py tests/test_soak.py
 
-deploy: need-stage .venv-deploy/ready ## the API to AWS: make deploy STAGE=dev; ARGS=--dry-run only says what would change
-	@.venv-deploy/bin/python -m scripts.deploy --stage $(STAGE) $(ARGS)
+bench: .venv-dev/ready .venv-bench/ready ## run all benchmarks: needs Java, an idle machine and 15 minutes
+	@.venv-dev/bin/python -m benchmarks $(ARGS)
 
-rollback: need-stage .venv-deploy/ready ## the release before: make rollback STAGE=prod
-	@.venv-deploy/bin/python -m scripts.deploy --stage $(STAGE) --rollback $(ARGS)
+## Dependencies
+lock: .venv-tools/ready ## write the locks from pyproject.toml; ARGS=--upgrade, or ARGS="--upgrade-package NAME"
+	$(call lock,locks/dev.txt,dev)
+	$(call lock,locks/check.txt,check,--constraints locks/dev.txt)
+	$(call lock,locks/run.txt,run,--constraints locks/dev.txt --generate-hashes)
+	$(call lock,locks/deploy.txt,deploy,--constraints locks/dev.txt --generate-hashes)
+	$(call lock,model_code/requirements.txt,serving,--constraints locks/dev.txt --generate-hashes)
+	$(call lock,training/requirements.txt,training,--constraints locks/dev.txt)
+	$(call lock,training/jobs/requirements.txt,training-job,--no-deps)
+	$(call lock,locks/bench.txt,bench)
+	$(call lock,locks/tools.txt,tools,--generate-hashes)
+
+audit: .venv-tools/ready ## look up known vulnerabilities of all locked versions
+	@for lock in locks/dev.txt locks/bench.txt locks/tools.txt; do \
+		.venv-tools/bin/pip-audit --disable-pip --no-deps --requirement $$lock || exit 1; done
+
+## Release the API
+deploy: need-stage .venv-deploy/ready ## release to a stage: make deploy STAGE=dev; ARGS=--dry-run shows the changes
+	@.venv-deploy/bin/python -m ops api release --stage $(STAGE) $(ARGS)
+
+rollback: need-stage .venv-deploy/ready ## return to the previous release: make rollback STAGE=prod
+	@.venv-deploy/bin/python -m ops api release --stage $(STAGE) --rollback $(ARGS)
 
 undeploy: need-stage .venv-deploy/ready ## remove the API from AWS: make undeploy STAGE=dev
-	@.venv-deploy/bin/python -m scripts.undeploy --stage $(STAGE) $(ARGS)
+	@.venv-deploy/bin/python -m ops api remove --stage $(STAGE) $(ARGS)
 
-clean: ## remove what make made
-	rm -rf .venv .venv-dev .venv-bench .venv-audit .venv-deploy build tests/npm/node_modules .pytest_cache .mypy_cache .ruff_cache
+## Clean up
+clean: ## remove virtualenvs, caches and build output
+	rm -rf .venv .venv-* build tests/npm/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-# Light: the API, the model server, no torch.
-.venv/ready: requirements.txt requirements-local.txt model_code/requirements.txt | check-python
-	@echo "Setting up .venv (some 400 MB, once) …"
-	@$(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --disable-pip-version-check -r requirements-local.txt
+define style
+	@$(1)/bin/ruff check --quiet .
+	@$(1)/bin/ruff format --check --quiet .
+	@$(1)/bin/lint-imports
+	@$(1)/bin/codespell
+endef
+
+# Versions in the old lock are kept if they can be. A lock that does not change keeps its time, which
+# decides whether a virtualenv is set up again.
+define lock
+	@mkdir -p build && cp $(1) build/lock.txt
+	@.venv-tools/bin/uv pip compile --quiet --group $(2) $(3) $(ARGS) --output-file build/lock.txt
+	@cmp --silent build/lock.txt $(1) || { cp build/lock.txt $(1) && echo "$(1) has changed"; }
+endef
+
+# Everything is pinned, so pip has nothing to resolve.
+define install
+	@echo "Setting up $(@D) ($(1), once) …"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(2) --requirement $<
 	@touch $@
+endef
 
-# What talks to AWS: no model, no torch.
-.venv-deploy/ready: scripts/requirements.txt requirements.txt | check-python
-	@echo "Setting up .venv-deploy (some 70 MB, once) …"
-	@$(PYTHON) -m venv .venv-deploy
-	@.venv-deploy/bin/python -m pip install --disable-pip-version-check -r scripts/requirements.txt
-	@touch $@
+.venv/ready: locks/run.txt | check-python
+	$(call install,400 MB,--require-hashes)
 
-# Heavy: training and tests on top of that.
-.venv-dev/ready: tests/requirements.txt training/requirements.txt requirements-local.txt \
-		requirements.txt model_code/requirements.txt | check-python
-	@echo "Setting up .venv-dev (torch and more: some gigabytes, once) …"
-	@$(PYTHON) -m venv .venv-dev
-	@.venv-dev/bin/python -m pip install --disable-pip-version-check -r tests/requirements.txt
-	@touch $@
+.venv-deploy/ready: locks/deploy.txt | check-python
+	$(call install,250 MB,--require-hashes)
 
-# What the benchmarks compare with: kept from everything of ours.
-.venv-bench/ready: benchmarks/requirements.txt | check-python
-	@echo "Setting up .venv-bench (torch, TorchServe and more: some gigabytes, once) …"
-	@$(PYTHON) -m venv .venv-bench
-	@.venv-bench/bin/python -m pip install --disable-pip-version-check -r benchmarks/requirements.txt
-	@touch $@
+.venv-tools/ready: locks/tools.txt | check-python
+	$(call install,100 MB,--require-hashes)
 
-.venv-audit/ready: | check-python
-	@$(PYTHON) -m venv .venv-audit
-	@.venv-audit/bin/python -m pip install --disable-pip-version-check pip-audit==2.10.1
-	@touch $@
+.venv-check/ready: locks/check.txt | check-python
+	$(call install,500 MB)
+
+.venv-dev/ready: locks/dev.txt | check-python
+	$(call install,torch and more: some gigabytes)
+
+.venv-bench/ready: locks/bench.txt | check-python
+	$(call install,torch and TorchServe: some gigabytes)
 
 need-stage:
 	@test -n "$(STAGE)" || { echo "Name a stage of .chalice/config.json: make $(firstword $(MAKECMDGOALS)) STAGE=dev" >&2; exit 2; }

@@ -1,8 +1,8 @@
-"""How long the long tests are: `make nightly` sets NIGHTLY=1, every other run keeps them short."""
+"""The length of the fuzz and soak tests: `make nightly` sets NIGHTLY=1 and makes them longer."""
 
 import os
 
 
 def often(usually: int, *, nightly: int) -> int:
-    """`usually`, or `nightly` on the nights."""
+    """Return `nightly` if NIGHTLY=1, else `usually`."""
     return nightly if os.environ.get("NIGHTLY") == "1" else usually

@@ -1,4 +1,4 @@
-"""The packages of tests/npm/package.json: tools that judge the product, and no part of it."""
+"""Install the npm packages that the tests use: tests/npm/package.json."""
 
 import shutil
 import subprocess
@@ -10,14 +10,17 @@ FOLDER = Path(__file__).resolve().parent / "npm"
 
 
 def installed() -> Path:
-    """The folder `node_modules`, filled when first asked for; skips where there is no npm."""
+    """Install the packages if the lock has changed, and return `node_modules`.
+
+    Skips the test if there is no npm.
+    """
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("node and npm are not on this machine")
     packages = FOLDER / "node_modules"
     lock = FOLDER / "package-lock.json"
-    made_from = packages / ".made-from"  # the lock file as it was when they were installed
-    if not made_from.is_file() or made_from.read_bytes() != lock.read_bytes():
+    installed_lock = packages / ".made-from"  # a copy of the installed lock
+    if not installed_lock.is_file() or installed_lock.read_bytes() != lock.read_bytes():
         subprocess.run(
             [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
             cwd=FOLDER,
@@ -25,5 +28,5 @@ def installed() -> Path:
             capture_output=True,
             timeout=300,
         )
-        shutil.copy(lock, made_from)
+        shutil.copy(lock, installed_lock)
     return packages

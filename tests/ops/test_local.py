@@ -38,10 +38,10 @@ def test_it_responds_and_ctrl_c_leaves_nothing(tiny_model_dir: Path) -> None:
     port = free_port()
     with process(["make", "run"], PORT=str(port), MODEL=str(tiny_model_dir)) as child:
         wait_for(f"http://{HOST}:{port}/health?deep=true", child)
-        while "curl" not in child.said():
+        while "curl" not in child.output():
             assert child.poll() is None
             time.sleep(0.05)
-        curl = next(line for line in child.said().splitlines() if "curl" in line)
+        curl = next(line for line in child.output().splitlines() if "curl" in line)
         response = subprocess.run(curl, shell=True, check=True, capture_output=True, text=True)
         assert '"predictions"' in response.stdout
         os.killpg(child.pid, signal.SIGINT)  # what a terminal does on Ctrl-C

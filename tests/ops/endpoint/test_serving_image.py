@@ -66,9 +66,6 @@ def test_the_dockerfile() -> None:
     assert "pip uninstall" in last.value("RUN")
     assert last.value("HEALTHCHECK")
     assert not any("default" in argument for argument in last.all("COPY"))
-    # pinned, so that an image can be rebuilt
-    for line in (ROOT / "model_code" / "requirements.txt").read_text().splitlines():
-        assert line.startswith("#") or "==" in line
 
 
 @pytest.mark.server
