@@ -1,0 +1,158 @@
+"""The pages: their commands, options, make targets, links, files and tests exist."""
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from ops.__main__ import group as ops
+from tests.conftest import ROOT
+from training.__main__ import group as training
+
+GROUPS = {"training": training, "ops": ops}
+NOTEBOOK = ROOT / "docs" / "walkthrough.ipynb"
+MARKDOWN = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+GENERATED = {"policy-dev.json", "policy-prod.json", "policy-STAGE.json"}
+"""Files that a command writes and git ignores."""
+
+
+def text(page: Path) -> str:
+    """The page without its line continuations. A notebook is its cells, without their output."""
+    content = page.read_text(encoding="utf-8")
+    if page.suffix == ".ipynb":
+        content = "\n".join("".join(cell["source"]) for cell in json.loads(content)["cells"])
+    return re.sub(r"\\\n\s*", "", content)
+
+
+PAGES = {str(page.relative_to(ROOT)): text(page) for page in [*MARKDOWN, NOTEBOOK]}
+
+
+def fragments(content: str) -> Iterator[str]:
+    """The lines of code blocks and the inline code of a page."""
+    for block in re.findall(r"^```[a-z]*\n(.*?)^```", content, re.DOTALL | re.MULTILINE):
+        yield from block.splitlines()
+    prose = re.sub(r"^```.*?^```", "", content, flags=re.DOTALL | re.MULTILINE)
+    yield from re.findall(r"^ {4}(\S.*)", prose, re.MULTILINE)
+    for inline in re.findall(r"`([^`]+)`", prose):
+        yield " ".join(inline.split())
+
+
+def commands(content: str) -> set[str]:
+    """`training train --data photos`: every command line of our two programs in `content`."""
+    return {
+        command.strip()
+        for fragment in [*fragments(content), *content.splitlines()]
+        for command in re.findall(r"python -m ((?:training|ops)\b[^`|#;\n)]*)", fragment)
+    }
+
+
+def resolve(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The click command that `words` start with, and the remaining words."""
+    current: click.Command = GROUPS[words[0]]
+    words = words[1:]
+    while isinstance(current, click.Group) and words and re.match(r"[a-z]", words[0]):
+        command = current.get_command(click.Context(current), words[0])
+        assert command is not None, f"there is no command {words[0]}"
+        current, words = command, words[1:]
+    return current, words
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_exists_with_its_options(page: str) -> None:
+    for line in commands(PAGES[page]):
+        command, words = resolve(shlex.split(line))
+        options = {
+            name: parameter
+            for parameter in command.params
+            if isinstance(parameter, click.Option)
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        }
+        for position, word in enumerate(words):
+            if not word.startswith("--") or word == "--help":
+                continue
+            name, _, value = word.partition("=")
+            assert name in options, f"{line}: no option {name}"
+            kind = options[name].type
+            following = value or (words[position + 1] if position + 1 < len(words) else "")
+            if isinstance(kind, click.Choice) and re.match(r"[a-z]", following):
+                assert following in kind.choices, line
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_make_target_exists(page: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    used = {
+        target
+        for fragment in fragments(PAGES[page])
+        for target in re.findall(r"(?:^|&& |[A-Z]=\S+ )make ([a-z-]+)", fragment)
+    }
+    assert used <= targets
+
+
+def test_every_option_passed_through_make_exists() -> None:
+    programs = {"deploy": "release", "rollback": "release", "undeploy": "remove"}
+    for content in PAGES.values():
+        for target, arguments in re.findall(r"make (\w+) STAGE=\w+ ARGS=\"?([^\s`\"]+)", content):
+            command, _ = resolve(["ops", "api", programs[target]])
+            names = {name for parameter in command.params for name in parameter.opts}
+            assert arguments.partition("=")[0] in names, f"make {target}: no option {arguments}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub derives from the headings of `page`."""
+    without_code = re.sub(
+        r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    headings = re.findall(r"^#+ (.+)$", without_code, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", PAGES[page]):
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), f"{link}: no such file"
+        if anchor:
+            assert anchor in anchors(target), f"{link}: no such heading"
+
+
+@pytest.fixture(scope="module")
+def files() -> set[str]:
+    """Names and paths of all files in the repository."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    if (ROOT / ".git").exists():
+        listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        paths = {Path(line) for line in listing.stdout.splitlines() if (ROOT / line).exists()}
+    else:
+        paths = {path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file()}
+    return {path.as_posix() for path in paths} | {path.name for path in paths}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_exists(page: str, files: set[str]) -> None:
+    """Files of the repository in backticks: `urls.py`, `.chalice/config.json`, `model_code/`."""
+    for name in re.findall(r"`([\w./-]+\.(?:py|toml|html|md|ipynb|sh))`", PAGES[page]):
+        assert name in files or (ROOT / name).exists(), name
+    folders = (
+        "chalicelib|model_code|training|ops|aws|cli|benchmarks|tests|docs|\\.chalice|\\.github"
+    )
+    for name in re.findall(rf"`((?:{folders})/[\w./-]*)`", PAGES[page]):
+        assert (ROOT / name).exists() or Path(name).name in GENERATED, name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_test_exists(page: str) -> None:
+    named = set(re.findall(r"`(test_\w+)`", PAGES[page]))
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    defined = {name for source in sources for name in re.findall(r"def (test_\w+)", source)}
+    assert named <= defined
