@@ -23,37 +23,44 @@ FOLDERS = (
     ".chalice", ".github", "aws", "benchmarks", "chalicelib", "cli", "docs", "model_code", "ops",
     "tests", "training",
 )  # fmt: skip
-GENERATED = {"policy-dev.json", "policy-prod.json", "index.csv", "trace.json", "tuned.toml"}
-"""Files that commands write."""
+GENERATED = {"policy-dev.json", "policy-prod.json"}
+"""Files that commands write into these folders."""
 
 
 def text(page: Path) -> str:
-    """The page without its line continuations. A notebook is its cells, without their output."""
+    """The page without line continuations. A notebook is its cells, without their output."""
     content = page.read_text(encoding="utf-8")
     if page.suffix == ".ipynb":
-        content = "\n".join("".join(cell["source"]) for cell in json.loads(content)["cells"])
+        content = "\n\n".join(
+            "".join(cell["source"])
+            if cell["cell_type"] == "markdown"
+            else "\n".join(["```", "".join(cell["source"]), "```"])
+            for cell in json.loads(content)["cells"]
+        )
     return re.sub(r"\\\n\s*", "", content)
 
 
 PAGES = {str(page.relative_to(ROOT)): text(page) for page in [*MARKDOWN, NOTEBOOK]}
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def fragments(content: str) -> Iterator[str]:
+def code(content: str) -> Iterator[str]:
     """The lines of code blocks and the inline code of a page."""
-    for block in re.findall(r"^```[a-z]*\n(.*?)^```", content, re.DOTALL | re.MULTILINE):
-        yield from block.splitlines()
-    prose = re.sub(r"^```.*?^```", "", content, flags=re.DOTALL | re.MULTILINE)
-    yield from re.findall(r"^ {4}(\S.*)", prose, re.MULTILINE)
+    for language, block in BLOCK.findall(content):
+        if language != "mermaid":
+            yield from block.splitlines()
+    prose = BLOCK.sub("", content)
+    yield from re.findall(r"^ {4,}(\S.*)", prose, re.MULTILINE)
     for inline in re.findall(r"`([^`]+)`", prose):
         yield " ".join(inline.split())
 
 
 def commands(content: str) -> set[str]:
-    """`training train --data photos`: every command line of our two programs in `content`."""
+    """The command lines of our two programs in `content`: `training train --data photos`."""
     return {
         command.strip()
-        for fragment in [*fragments(content), *content.splitlines()]
-        for command in re.findall(r"python -m ((?:training|ops)\b[^`|#;\n)]*)", fragment)
+        for line in code(content)
+        for command in re.findall(r"python -m ((?:training|ops)\b[^`|#;>&)]*)", line)
     }
 
 
@@ -95,8 +102,8 @@ def test_every_make_target_exists(page: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     used = {
         target
-        for fragment in fragments(PAGES[page])
-        for target in re.findall(r"(?:^|&& |[A-Z]=\S+ )make ([a-z-]+)", fragment)
+        for line in code(PAGES[page])
+        for target in re.findall(r"(?:^|&& |[A-Z]=\S+ )make ([a-z-]+)", line)
     }
     assert used <= targets
 
@@ -112,10 +119,8 @@ def test_every_option_passed_through_make_exists() -> None:
 
 def anchors(page: Path) -> set[str]:
     """The anchors that GitHub derives from the headings of `page`."""
-    without_code = re.sub(
-        r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
-    )
-    headings = re.findall(r"^#+ (.+)$", without_code, re.MULTILINE)
+    prose = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
@@ -137,8 +142,8 @@ def file_names() -> set[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_exists(page: str, file_names: set[str]) -> None:
     """A name such as `urls.py` in any folder, a path such as `model_code/serve.py` in its own."""
-    for name in re.findall(r"`([\w.-]+\.(?:py|toml|json|html|md|ipynb|sh))`", PAGES[page]):
-        assert name in file_names | GENERATED or (ROOT / name).exists(), name
+    for name in re.findall(r"`([\w.-]+\.(?:py|html|md|ipynb|sh))`", PAGES[page]):
+        assert name in file_names or (ROOT / name).exists(), name
     for name in re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`", PAGES[page]):
         assert (ROOT / name).exists() or Path(name).name in GENERATED, name
 
