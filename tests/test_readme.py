@@ -1,4 +1,4 @@
-"""The README promises nothing that is not there: its commands run, its figures are the model's."""
+"""README.md: its commands run, its tables and figures are those of the code and the model."""
 
 import io
 import json
@@ -12,43 +12,29 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from chalicelib.problems import Problem
 from model_code import artifact, inference
 from tests.conftest import PHOTOS, ROOT
 from tests.servers import answer, free_port, process, wait_for, web_server, whole_product
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 SAMPLE = ROOT / "docs" / "samples" / "dalmatian.png"
 BIN = Path(sys.executable).parent
 
 
-def commands() -> list[str]:
-    """The commands of the README: its indented lines, continued lines joined, comments cut."""
+def commands(*starts: str) -> list[str]:
+    """The indented commands that start with one of `starts`, in one line each, without comments."""
     without_fences = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     joined = re.sub(r"\\\n\s*", "", without_fences)
     lines = re.findall(r"^    (\S.*)", joined, re.MULTILINE)
-    return [re.sub(r"\s+# .*", "", line).strip() for line in lines]
+    stripped = [re.sub(r"\s+# .*", "", line).strip() for line in lines]
+    return [command for command in stripped if command.startswith(starts)]
 
 
-def starting(*words: str) -> list[str]:
-    return [command for command in commands() if command.startswith(words)]
-
-
-def test_every_command_is_of_a_kind_that_is_tested_below() -> None:
-    known = ("make ", "PORT=9000 make", "MODEL=", "curl ", "python -m training ")
-    known += (".venv/bin/", "AWS_")
-    assert [command for command in commands() if not command.startswith(known)] == []
-
-
-def test_every_make_target_is_there() -> None:
-    targets = {
-        word
-        for command in starting("make ", "PORT=", "MODEL=")
-        for word in shlex.split(command)
-        if word != "make" and "=" not in word
-    }
-    assert {"run", "test"} <= targets
-    for target in targets:
-        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+def test_every_command_is_of_a_kind_that_is_tested() -> None:
+    """The tests below run some; tests/test_docs.py checks `make` and `python -m training`."""
+    known = ("make ", "MODEL=", "curl ", "python -m training ", ".venv/bin/", "AWS_")
+    assert commands("") == commands(*known)
 
 
 @pytest.fixture(scope="module")
@@ -58,22 +44,24 @@ def product() -> Iterator[str]:
 
 
 @pytest.mark.server
-def test_every_curl_line_is_answered(product: str, tmp_path: Path) -> None:
+def test_every_curl_command_names_the_breed(product: str, tmp_path: Path) -> None:
     (tmp_path / "dog.jpg").write_bytes(_jpeg())
-    asked = starting("curl ")
-    assert len(asked) >= 2
+    documents = []
     with web_server(answer(200, SAMPLE.read_bytes())) as samples:
-        for command in asked:
-            here = re.sub(r"http://127\.0\.0\.1:8000", product, command)
-            here = re.sub(r"http://127\.0\.0\.1:\d+/dalmatian\.png", f"{samples}/x.png", here)
-            ended = subprocess.run(
-                here, shell=True, cwd=tmp_path, check=True, capture_output=True, text=True
+        for command in commands("curl "):
+            command = command.replace("http://127.0.0.1:8000", product)
+            command = re.sub(r"http://127\.0\.0\.1:\d+/dalmatian\.png", f"{samples}/x.png", command)
+            curl = subprocess.run(
+                command, shell=True, cwd=tmp_path, check=True, capture_output=True, text=True
             )
-            document = json.loads(ended.stdout)
-            assert document["predictions"][0]["breed"] == "Dalmatian", command
-    [shown] = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
-    assert set(json.loads(shown)) == set(document)
-    assert json.loads(shown)["predictions"][0].keys() == document["predictions"][0].keys()
+            documents.append(json.loads(curl.stdout))
+    assert len(documents) >= 2
+    assert {document["predictions"][0]["breed"] for document in documents} == {"Dalmatian"}
+    [block] = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    example = json.loads(block)
+    assert example.keys() == documents[0].keys()
+    assert example["predictions"][0].keys() == documents[0]["predictions"][0].keys()
+    assert example["model"] == documents[0]["model"]
 
 
 def _jpeg() -> bytes:
@@ -84,11 +72,11 @@ def _jpeg() -> bytes:
 
 
 @pytest.mark.server
-def test_the_two_processes_by_hand() -> None:
+def test_the_two_processes_start_by_hand() -> None:
     port, model_port = str(free_port()), str(free_port())
     [model, api] = [
         command.replace(".venv/bin/", f"{BIN}/").replace("8080", model_port)
-        for command in starting(".venv/bin/", "AWS_")
+        for command in commands(".venv/bin/", "AWS_")
         if "model_code.local" in command or "chalice local" in command
     ]
     with process(["bash", "-c", f"exec {model}"]) as server:
@@ -97,46 +85,57 @@ def test_the_two_processes_by_hand() -> None:
             wait_for(f"http://127.0.0.1:{port}/health?deep=true", chalice)
 
 
-def test_every_training_command_is_there() -> None:
-    for command in starting("python -m training "):
-        name, options = command.split()[3], re.findall(r"--[a-z-]+", command)
-        ended = subprocess.run(
-            [sys.executable, "-m", "training", name, "--help"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        assert [option for option in options if option not in ended.stdout] == [], command
+def errors(after: str) -> set[tuple[int, str]]:
+    """Status and type of each row of the table that follows the text `after`."""
+    table = README.partition(after)[2].partition("\n\n|")[2].partition("\n\n")[0]
+    return {(int(status), kind) for status, kind in re.findall(r"\| (\d{3}) \| `([a-z-]+)`", table)}
 
 
-def test_the_figures_are_those_of_the_model() -> None:
+def test_the_table_of_errors_is_complete() -> None:
+    assert errors("## Errors") == {(kind.status, kind.type) for kind in Problem.__subclasses__()}
+
+
+def test_the_table_of_gateway_errors_is_complete() -> None:
+    template = json.loads((ROOT / ".chalice" / "resources-prod.json").read_text(encoding="utf-8"))
+    responses = template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"].values()
+    documents = [json.loads(r["ResponseTemplates"]["application/json"]) for r in responses]
+    ours = {kind.type for kind in Problem.__subclasses__()}
+    assert errors("API Gateway adds") == {
+        (document["status"], document["type"])
+        for document in documents
+        if document["type"] not in ours
+    }
+
+
+def test_the_accuracy_is_that_of_the_model() -> None:
     metrics = artifact.load(inference.DEFAULT_MODEL_DIR).metrics
     for figure in (metrics["top1"], metrics["top5"]):
         assert f"{figure:.1%}".replace("%", " %") in README
-    assert f"On {metrics['photos']} photos" in README
+    assert f"On {metrics['photos']} test photos" in README
 
 
 @pytest.mark.photos
-def test_the_command_beside_the_figures_gives_them() -> None:
+def test_evaluate_reproduces_the_accuracy() -> None:
     if not PHOTOS.is_dir():
         pytest.skip("the photo collection ../shared/photos is not on this machine")
-    [command] = starting("python -m training evaluate")
-    ended = subprocess.run(
-        [sys.executable, *shlex.split(command)[1:], "--json"],
+    [command] = commands("python -m training evaluate")
+    arguments = shlex.split(command.replace("YOUR_PHOTOS", shlex.quote(str(PHOTOS))))[1:]
+    evaluation = subprocess.run(
+        [sys.executable, *arguments, "--json"],
         cwd=ROOT,
         check=True,
         capture_output=True,
         text=True,
     )
-    found, metrics = json.loads(ended.stdout), artifact.load(inference.DEFAULT_MODEL_DIR).metrics
-    assert found["photos"] == metrics["photos"]
+    measured = json.loads(evaluation.stdout)
+    metrics = artifact.load(inference.DEFAULT_MODEL_DIR).metrics
+    assert measured["photos"] == metrics["photos"]
     for figure in ("top1", "top5"):
-        assert found[figure] == pytest.approx(metrics[figure], abs=0.005)
+        assert measured[figure] == pytest.approx(metrics[figure], abs=0.005)
 
 
-def test_every_path_of_the_map_and_every_link_is_there() -> None:
-    paths = re.findall(r"^\| `([\w./-]+)`", README, re.MULTILINE)
-    paths += re.findall(r"\]\((?!https?:)([\w./-]+)\)", README)
-    assert paths
+def test_every_path_of_the_layout_exists() -> None:
+    layout = README.partition("## Repository layout")[2]
+    paths = re.findall(r"^\| `([\w./-]+)`", layout, re.MULTILINE)
+    assert {"app.py", "chalicelib/", "model_code/", "training/"} <= set(paths)
     assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -1,8 +1,8 @@
-"""Run docs/walkthrough.ipynb from its first cell to its last, and keep what they said in it.
+"""Run docs/walkthrough.ipynb from the first cell to the last and save its output.
 
     python -m tests.walkthrough
 
-A cell that fails ends it with that cell's error, and leaves the notebook as it was.
+If a cell fails, print its error, exit with 1 and leave the notebook unchanged.
 """
 
 import sys
@@ -23,7 +23,7 @@ def main() -> int:
         kernel_name="python3",
         resources={"metadata": {"path": str(NOTEBOOK.parent)}},
         coalesce_streams=True,
-        record_timing=False,  # or each run would differ in every cell
+        record_timing=False,  # the times would differ in every run
         on_cell_start=lambda cell, cell_index: print(
             f"cell {cell_index}: {cell['id']}", flush=True
         ),
@@ -33,7 +33,7 @@ def main() -> int:
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         print(error, file=sys.stderr)
         return 1
-    notebook.metadata["language_info"] = {"name": "python"}  # of which version, each run would tell
+    notebook.metadata["language_info"] = {"name": "python"}  # without the version
     nbformat.write(notebook, NOTEBOOK)
     return 0
 
