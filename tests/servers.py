@@ -10,8 +10,8 @@ from pathlib import Path
 from benchmarks.processes import HOST, ROOT, free_port, process, wait_for
 
 __all__ = [
-    "HOST", "ROOT", "Handle", "SwitchableHandler", "answer", "api_server", "free_port", "model_server", "process",
-    "wait_for", "web_server", "whole_product",
+    "HOST", "ROOT", "Handle", "SwitchableHandler", "answer", "api_server", "free_port",
+    "model_server", "process", "wait_for", "web_server", "whole_product",
 ]  # fmt: skip
 
 Handle = Callable[[BaseHTTPRequestHandler], None]
