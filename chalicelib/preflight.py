@@ -31,4 +31,4 @@ def missing_policy(project: Path, stage: str) -> str:
     name = values.get("iam_policy_file", f"policy-{stage}.json")
     if values.get("autogen_policy", True) or (project / ".chalice" / name).is_file():
         return ""
-    return f".chalice/{name} is missing. Create it: python -m ops policy --stage {stage}"
+    return f".chalice/{name} is missing. Create it with `python -m ops policy --stage {stage}`."

@@ -199,15 +199,25 @@ def dynamic_blocks(total_bytes: int) -> bytes:
         bits.extend((value >> index) & 1 for index in range(count))
 
     # HLIT 286, HDIST 30, HCLEN 18; code lengths of 1 bit for 18 (repeat zero) and 1
-    put(0b100, 3), put(29, 5), put(29, 5), put(14, 4)
+    put(0b100, 3)
+    put(29, 5)
+    put(29, 5)
+    put(14, 4)
     lengths = {18: 1, 1: 1}
     for symbol in (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1):
         put(lengths.get(symbol, 0), 3)
     # Codes by symbol: 1 is 0, 18 is 1. Then 256 zeros, lengths 1 1, 28 zeros, 1 1, 28 zeros.
     for zeros in (138, 118):
-        put(1, 1), put(zeros - 11, 7)
-    put(0, 1), put(0, 1), put(1, 1), put(28 - 11, 7)
-    put(0, 1), put(0, 1), put(1, 1), put(28 - 11, 7)
+        put(1, 1)
+        put(zeros - 11, 7)
+    put(0, 1)
+    put(0, 1)
+    put(1, 1)
+    put(28 - 11, 7)
+    put(0, 1)
+    put(0, 1)
+    put(1, 1)
+    put(28 - 11, 7)
     put(0, 1)  # end of block, the first of two codes of 1 bit
     while len(bits) % 8:
         bits += bits[: len(bits)] if len(bits) < 4096 else [0]
@@ -324,15 +334,24 @@ def webp_with_groups(count: int) -> bytes:
         put(12 - 4, 4)
         for symbol in (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8):  # lengths are 0 or 8
             put(symbol in (0, 8), 3)
-        put(0b0111, 4), put(256 - 2, 8)  # 256 lengths follow
+        # 256 lengths follow
+        put(0b0111, 4)
+        put(256 - 2, 8)
         bits.append(np.ones(256, np.uint8))
 
-    put(0x2F, 8), put(1023, 14), put(1023, 14), put(0, 4)
+    put(0x2F, 8)
+    put(1023, 14)
+    put(1023, 14)
+    put(0, 4)
     put(0, 2)  # neither transforms nor a colour cache
     put(0b0001, 4)  # several groups, one per block of 4 x 4 pixels
     put(0, 1)
-    put_eight_bit_code(), put_eight_bit_code()  # green and red hold the number of a block's group
-    put_one_symbol_code(), put_one_symbol_code(), put_one_symbol_code()
+    # green and red hold the number of a block's group
+    put_eight_bit_code()
+    put_eight_bit_code()
+    put_one_symbol_code()
+    put_one_symbol_code()
+    put_one_symbol_code()
     reversed_bits = np.array([int(f"{value:08b}"[::-1], 2) for value in range(256)])
     groups = np.arange(256 * 256) % count
     codes = reversed_bits[groups & 255] | reversed_bits[groups >> 8] << 8

@@ -2,7 +2,9 @@
 
 import os
 
+NIGHTLY = os.environ.get("NIGHTLY") == "1"
+
 
 def often(usually: int, *, nightly: int) -> int:
     """Return `nightly` if NIGHTLY=1, else `usually`."""
-    return nightly if os.environ.get("NIGHTLY") == "1" else usually
+    return nightly if NIGHTLY else usually

@@ -3,7 +3,7 @@
 The endpoint stays. To remove it, run `python -m ops endpoint teardown --stage STAGE`.
 
 example:
-  python -m ops api remove --stage dev
+  python -m ops api remove --stage dev --dry-run
   python -m ops api remove --stage prod --yes
 """
 
@@ -21,10 +21,14 @@ from ops.api.release import open_release
 @commands.command(__doc__)
 @click.option("--stage", required=True, help="Stage of .chalice/config.json.")
 @commands.yes_option
+@commands.dry_run_option
 @accounts.options()
-def command(account: Account, stage: str, yes: bool) -> None:
+def command(account: Account, stage: str, yes: bool, dry_run: bool) -> None:
     release = open_release(account, stage)
     api = f"the API of stage {stage} in account {account.id}, {account.region}"
+    if dry_run:
+        print(f"Would remove {api}, its logs and its stored releases.")
+        return
     if not yes and not _confirmed(api, stage):
         raise SettingsError(f"Not removed: {api}. Pass --yes, or type the stage when prompted.")
     release.delete()

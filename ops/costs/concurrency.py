@@ -73,23 +73,11 @@ def function_load(api: ApiStage, traffic: Traffic, duration_s: float) -> Functio
 
 def read(name: str) -> ApiStage:
     """Read the limits of a stage. Raise SettingsError if it is missing or not valid."""
-    return parse(
-        stages.read(name),
-        stages.config(),
-        function=stages.properties(name, "APIHandler"),
-        rest_api=stages.properties(name, "RestAPI"),
-    )
+    return parse(stages.read(name), stages.properties(name, "RestAPI"))
 
 
-def parse(
-    stage: stages.Stage,
-    config: Mapping[str, Any],
-    function: Mapping[str, Any],
-    rest_api: Mapping[str, Any],
-) -> ApiStage:
-    """Take the limits from config.json and from the properties of the stage's resources."""
-    provisioned = function.get("ProvisionedConcurrencyConfig", {})
-    settings = {**config, **config["stages"][stage.name]}
+def parse(stage: stages.Stage, rest_api: Mapping[str, Any]) -> ApiStage:
+    """Take the limits from a stage and from the properties of its REST API."""
     throttle_rates = [
         float(method["ThrottlingRateLimit"])
         for method in rest_api.get("MethodSettings", [])
@@ -97,9 +85,8 @@ def parse(
     ]
     return ApiStage(
         stage=stage.name,
-        # 128 MB is Lambda's default
-        memory_mb=int(settings.get("lambda_memory_size", 128)),
+        memory_mb=stage.memory_mb,
         reserved=stage.reserved_concurrency,
-        provisioned=int(provisioned.get("ProvisionedConcurrentExecutions", 0)),
+        provisioned=stage.provisioned_concurrency or 0,
         throttle_rate=throttle_rates[0] if throttle_rates else None,
     )

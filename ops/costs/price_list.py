@@ -61,6 +61,10 @@ QUERIES = {
     "s3 storage": Query("AmazonS3", "TimedStorage-ByteHrs"),
     "ecr storage": Query("AmazonECR", "TimedStorage-ByteHrs"),
 }
+LINUX_ON_DEMAND = (
+    ("operatingSystem", "Linux"), ("preInstalledSw", "NA"), ("tenancy", "Shared"),
+    ("capacitystatus", "Used"),
+)  # fmt: skip
 COMPONENTS = {"hosting": ("Hosting", "Host"), "training": ("Training", "Train")}
 
 
@@ -95,6 +99,8 @@ def query(name: str) -> Query:
     if name in QUERIES:
         return QUERIES[name]
     kind, _, instance_type = name.partition(" ")
+    if kind == "ec2":
+        return Query("AmazonEC2", f"BoxUsage:{re.escape(instance_type)}", LINUX_ON_DEMAND)
     component, usage = COMPONENTS[kind]
     filters = (("component", component), ("instanceName", instance_type))
     return Query("AmazonSageMaker", f"{usage}:{re.escape(instance_type)}", filters)

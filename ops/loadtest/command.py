@@ -54,6 +54,7 @@ from ops.loadtest.target import Endpoint, LocalServer, RequestFailed, Target
 )
 @click.option("--chart", "chart_path", type=Path, metavar="PNG", help="Draw latency by rate.")
 @commands.json_option
+@commands.dry_run_option
 @accounts.options(LoadTestSettings)
 def command(
     account: Account,
@@ -65,9 +66,17 @@ def command(
     image_paths: Sequence[Path],
     chart_path: Path | None,
     as_json: bool,
+    dry_run: bool,
 ) -> None:
     target = _target(account, loadtest, url, stage, endpoint)
     payloads = images.read(image_paths)
+    if dry_run:
+        print(
+            f"Would send at most {loadtest.max_requests} requests to {target.name} within "
+            f"{loadtest.max_seconds:g} s, from {loadtest.start_rate:g} to at most "
+            f"{loadtest.max_rate:g} per second."
+        )
+        return
     _send_one(target, payloads[0])
     # with --json, stdout has nothing else
     out = sys.stderr if as_json else sys.stdout

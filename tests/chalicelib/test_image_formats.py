@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib import endpoint, image_formats
 from chalicelib.problems import NotAnImage
-from model_code import images
+from model_code import images, structure
 
 
 @pytest.mark.parametrize("format", images.FORMATS)
@@ -34,4 +34,4 @@ def test_a_gif_is_refused(encode: Callable[..., bytes]) -> None:
 
 
 def test_the_limit_of_pixels_is_the_containers() -> None:
-    assert endpoint.MAX_MEGAPIXELS * 1_000_000 == images.MAX_PIXELS
+    assert endpoint.MAX_MEGAPIXELS * 1_000_000 == structure.MAX_PIXELS

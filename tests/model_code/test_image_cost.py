@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.nightly import often
+from tests.nightly import NIGHTLY, often
 
 # Per family, the costliest that is answered and the costliest that must be refused. The nightly run
 # measures all of tests/hostile_images.py.
@@ -78,7 +78,7 @@ def test_random_structures(tmp_path: Path) -> None:
     check(measured("--random", often(15, nightly=1_000), 7, tmp_path))
 
 
-@pytest.mark.skipif(often(True, nightly=False), reason="three minutes: part of make nightly")
+@pytest.mark.skipif(not NIGHTLY, reason="three minutes: part of make nightly")
 @pytest.mark.timeout(3600)
 def test_all_hostile_images() -> None:
     check(measured("--all"))

@@ -46,19 +46,16 @@ def test_large_loads() -> None:
     assert load.rejected_per_day / (100_000 * 86_400) == pytest.approx(29 / 30, abs=1e-3)
 
 
-def stage(reserved: int | None) -> stages.Stage:
-    return stages.Stage("prod", "e", "whatbreed-prod", reserved_concurrency=reserved, traced=False)
-
-
 def test_limits_are_read_from_the_stage_and_its_resources() -> None:
-    config = {"lambda_memory_size": 512, "stages": {"prod": {}}}
-    function = {"ProvisionedConcurrencyConfig": {"ProvisionedConcurrentExecutions": 2}}
+    stage = stages.Stage(
+        "prod", "e", "whatbreed-prod", reserved_concurrency=10, traced=False, memory_mb=512,
+        provisioned_concurrency=2,
+    )  # fmt: skip
     rest_api = {"MethodSettings": [{"MetricsEnabled": True}, {"ThrottlingRateLimit": 20}]}
-    api = concurrency.parse(stage(10), config, function, rest_api)
-    assert api == ApiStage("prod", 512, 10, 2, 20.0)
-    config["stages"] = {"prod": {"lambda_memory_size": 256}}
-    api = concurrency.parse(stage(None), config, {}, {})
-    assert api == ApiStage("prod", 256, None, 0, None)
+    assert concurrency.parse(stage, rest_api) == ApiStage("prod", 512, 10, 2, 20.0)
+    unlimited = stages.Stage("dev", "e", "whatbreed-dev", reserved_concurrency=None, traced=False)
+    api = concurrency.parse(unlimited, {})
+    assert api == ApiStage("dev", 128, None, 0, None)
     assert api.concurrency == 1000
 
 

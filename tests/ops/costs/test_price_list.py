@@ -92,6 +92,22 @@ CATALOGUE = {
         product("EUC1-VendedLog-Bytes", [("0", "0.25")]),
         product("EUC1-DataProcessing-Bytes", [("0", "0.63")]),
     ],
+    "AmazonS3": [
+        product("EUC1-TimedStorage-ByteHrs", [("0", "0.0245")]),
+    ],
+    "AmazonECR": [
+        product("EUC1-TimedStorage-ByteHrs", [("0", "0.1")]),
+    ],
+    "AmazonEC2": [
+        product(
+            "EUC1-BoxUsage:g5.xlarge",
+            [("0", "1.258")],
+            operatingSystem="Linux",
+            preInstalledSw="NA",
+            tenancy="Shared",
+            capacitystatus="Used",
+        ),
+    ],
 }
 
 
@@ -131,7 +147,7 @@ def test_the_table_is_replaced(
     requests: list[dict[str, Any]], tmp_path: Path, command: Command
 ) -> None:
     path = tmp_path / "prices.json"
-    names = [*QUERIES, "hosting ml.c6i.large", "training ml.g5.xlarge"]
+    names = [*QUERIES, "hosting ml.c6i.large", "training ml.g5.xlarge", "ec2 g5.xlarge"]
     old = prices.read()
     prices.write(
         old.model_copy(update={"prices": {name: old.prices[name] for name in names}}), path
@@ -140,7 +156,7 @@ def test_the_table_is_replaced(
     # The region differs, and it does not list one of the products: that price is omitted.
     outcome = command("ops", "costs", "--refresh", *options)
     assert outcome.code == 2
-    assert f"Wrote 12 prices of {REGION} to {path}. Not listed: logs stored." in outcome.out
+    assert f"Wrote 15 prices of {REGION} to {path}. Not listed: logs stored." in outcome.out
     assert 'no price for "logs stored"' in outcome.err
     table = prices.read(path)
     assert table.region == REGION
@@ -148,6 +164,7 @@ def test_the_table_is_replaced(
     assert table.source == "AWS Price List API; not listed, omitted: logs stored"
     assert table.usd("hosting ml.c6i.large", 1) == 0.12
     assert table.usd("training ml.g5.xlarge", 1) == 1.76
+    assert table.usd("ec2 g5.xlarge", 1) == 1.258
     assert table.prices["api gateway requests"].tiers == ((0, 3.7e-06), (333000000, 3.2e-06))
     assert table.prices["data transfer out"].tiers == ((0, 0.09), (10240, 0.085))
     assert table.usd("logs ingested", 1) == 0.63
