@@ -104,6 +104,8 @@ def export_model(
     judge = "test" if splits["test"] else "valid"
     if not splits[judge]:
         raise DataError("--data needs photos in split test or split valid to measure the model.")
+    if not splits["valid"] and trained.held_out is None:
+        raise DataError("Calibration needs a split valid or a cross-validated head.")
     with TemporaryDirectory() as scratch:
         candidates = _candidates(trained, splits, Path(scratch), version, settings)
         comparison = as_table(candidates, judge)
@@ -283,9 +285,7 @@ def _held_out(best: Candidate, trained: TrainedModel) -> tuple[Floats, Ints, Flo
     if "valid" in best.scores:
         scores = best.scores["valid"]
         return scores.logits, scores.targets, scores.dog_probabilities
-    if trained.held_out is None:
-        raise DataError("Calibration needs a split valid or a cross-validated head.")
-    held_out = {name: tensor.numpy() for name, tensor in trained.held_out.items()}
+    held_out = {name: tensor.numpy() for name, tensor in (trained.held_out or {}).items()}
     return held_out["logits"], held_out["targets"], held_out["dog_probabilities"]
 
 

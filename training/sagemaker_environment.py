@@ -1,4 +1,4 @@
-"""What SageMaker's environment variables define: input and output folders, and the hosts of a job.
+"""What SageMaker's environment variables define: output folders, and the hosts of a job.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-train-storage.html
 """
@@ -9,12 +9,6 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 _MASTER_PORT = "29500"  # torchrun's default
-
-
-def data_channel(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the folder of the channel `training` or `train`, or None outside of a job."""
-    folder = environment.get("SM_CHANNEL_TRAINING") or environment.get("SM_CHANNEL_TRAIN")
-    return Path(folder) if folder else None
 
 
 def model_folder(environment: Mapping[str, str] = os.environ) -> Path | None:

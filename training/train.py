@@ -31,7 +31,7 @@ from training.trainer import Trainer
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    default=sagemaker_environment.data_channel,
+    envvar=["SM_CHANNEL_TRAINING", "SM_CHANNEL_TRAIN"],
     required=True,
     help="Photos: a folder or an index. Default in a SageMaker job: the channel training.",
 )
