@@ -37,7 +37,7 @@ from training.weights import MovingAverage
 class Trainer:
     """Everything a run needs. `train` runs it to the end, from the checkpoint in `output` if any.
 
-    Raises TrainingError if the photos, the settings or the checkpoint do not fit.
+    SIGTERM sets `stop_requested`, which ends the run after the current step. Raises TrainingError if the photos, the settings or the checkpoint do not fit.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Trainer:
         self.world = world
         self.hooks = hooks
         self.stopwatch = Stopwatch()
-        self.sigterm = _sigterm_event()
+        self.stop_requested = _sigterm_event()
         self.device = _device(world)
         output.mkdir(parents=True, exist_ok=True)
         if settings.threads:
@@ -103,8 +103,6 @@ class Trainer:
             *optimiser.create(self.model, settings, steps),
         )
         self.network: nn.Module = self.model
-        if world.size > 1 and settings.epochs > 0:
-            self.network = DistributedDataParallel(self.model, gradient_as_bucket_view=True)
 
     def train(self) -> TrainedModel:
         """Train all remaining epochs, and save and return the best weights.
@@ -115,9 +113,16 @@ class Trainer:
             self._evaluate_head()
         for hook in self.hooks:
             hook.before_training(self.model, self.state.history)
-        for epoch in range(self.state.epoch, self.settings.epochs):
-            images = self._train_epoch(epoch)
-            self._finish_epoch(epoch, images)
+        if self.world.size > 1 and self.settings.epochs > 0:
+            self.network = DistributedDataParallel(self.model, gradient_as_bucket_view=True)
+        try:
+            for epoch in range(self.state.epoch, self.settings.epochs):
+                images = self._train_epoch(epoch)
+                self._finish_epoch(epoch, images)
+        finally:
+            # If DDP outlived the process group, its destructor would hold the GIL while it joins
+            # gloo's threads, which need the GIL: a deadlock.
+            self.network = self.model
         return self._finish()
 
     def _resume(self) -> bool:
@@ -192,7 +197,7 @@ class Trainer:
         return batches
 
     def _save_if_due(self) -> None:
-        stop = self.world.any(self.sigterm.is_set())
+        stop = self.world.any(self.stop_requested.is_set())
         if stop or self.state.step % self.settings.checkpoint_steps == 0:
             self._save()
         if stop:

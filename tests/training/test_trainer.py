@@ -144,18 +144,18 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_weights(
     assert rows[0] == rows[1]
 
 
-class SigtermAfterLastStep(Hook):
-    def after_step(self, step: Step) -> None:
-        if step.number == STEPS - 1:
-            signal.raise_signal(signal.SIGTERM)
-
-
 def test_a_run_resumes_between_the_last_step_of_an_epoch_and_its_validation(
     photo_folder: Path, tmp_path: Path, tiny_settings: MakeSettings
 ) -> None:
     settings = tiny_settings(epochs=1)
     train(settings, photo_folder, tmp_path / "whole")
-    trainer = Trainer(settings, photo_folder, tmp_path / "other", World(), [SigtermAfterLastStep()])
+
+    class StopAfterLastStep(Hook):
+        def after_step(self, step: Step) -> None:
+            if step.number == STEPS - 1:
+                trainer.stop_requested.set()
+
+    trainer = Trainer(settings, photo_folder, tmp_path / "other", World(), [StopAfterLastStep()])
     with pytest.raises(Interrupted):
         trainer.train()
     assert run_files.load_tensors(tmp_path / "other" / "checkpoint.pt")["step"] == STEPS
