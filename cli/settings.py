@@ -48,6 +48,8 @@ class Section(pydantic.BaseModel):
     TABLE: ClassVar[str]
     HYPERPARAMETERS: ClassVar[bool] = False
     """Whether a SageMaker job may set the fields through SM_HPS."""
+    OTHER_HYPERPARAMETERS: ClassVar[tuple[str, ...]] = ()
+    """Hyperparameters of the job that are options of its command, not fields."""
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
@@ -106,7 +108,10 @@ class Section(pydantic.BaseModel):
                     origin = f"{source.name} [stage.{stage}.{cls.TABLE}]"
                     yield origin, _table(source, tables, cls.TABLE)
             if source is path and cls.HYPERPARAMETERS:
-                yield "SM_HPS", sagemaker_hyperparameters()
+                hyperparameters = sagemaker_hyperparameters()
+                for name in cls.OTHER_HYPERPARAMETERS:
+                    hyperparameters.pop(name, None)
+                yield "SM_HPS", hyperparameters
         yield "option", {key: value for key, value in options.items() if value is not None}
 
 

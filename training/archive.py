@@ -1,4 +1,4 @@
-"""Unpack an archive of photos that a stranger made."""
+"""Unpack the photos of an untrusted archive."""
 
 import shutil
 import stat
@@ -21,48 +21,45 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Member:
+    """A member of an archive; `stream` is None for folders, links and devices."""
+
     name: str
     regular: bool
     stream: IO[bytes] | None
 
 
-def unpack(archive: Path, folder: Path) -> int:
-    """Unpack the photos in `archive` (zip or tar) into the new `folder` and return their number.
+def unpack(archive: Path, folder: Path, max_photo_bytes: int = MAX_PHOTO_BYTES) -> int:
+    """Unpack the photos of `archive` (zip or tar) into the new `folder` and return their number.
 
-    Everything else in it is left out, and nothing is trusted: `DataError` is raised, and `folder`
-    is not made, for a name that leads out of it, a link, a photo or a sum beyond the limits, or a
-    damaged archive.
+    Other files are skipped. Raises DataError, without creating `folder`, if a name leads out of
+    it, a member is a link or exceeds the limits, or the archive is corrupt.
     """
-    aside = folder.with_name(folder.name + ".unpacking")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    temporary = folder.with_name(folder.name + ".unpacking")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     photos, left_bytes = 0, MAX_TOTAL_BYTES
     try:
-        for member in tqdm(
-            _members(archive), desc="unpack", unit="file", leave=False, disable=None
-        ):
-            target = _inside(member, aside, archive)
+        members = _members(archive)
+        for member in tqdm(members, desc="unpack", unit="file", leave=False, disable=None):
+            target = _target(member, temporary, archive)
             if member.stream is None or target.suffix.lower() not in SUFFIXES:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            left_bytes -= _copy(member.stream, target, min(left_bytes, MAX_PHOTO_BYTES), archive)
+            left_bytes -= _copy(member.stream, target, min(left_bytes, max_photo_bytes), archive)
             photos += 1
+        temporary.replace(folder)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError) as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise DataError(f"{archive} is damaged: {error}") from None
-    except DataError:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    aside.replace(folder)
+        raise DataError(f"{archive} is corrupt: {error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return photos
 
 
 def _members(archive: Path) -> Iterator[_Member]:
-    """What is in the archive; `stream` is None for folders and for what is no regular file."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             for info in opened.infolist():
-                kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where no Unix made the archive
+                kind = stat.S_IFMT(info.external_attr >> 16)  # 0 unless made on Unix
                 regular = info.is_dir() or kind in (0, stat.S_IFREG, stat.S_IFDIR)
                 if info.is_dir() or not regular:
                     yield _Member(info.filename, regular, None)
@@ -76,23 +73,27 @@ def _members(archive: Path) -> Iterator[_Member]:
             yield _Member(entry.name, entry.isreg() or entry.isdir(), content)
 
 
-def _inside(member: _Member, folder: Path, archive: Path) -> Path:
-    """Where `member` belongs within `folder`. Raises `DataError` for one that belongs nowhere."""
+def _target(member: _Member, folder: Path, archive: Path) -> Path:
+    """Return the path of `member` inside `folder`. Raises DataError if it is not inside."""
     name = PurePosixPath(member.name.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts or ":" in member.name or "\0" in member.name:
-        raise DataError(f"{archive}: {member.name!r} leads out of the archive; nothing unpacked")
+        raise DataError(
+            f"{archive}: {member.name!r} leads out of the folder. Nothing was unpacked."
+        )
     if not member.regular:
-        raise DataError(f"{archive}: {member.name!r} is a link or a device; nothing unpacked")
+        raise DataError(f"{archive}: {member.name!r} is a link or device. Nothing was unpacked.")
     return folder.joinpath(*name.parts)
 
 
 def _copy(source: IO[bytes], target: Path, limit_bytes: int, archive: Path) -> int:
-    """Copy a member, counting what really comes: an archive may lie about sizes."""
+    """Copy a member and count its bytes: the sizes in an archive cannot be trusted."""
     written = 0
     with target.open("wb") as stream:
         while chunk := source.read(_CHUNK_BYTES):
             written += len(chunk)
             if written > limit_bytes:
-                raise DataError(f"{archive}: {target.name} is larger than a photo may be")
+                raise DataError(
+                    f"{archive}: {target.name} exceeds the limit of {limit_bytes} bytes."
+                )
             stream.write(chunk)
     return written

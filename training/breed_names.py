@@ -1,4 +1,4 @@
-"""What people read in place of a label: `Cavalier_king_charles_spaniel` and its proper capitals."""
+"""Display names of breeds: labels with spaces and the capitals of proper nouns."""
 
 # The words within the labels of the 133 breeds that name a place, a people or a person.
 PROPER_NOUNS = frozenset(
@@ -9,7 +9,7 @@ PROPER_NOUNS = frozenset(
 
 
 def display_name(label: str) -> str:
-    """`label` with spaces for underscores and capitals where they belong; nothing else changes."""
+    """Turn `Cavalier_king_charles_spaniel` into `Cavalier King Charles spaniel`."""
     first, *rest = label.replace("_", " ").split(" ")
     words = [word.capitalize() if word in PROPER_NOUNS else word for word in rest]
     return " ".join([first[:1].upper() + first[1:], *words])

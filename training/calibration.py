@@ -1,38 +1,33 @@
-"""Make the probabilities mean what they say: one temperature, one threshold."""
+"""Fit the temperature of the probabilities and the threshold of the dog gate."""
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
-from training.metrics import negative_log_likelihood
+from training.metrics import Floats, Ints, negative_log_likelihood
 
-_GOLDEN = (5**0.5 - 1) / 2
+MIN_TEMPERATURE = 0.25  # a handful of photos, all classified correctly, would fit 0
+MAX_TEMPERATURE = 20.0
 
 
-def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
-    """The temperature in 0.25..20 with the least negative log likelihood on held-out photos.
+def fit_temperature(logits: Floats, targets: Ints) -> float:
+    """Return the temperature that minimises the negative log likelihood (Guo et al. 2017).
 
-    `logits` [N, classes] come from photos that were not trained on. The likelihood has a single
-    minimum in log temperature, so a golden-section search finds it (Guo et al. 2017). Where a
-    handful of photos is all named right, that would be 0: no model is as sure as that.
+    `logits` [N, classes] are of held-out photos. There is one minimum in log temperature.
     """
-    low, high = np.log(0.25), np.log(20.0)
-    for _ in range(60):
-        left = high - _GOLDEN * (high - low)
-        right = low + _GOLDEN * (high - low)
-        if negative_log_likelihood(logits, targets, float(np.exp(left))) < negative_log_likelihood(
-            logits, targets, float(np.exp(right))
-        ):
-            high = right
-        else:
-            low = left
-    return round(float(np.exp((low + high) / 2)), 4)
+    result = minimize_scalar(
+        lambda log_t: negative_log_likelihood(logits, targets, float(np.exp(log_t))),
+        bounds=(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)),
+        method="bounded",
+        options={"xatol": 1e-7},
+    )
+    return round(float(np.exp(result.x)), 4)
 
 
-def fit_threshold(dog_probabilities: NDArray[np.floating], max_refused: float) -> float:
-    """The highest threshold, at most 0.5, that refuses `max_refused` of these dogs at most.
+def fit_threshold(dog_probabilities: Floats, max_rejected: float) -> float:
+    """Return the highest threshold, at most 0.5, that rejects at most `max_rejected` of these dogs.
 
-    A photo counts as a dog from the threshold on. Half of the allowance is kept for the photos
-    that are still to come, which are always a little harder than the ones at hand.
+    A photo is a dog from the threshold on. Half of the allowance is reserved, because unseen
+    photos are harder than these.
     """
-    quantile = float(np.quantile(dog_probabilities, max_refused / 2, method="lower"))
+    quantile = float(np.quantile(dog_probabilities, max_rejected / 2, method="lower"))
     return float(np.floor(min(quantile, 0.5) * 1e4) / 1e4)

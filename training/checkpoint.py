@@ -1,15 +1,15 @@
-"""The state of a run, and the one file that holds all of it so that the run can go on.
+"""The state of a run and the file that holds it, from which an interrupted run resumes.
 
 model, average, optimiser, rates   their states
-best                               the weights that split valid judged best so far
-epoch, step                        where the sampler continues; augmentation follows from it
-rng                                one state a rank
-history, tally                     the finished epochs, and the sums of the unfinished one
-settings, data                     what the run is; another run's checkpoint is refused
+best                               the weights with the lowest loss on split valid
+epoch, step                        position of the sampler, which determines the augmentation
+rng                                state of the random generators of each process
+history, tally                     finished epochs, and sums of the unfinished one
+settings, data                     identity of the run; other runs refuse the checkpoint
 """
 
 import random
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +18,41 @@ import torch
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from training.best import Best
 from training.distributed import World
-from training.ema import Average
 from training.errors import CheckpointError
 from training.model import BreedClassifier
-from training.run_folder import load_tensors, save_atomically
+from training.run_files import load_tensors, save_tensors
 from training.settings import TrainSettings
+from training.weights import BestWeights, MovingAverage
 
 FILE = "checkpoint.pt"
-# These change how fast a run goes, not what it computes from where it stands.
-_MAY_DIFFER = frozenset({"workers", "checkpoint_steps", "threads"})
 FORMAT = 2
-"""Of the document in the file: another one is refused."""
+# These change the speed of a run, not its result.
+_MAY_DIFFER = frozenset({"workers", "checkpoint_steps", "threads"})
 
 
 @dataclass(slots=True)
 class State:
-    """What training changes. `step` steps of epoch `epoch` are done; `tally` holds the sum of the
-    losses and the number of photos of the unfinished epoch."""
+    """Everything that training changes.
+
+    `step` steps of epoch `epoch` are done. `tally` holds the summed loss and the number of photos
+    of the unfinished epoch.
+    """
 
     model: BreedClassifier
-    average: Average
+    average: MovingAverage
     optimiser: AdamW
     rates: LambdaLR
-    best: Best = field(default_factory=Best)
+    best: BestWeights = field(default_factory=BestWeights)
     epoch: int = 0
     step: int = 0
     tally: torch.Tensor = field(default_factory=lambda: torch.zeros(2, dtype=torch.float64))
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self, folder: Path, settings: TrainSettings, data: str, world: World) -> None:
-        """Write the checkpoint, whole or not at all. Every process calls this, one writes."""
+        """Write the checkpoint. Every process must call this; the leader writes."""
         rng, tally = world.gather(rng_state()), world.sum(self.tally)
-        if not world.leads:
+        if not world.is_leader:
             return
         document = {
             "format": FORMAT,
@@ -65,13 +66,13 @@ class State:
             "tally": tally,
             "history": self.history,
             "rng": rng,
-            "settings": asdict(settings),
+            "settings": settings.model_dump(),
             "data": data,
         }
-        save_atomically(folder / FILE, document)
+        save_tensors(folder / FILE, document)
 
     def restore(self, document: dict[str, Any], world: World) -> None:
-        """Become what `document`, a checkpoint that `load` returned, says."""
+        """Set the state to that of a checkpoint that `load` returned."""
         self.model.load_state_dict(document["model"])
         self.average.load_state_dict(document["average"])
         self.optimiser.load_state_dict(document["optimiser"])
@@ -79,14 +80,15 @@ class State:
         self.best.load_state_dict(document["best"])
         self.epoch, self.step = document["epoch"], document["step"]
         self.history = document["history"]
-        self.tally = document["tally"] if world.leads else torch.zeros_like(document["tally"])
+        # The tally is the sum over all processes, so only one of them may resume it.
+        self.tally = document["tally"] if world.is_leader else torch.zeros_like(document["tally"])
         restore_rng(document["rng"][world.rank % len(document["rng"])])
 
 
 def load(folder: Path, settings: TrainSettings, data: str) -> dict[str, Any] | None:
-    """The checkpoint in `folder`, or None where there is none.
+    """Return the checkpoint in `folder`, or None if there is none.
 
-    Raises `CheckpointError` where it is damaged, or of a run with other settings or photos.
+    Raises CheckpointError if it is corrupt or belongs to a run with other settings or photos.
     """
     path = folder / FILE
     if not path.exists():
@@ -94,25 +96,26 @@ def load(folder: Path, settings: TrainSettings, data: str) -> dict[str, Any] | N
     document = load_tensors(path)
     if document.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is of another version of this program: start over with --fresh"
+            f"{path} was written by an incompatible version. Use --fresh to start over."
         )
-    for key, ours in asdict(settings).items():
-        theirs = document["settings"].get(key)
-        if theirs != ours and key not in _MAY_DIFFER:
+    for key, value in settings.model_dump().items():
+        saved = document["settings"].get(key)
+        if saved != value and key not in _MAY_DIFFER:
             raise CheckpointError(
-                f"{path} is of a run with {key} {theirs}, not {ours}: "
-                "name another --output, or start over with --fresh"
+                f"{path} belongs to a run with {key} {saved}, not {value}. Choose another "
+                "--output, or use --fresh to start over."
             )
     if document["data"] != data:
         raise CheckpointError(
-            f"{path} is of a run on other photos: name another --output, or use --fresh"
+            f"{path} belongs to a run on other photos. Choose another --output, or use --fresh "
+            "to start over."
         )
     return document
 
 
 def rng_state() -> dict[str, Any]:
-    """The state of every random number generator of this process, in types that torch loads
-    without running code from the file."""
+    """Return the state of all random generators of this process, as types that torch can load
+    without running code."""
     legacy: Any = np.random.get_state()
     name, keys, *rest = legacy
     return {
@@ -124,7 +127,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def restore_rng(state: dict[str, Any]) -> None:
-    """Put every generator of this process back to `state`."""
+    """Set all random generators of this process to `state`."""
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))

@@ -1,16 +1,14 @@
-"""Fetch or take photos, look at every one of them, and write the index that training reads.
+"""Download or check photos and write the index that training reads.
 
-Photos are either an index with the columns file, split and label, or folders in ImageFolder's
-layout: train/001.Affenpinscher/x.jpg beside valid/ and test/, and other/ for pictures without a
-dog. Broken files, copies (a photo of split train that is in split test too would be cheating) and
-breeds without photos to train on are reported and kept out.
+Photos are an index with the columns file, split and label, or folders in ImageFolder's layout:
+train/001.Affenpinscher/x.jpg, valid/, test/, and other/ for photos without a dog. Broken files,
+copies (also across splits) and breeds without training photos are reported and left out.
 
-examples:
-  python -m training data --data ../shared/photos --output runs/photos.csv
+example:
+  python -m training data --data photos --output runs/photos.csv
   python -m training data --fetch --output runs/photos.csv
 """
 
-import argparse
 import csv
 import hashlib
 import io
@@ -22,23 +20,28 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
 from tqdm import tqdm
 
+from cli import commands, settings
+from cli.files import write_atomically
 from model_code import images
 from model_code.artifact import InputSpec
 from model_code.errors import ModelCodeError
-from training import archive, download, photos, settings
+from training import archive, download, photos
 from training.errors import DataError
 from training.photos import Photo
-from training.run_folder import write_text
+from training.settings import DataSettings
 
-# Two files that look alike at this size show the same photo, whatever their metadata and scale.
-_FINGERPRINT = InputSpec(size_px=128, crop=1.0, mean=(0, 0, 0), std=(1, 1, 1))
+# Files with equal pixels at this size show the same photo, whatever their metadata and scale.
+_COMPARISON = InputSpec(size_px=128, crop=1.0, mean=(0, 0, 0), std=(1, 1, 1))
+_PRECEDENCE = ("test", "valid", "train", "other")
+"""Of two copies, the one in the earlier split stays."""
 
 
 @dataclass(slots=True)
 class Findings:
-    """What was kept out, and why: paths, pairs of (kept out, kept), breeds."""
+    """What was left out: broken paths, pairs of (left out, kept) paths, breeds; photos kept."""
 
     photos: int = 0
     broken: list[str] = field(default_factory=list)
@@ -48,8 +51,8 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """A photo that was decoded: its size in pixels, and a hash of what it shows."""
+class DecodedPhoto:
+    """A photo with its size in pixels and a hash of its content."""
 
     photo: Photo
     width: int
@@ -57,71 +60,74 @@ class Looked:
     content: str
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", type=Path, help="photos: a folder or an index")
-    source.add_argument(
-        "--fetch", metavar="URL", nargs="?", const="", help="an archive (default: settings.toml)"
-    )
-    parser.add_argument("--output", type=Path, required=True, help="the index to write")
-    parser.add_argument("--sha256", default="", help="of the archive, where it is known")
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    root = arguments.data
+@commands.command(__doc__)
+@click.option(
+    "--data", "root", type=click.Path(path_type=Path), help="Photos: a folder or an index."
+)
+@click.option(
+    "--fetch",
+    metavar="[URL]",
+    is_flag=False,
+    flag_value="",
+    help="Download and unpack an archive next to the index. Default: the URL in [data].",
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), required=True, help="Index file to write."
+)
+@commands.json_option
+@settings.options(DataSettings)
+def command(
+    root: Path | None, fetch: str | None, output: Path, as_json: bool, data: DataSettings
+) -> None:
+    if (root is None) == (fetch is None):
+        raise click.UsageError("Give either --data or --fetch.")
     if root is None:
-        root = fetch(arguments.fetch, arguments.sha256, arguments.output.parent)
-    kept, findings = look(photos.read(root))
+        root = download_photos(fetch or data.url, data.sha256, output.parent)
+    kept, findings = check(photos.read(root))
     findings.empty = sorted({*findings.empty, *_empty_folders(root)})
-    write_index(arguments.output, kept)
-    if arguments.json:
+    write_index(output, kept)
+    if as_json:
         print(json.dumps(asdict(findings), indent=2))
     else:
-        _tell(findings, kept, arguments.output)
+        _print(findings, kept, output)
 
 
-def fetch(url: str, sha256: str, folder: Path) -> Path:
-    """Download and unpack the archive at `url`, or settings.toml's, beside the index; its root."""
-    if not url:
-        defaults = settings.table("data")
-        url, sha256 = defaults["url"], sha256 or defaults["sha256"]
+def download_photos(url: str, sha256: str, folder: Path) -> Path:
+    """Download and unpack an archive into `folder` and return the folder that has train/."""
     name = Path(urlsplit(url).path).name or "archive"
     unpacked = folder / name.split(".")[0]
     if not unpacked.exists():
         download.fetch(url, folder / name, sha256=sha256)
         archive.unpack(folder / name, unpacked)
-    inner = sorted(path.parent for path in unpacked.rglob("train") if path.is_dir())
-    if not inner:
-        raise DataError(f"{url} holds no folder train/")
-    return inner[0]
+    roots = sorted(path.parent for path in unpacked.rglob("train") if path.is_dir())
+    if not roots:
+        raise DataError(f"{url} contains no folder train/.")
+    return roots[0]
 
 
-def look(found: Sequence[Photo]) -> tuple[list[Looked], Findings]:
-    """Decode every photo; return those fit for use, and what was kept out.
+def check(candidates: Sequence[Photo]) -> tuple[list[DecodedPhoto], Findings]:
+    """Decode all photos; return those fit for use and what was left out.
 
-    Of two photos that show the same pixels the one in the split that is measured stays: test
-    before valid before train. Copies that carry different breeds are named as contradictions, and
-    none of them stays.
+    Copies with different breeds are contradictions, and none of them is kept.
     """
     findings = Findings()
-    looked = []
-    for photo in tqdm(found, desc="look at photos", unit="photo", leave=False, disable=None):
+    decoded = []
+    for photo in tqdm(candidates, desc="check photos", unit="photo", leave=False, disable=None):
         try:
-            looked.append(_decode(photo))
+            decoded.append(_decode(photo))
         except ModelCodeError as error:
             findings.broken.append(f"{photo.path}: {error}")
-    kept = _without_copies(looked, findings)
+    kept = _without_copies(decoded, findings)
     trained = {entry.photo.breed for entry in kept if entry.photo.split == "train"}
-    known = {entry.photo.breed for entry in looked if entry.photo.breed}
+    known = {entry.photo.breed for entry in decoded if entry.photo.breed}
     findings.empty = sorted(known - trained)
     kept = [entry for entry in kept if entry.photo.breed in trained or not entry.photo.breed]
     findings.photos = len(kept)
     return kept, findings
 
 
-def write_index(path: Path, kept: Sequence[Looked]) -> None:
-    """Write the index: file (relative to it), split, label, source, width, height, sha256."""
+def write_index(path: Path, kept: Sequence[DecodedPhoto]) -> None:
+    """Write the index; the paths in it are relative to it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", "split", "label", "source", "width", "height", "sha256"])
@@ -131,40 +137,38 @@ def write_index(path: Path, kept: Sequence[Looked]) -> None:
         row = [file, photo.split, photo.breed, photo.source, entry.width, entry.height]
         writer.writerow([*row, photo.sha256])
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text.getvalue())
+    write_atomically(path, text.getvalue())
 
 
-def _decode(photo: Photo) -> Looked:
+def _decode(photo: Photo) -> DecodedPhoto:
     payload = photo.path.read_bytes()
-    picture = images.InputImage(payload)
-    pixels = picture.pixels(_FINGERPRINT)
-    size = f"{picture.width}x{picture.height}"
+    image = images.InputImage(payload)
+    pixels = image.pixels(_COMPARISON)
+    size = f"{image.width}x{image.height}"
     content = hashlib.sha256(size.encode() + pixels.tobytes()).hexdigest()
     hashed = replace(photo, sha256=hashlib.sha256(payload).hexdigest())
-    return Looked(hashed, picture.width, picture.height, content)
+    return DecodedPhoto(hashed, image.width, image.height, content)
 
 
-def _without_copies(looked: Sequence[Looked], findings: Findings) -> list[Looked]:
-    order = ("test", "valid", "train", "other")
-    groups: dict[str, list[Looked]] = defaultdict(list)
-    for entry in looked:
+def _without_copies(decoded: Sequence[DecodedPhoto], findings: Findings) -> list[DecodedPhoto]:
+    groups: dict[str, list[DecodedPhoto]] = defaultdict(list)
+    for entry in decoded:
         groups[entry.content].append(entry)
     kept = set()
     for group in groups.values():
-        group.sort(key=lambda entry: order.index(entry.photo.split))
-        first, *copies = group
+        first, *copies = sorted(group, key=lambda entry: _PRECEDENCE.index(entry.photo.split))
+        first_path = str(first.photo.path)
         differing = [entry for entry in copies if entry.photo.breed != first.photo.breed]
-        for entry in differing:
-            findings.contradictions.append((str(entry.photo.path), str(first.photo.path)))
         if differing:
-            continue
-        kept.add(first.photo.path)
-        findings.copies += [(str(entry.photo.path), str(first.photo.path)) for entry in copies]
-    return [entry for entry in looked if entry.photo.path in kept]
+            findings.contradictions += [(str(e.photo.path), first_path) for e in differing]
+        else:
+            kept.add(first.photo.path)
+            findings.copies += [(str(entry.photo.path), first_path) for entry in copies]
+    return [entry for entry in decoded if entry.photo.path in kept]
 
 
 def _empty_folders(root: Path) -> list[str]:
-    """The breeds that have a folder in train/ and no photo in it."""
+    """Return the breeds whose folder in train/ has no photos."""
     folders = (root / "train").glob("*/") if root.is_dir() else ()
     return [
         photos.breed_of_folder(folder.name)
@@ -173,15 +177,15 @@ def _empty_folders(root: Path) -> list[str]:
     ]
 
 
-def _tell(findings: Findings, kept: Sequence[Looked], output: Path) -> None:
+def _print(findings: Findings, kept: Sequence[DecodedPhoto], output: Path) -> None:
     for reason in findings.broken:
         print(f"broken       {reason}")
     for path, other in findings.copies:
-        print(f"copy         {path} shows the same as {other}")
+        print(f"copy         {path} is a copy of {other}")
     for path, other in findings.contradictions:
-        print(f"contradicts  {path} and {other} are the same photo of two breeds")
+        print(f"contradicts  {path} and {other} are the same photo with different breeds")
     for breed in findings.empty:
-        print(f"empty        {breed} has no photos to train on")
+        print(f"empty        {breed} has no training photos")
     counts = {split: sum(entry.photo.split == split for entry in kept) for split in photos.SPLITS}
     summary = ", ".join(f"{number} {split}" for split, number in counts.items() if number)
     breeds = len({entry.photo.breed for entry in kept if entry.photo.breed})

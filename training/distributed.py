@@ -1,28 +1,21 @@
-"""One process or many: who we are, and what all of us know together.
-
-Three launchers set the scene. torchrun gives RANK, WORLD_SIZE and the rest. SageMaker's torchrun
-driver does the same on every instance. SageMaker's plain launcher starts one process an instance
-and gives only SM_HOSTS and SM_CURRENT_HOST: without what is derived from them here, every
-instance would train the same model alone.
-"""
+"""Process group setup and collectives."""
 
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from json import loads
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-_MASTER_PORT = "29500"  # torchrun's own default
+from training.sagemaker_environment import set_distributed_variables
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The processes that train together. `rank` counts over all, `local_rank` within a machine."""
+    """The processes of a run. `rank` counts over all machines, `local_rank` within one."""
 
     rank: int = 0
     size: int = 1
@@ -30,12 +23,12 @@ class World:
     local_size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the one process that writes and prints."""
+    def is_leader(self) -> bool:
+        """Whether this is the process that writes and prints."""
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
-        """`values`, on the CPU, summed over all processes, element by element."""
+        """Return the elementwise sum of `values`, on the CPU, over all processes."""
         if self.size == 1:
             return values
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"  # nccl sums on GPUs only
@@ -44,19 +37,19 @@ class World:
         return total.cpu()
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is up in any process: they all answer the same."""
+        """Return in every process whether `flag` is true in any of them."""
         return bool(self.sum(torch.tensor(float(flag))).item())
 
-    def from_leader(self, value: Any) -> Any:
-        """What the leader holds, in every process."""
+    def broadcast(self, value: Any) -> Any:
+        """Return the leader's `value` in every process."""
         if self.size == 1:
             return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0)
-        return box[0]
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
 
     def gather(self, value: Any) -> list[Any]:
-        """The value of every process, in order of rank."""
+        """Return the values of all processes in order of rank."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -64,29 +57,10 @@ class World:
         return values
 
 
-def complete_environment(environment: MutableMapping[str, str]) -> None:
-    """Derive what torch.distributed wants from SageMaker's variables where no torchrun set it."""
-    hosts = _hosts(environment)
-    if "RANK" in environment or len(hosts) < 2:
-        return
-    rank = hosts.index(environment["SM_CURRENT_HOST"])
-    environment.update(
-        RANK=str(rank),
-        WORLD_SIZE=str(len(hosts)),
-        LOCAL_RANK="0",
-        LOCAL_WORLD_SIZE="1",
-        MASTER_ADDR=hosts[0],
-        MASTER_PORT=environment.get("MASTER_PORT", _MASTER_PORT),
-    )
-    if interface := environment.get("SM_NETWORK_INTERFACE_NAME"):
-        environment.setdefault("GLOO_SOCKET_IFNAME", interface)
-        environment.setdefault("NCCL_SOCKET_IFNAME", interface)
-
-
 @contextmanager
-def joined() -> Iterator[World]:
-    """The world this process belongs to, joined for the length of a `with` block."""
-    complete_environment(os.environ)
+def process_group() -> Iterator[World]:
+    """Join the processes that torchrun or SageMaker started for the length of a `with` block."""
+    set_distributed_variables(os.environ)
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield World()
         return
@@ -101,8 +75,3 @@ def joined() -> Iterator[World]:
         yield world
     finally:
         dist.destroy_process_group()
-
-
-def _hosts(environment: Mapping[str, str]) -> list[str]:
-    hosts: list[str] = sorted(loads(environment.get("SM_HOSTS", "[]")))
-    return hosts

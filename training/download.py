@@ -1,4 +1,4 @@
-"""Fetch one large file over HTTP and go on where the connection broke."""
+"""Download a large file over HTTP, resuming after broken connections."""
 
 import hashlib
 import json
@@ -26,12 +26,12 @@ def fetch(
     attempts: int = 5,
     pause_s: float = 1.0,
 ) -> None:
-    """Download `url` to `path`; a file that is there already is taken as it is.
+    """Download `url` to `path`, unless that exists.
 
-    What has arrived lies in `path` + `.part` until it is complete, so the next call goes on there
-    too, provided the server still has the same file (Range with If-Range, RFC 9110 section 14).
-    Raises `DownloadError` where the server refuses, sends less than it promised in all `attempts`,
-    sends more than `max_bytes`, or the content is not of that `sha256`.
+    Incomplete content is kept in `path` + `.part`, from which the next attempt or call resumes if
+    the server still has the same file (Range with If-Range, RFC 9110 section 14). Raises
+    DownloadError if the server refuses, all `attempts` are incomplete, the content exceeds
+    `max_bytes` or does not match `sha256`.
     """
     if path.exists():
         return
@@ -42,61 +42,61 @@ def fetch(
         if attempt:
             time.sleep(pause_s * 2 ** (attempt - 1))
         try:
-            if _continue(url, part, max_bytes):
+            if _resume(url, part, max_bytes):
                 break
-            reason = "the server sent less than it promised"
+            reason = "the server sent fewer bytes than announced"
         except _NETWORK_ERRORS as error:
             reason = _reason(error)
     else:
-        raise DownloadError(f"{url}: {reason}, {attempts} times; call again to go on")
-    if sha256 and (found := _digest(part)) != sha256:
-        _forget(part)
-        raise DownloadError(f"{url}: sha256 is {found}, not {sha256}; thrown away")
+        raise DownloadError(f"{url} failed after {attempts} attempts: {reason}. Rerun to resume.")
+    if sha256 and (actual := _digest(part)) != sha256:
+        _delete(part)
+        raise DownloadError(f"{url} has SHA-256 {actual}, not {sha256}. The file was deleted.")
     part.replace(path)
-    _note(part).unlink(missing_ok=True)
+    _validator_file(part).unlink(missing_ok=True)
 
 
-def _continue(url: str, part: Path, max_bytes: int) -> bool:
-    """Ask for what is missing of `part` and append it; True once it is complete."""
-    have = part.stat().st_size if part.exists() else 0
-    validator = _validator(part)
+def _resume(url: str, part: Path, max_bytes: int) -> bool:
+    """Request what is missing of `part`, append it, and return whether it is complete."""
+    size = part.stat().st_size if part.exists() else 0
+    validator = _saved_validator(part)
     headers = {"Accept-Encoding": "identity"}
-    if have and validator:
-        headers |= {"Range": f"bytes={have}-", "If-Range": validator}
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
-        if answer.status_code == 416:  # nothing beyond what we have, or a shorter file than that
-            _forget(part)
+    if size and validator:
+        headers |= {"Range": f"bytes={size}-", "If-Range": validator}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+        if response.status_code == 416:  # the file is not longer than what we have
+            _delete(part)
             return False
-        if not answer.ok:
-            raise DownloadError(f"{url}: the server answers {answer.status_code} {answer.reason}")
-        if answer.status_code != 206 or _first_byte(answer) != have:
-            have = 0  # the file changed, or the server does not know Range: from the start
-            _forget(part)
-        _note(part).write_text(json.dumps(_validator_of(answer)), encoding="utf-8")
-        length = answer.headers.get("Content-Length", "")
-        total = have + int(length) if length.isdigit() else None
+        if not response.ok:
+            raise DownloadError(f"{url} returned {response.status_code} {response.reason}.")
+        if response.status_code != 206 or _first_byte(response) != size:
+            size = 0  # the file has changed, or the server does not support Range
+            _delete(part)
+        _validator_file(part).write_text(json.dumps(_validator(response)), encoding="utf-8")
+        length = response.headers.get("Content-Length", "")
+        total = size + int(length) if length.isdigit() else None
         if total is not None and total > max_bytes:
-            raise DownloadError(f"{url} has {total} bytes, more than the limit of {max_bytes}")
-        with part.open("ab") as stream, _bar(part, have, total) as bar:
-            for chunk in _chunks(answer):
-                have += len(chunk)
-                if have > max_bytes:
-                    raise DownloadError(f"{url} has more than the limit of {max_bytes} bytes")
+            raise DownloadError(f"{url} has {total} bytes; the limit is {max_bytes}.")
+        with part.open("ab") as stream, _progress_bar(part, size, total) as bar:
+            for chunk in _chunks(response):
+                size += len(chunk)
+                if size > max_bytes:
+                    raise DownloadError(f"{url} has more than {max_bytes} bytes, the limit.")
                 stream.write(chunk)
                 bar.update(len(chunk))
-    return total is None or have == total
+    return total is None or size == total
 
 
-def _chunks(answer: requests.Response) -> Iterator[bytes]:
-    """What has arrived, as it arrives: iter_content would lose its buffer when the line breaks."""
-    while chunk := answer.raw.read1(CHUNK_BYTES):
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """Yield bytes as they arrive; iter_content loses its buffer if the connection breaks."""
+    while chunk := response.raw.read1(CHUNK_BYTES):
         yield chunk
 
 
-def _bar(part: Path, have: int, total: int | None) -> "tqdm[None]":
+def _progress_bar(part: Path, size: int, total: int | None) -> "tqdm[None]":
     return tqdm(
         total=total,
-        initial=have,
+        initial=size,
         desc=part.stem,
         unit="B",
         unit_scale=True,
@@ -105,33 +105,33 @@ def _bar(part: Path, have: int, total: int | None) -> "tqdm[None]":
     )
 
 
-def _first_byte(answer: requests.Response) -> int | None:
-    """Where the answer's bytes belong: `Content-Range: bytes 100-199/200` says 100."""
-    unit, _, rest = answer.headers.get("Content-Range", "").partition(" ")
+def _first_byte(response: requests.Response) -> int | None:
+    """Return 100 for `Content-Range: bytes 100-199/200`."""
+    unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     first = rest.partition("-")[0]
     return int(first) if unit == "bytes" and first.isdigit() else None
 
 
-def _validator_of(answer: requests.Response) -> str:
-    """What tells this version of the file from another: a strong ETag, or its date."""
-    etag = answer.headers.get("ETag", "")
-    return etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified", "")
+def _validator(response: requests.Response) -> str:
+    """Return what identifies this version of the file: a strong ETag, or its date."""
+    etag = response.headers.get("ETag", "")
+    return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
 
 
-def _note(part: Path) -> Path:
+def _validator_file(part: Path) -> Path:
     return part.with_name(part.name + ".version")
 
 
-def _validator(part: Path) -> str:
+def _saved_validator(part: Path) -> str:
     try:
-        return str(json.loads(_note(part).read_text(encoding="utf-8")))
+        return str(json.loads(_validator_file(part).read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return ""
 
 
-def _forget(part: Path) -> None:
+def _delete(part: Path) -> None:
     part.unlink(missing_ok=True)
-    _note(part).unlink(missing_ok=True)
+    _validator_file(part).unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:
@@ -140,11 +140,11 @@ def _digest(path: Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The cause in a few words; requests wraps its own in a chain of addresses and objects."""
+    """Return the cause in a few words; the texts of requests are chains of objects."""
     if isinstance(error, requests.Timeout):
-        return "the server is too slow"
+        return "the server timed out"
     if isinstance(error, urllib3.exceptions.ProtocolError):
         return "the connection broke"
     if isinstance(error, requests.ConnectionError):
-        return "there is no connection"
+        return "cannot connect"
     return type(error).__name__

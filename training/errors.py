@@ -7,7 +7,7 @@ CommandError
     │   └── DownloadError   an archive cannot be downloaded or fails verification
     ├── WeightsUnavailable  a backbone's ImageNet weights are not installed
     ├── CheckpointError     a checkpoint is corrupt or belongs to another run
-    └── Interrupted         SIGTERM or SIGINT; a checkpoint was written
+    └── Interrupted         SIGTERM stopped the run; a checkpoint was written
 """
 
 from cli.errors import CommandError

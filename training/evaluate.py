@@ -1,10 +1,9 @@
-"""Judge a model through `model_code`, the code that serves it, on any folder or index of photos.
+"""Measure a model on photos through `model_code`, the code that serves it.
 
 example:
-  python -m training evaluate --model model_code/default --data ../shared/photos --split test
+  python -m training evaluate --model model_code/default --data photos --split test
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,25 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from cli import commands
 from model_code.errors import ModelCodeError
-from model_code.inference import (
-    DEFAULT_MODEL_DIR,
-    Model,
-    Prediction,
-    input_fn,
-    model_fn,
-    predict_fn,
-)
+from model_code.inference import Model, Prediction, input_fn, model_fn, predict_fn
 from training import metrics, photos
 from training.errors import DataError, TrainingError
+from training.options import data_option, model_option, split_option
 from training.photos import Photo
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a model said of photos: logits [N, breeds], dog probabilities [N], true breeds [N].
+    """A model's outputs: logits [N, breeds], dog probabilities [N], and the true breeds [N].
 
-    The true breed is an index into the model's labels, -1 for a picture without a dog.
+    The true breed is an index into the model's labels, -1 for a photo without a dog.
     """
 
     photos: list[Photo]
@@ -42,91 +36,92 @@ class Scores:
     targets: NDArray[np.int64]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL_DIR, help="artifact's folder")
-    parser.add_argument("--data", type=Path, required=True, help="photos: a folder or an index")
-    parser.add_argument("--split", default="test", choices=photos.SPLITS)
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    model = load(arguments.model)
-    everything = photos.read(arguments.data)
-    dogs = [photo for photo in everything if photo.split == arguments.split]
-    others = [photo for photo in everything if photo.split == "other"]
-    if not dogs:
-        raise DataError(f"{arguments.data} has no photos in split {arguments.split}")
-    found = figures(model, score(model, dogs), score(model, others) if others else None)
-    found = {"split": arguments.split, **found}
-    if arguments.json:
-        print(json.dumps(found, indent=2))
+@commands.command(__doc__)
+@model_option
+@data_option
+@split_option
+@commands.json_option
+def command(model_path: Path, data_path: Path, split: str, as_json: bool) -> None:
+    model = load(model_path)
+    dogs, others = score_split(model, data_path, split)
+    result = {"split": split, **measure(model, dogs, others)}
+    if as_json:
+        print(json.dumps(result, indent=2))
     else:
-        for name, value in found.items():
+        for name, value in result.items():
             print(f"{name:>20}  {value}")
 
 
 def load(folder: Path) -> Model:
-    """The artifact in `folder`, compiled as the endpoint does. Raises `TrainingError`."""
+    """Load an exported model as the endpoint does. Raises TrainingError."""
     try:
         return model_fn(folder)
     except ModelCodeError as error:
         raise TrainingError(str(error)) from None
 
 
-def score(model: Model, chosen: Sequence[Photo]) -> Scores:
-    """What `model` says of each photo, one at a time as in production.
+def score_split(model: Model, data: Path, split: str) -> tuple[Scores, Scores | None]:
+    """Score the photos of `split` and those without a dog, if any. Raises DataError."""
+    everything = photos.read(data)
+    dogs = [photo for photo in everything if photo.split == split]
+    others = [photo for photo in everything if photo.split == "other"]
+    if not dogs:
+        raise DataError(f"{data} has no photos in split {split}.")
+    return score(model, dogs), score(model, others) if others else None
 
-    Raises `DataError` for a photo that the endpoint would refuse, or of an unknown breed.
+
+def score(model: Model, chosen: Sequence[Photo]) -> Scores:
+    """Run `model` on each photo, one at a time as in production.
+
+    Raises DataError if the endpoint would refuse a photo, or the model does not have its breed.
     """
     index = {label: number for number, label in enumerate(model.artifact.labels)}
     logits, dogs, targets = [], [], []
     for photo in tqdm(chosen, desc="evaluate", unit="photo", leave=False, disable=None):
         if photo.breed and photo.breed not in index:
-            raise DataError(f"{photo.path}: the model does not know the breed {photo.breed}")
+            raise DataError(f"{photo.path}: the model has no breed {photo.breed}.")
         try:
-            payload = input_fn(photo.path.read_bytes(), "image/*")
-            answer = cast(Prediction, predict_fn(payload, model))
+            image = input_fn(photo.path.read_bytes(), "image/*")
+            prediction = cast(Prediction, predict_fn(image, model))
         except ModelCodeError as error:
             raise DataError(f"{photo.path}: {error}") from None
-        logits.append(answer.logits)
-        dogs.append(answer.dog_probability)
+        logits.append(prediction.logits)
+        dogs.append(prediction.dog_probability)
         targets.append(index.get(photo.breed, -1))
-    breeds = len(model.artifact.labels)
     return Scores(
         list(chosen),
-        np.array(logits, dtype=np.float32).reshape(-1, breeds),
+        np.array(logits, dtype=np.float32).reshape(-1, len(index)),
         np.array(dogs, dtype=np.float32),
         np.array(targets, dtype=np.int64),
     )
 
 
-def figures(model: Model, dogs: Scores, others: Scores | None = None) -> dict[str, Any]:
-    """The figures of merit on photos of dogs and, for the gate, of other things.
+def measure(model: Model, dogs: Scores, others: Scores | None = None) -> dict[str, Any]:
+    """Return the metrics on photos of dogs and, for the dog gate, on photos without one.
 
-    Accuracies and errors are parts of 1; `ece` has 15 bins and is taken at the model's
-    temperature; `dogs_refused` and `others_admitted` at its dog threshold.
+    Accuracies and errors are fractions, at the model's temperature and dog threshold.
     """
     artifact = model.artifact
-    refused = float((dogs.dog_probabilities < artifact.dog_threshold).mean())
-    found: dict[str, Any] = {
-        **breed_figures(dogs.logits, dogs.targets, artifact.temperature),
-        "dogs_refused": round(refused, 4),
+    rejected = float((dogs.dog_probabilities < artifact.dog_threshold).mean())
+    result: dict[str, Any] = {
+        **measure_breeds(dogs.logits, dogs.targets, artifact.temperature),
+        "dogs_refused": round(rejected, 4),
     }
     if others is not None:
         gate = others.dog_probabilities
-        found["others"] = len(others.photos)
-        found["dog_gate_auroc"] = round(metrics.auroc(dogs.dog_probabilities, gate), 4)
-        found["others_admitted"] = round(float((gate >= artifact.dog_threshold).mean()), 4)
-    return found
+        result["others"] = len(others.photos)
+        result["dog_gate_auroc"] = round(metrics.auroc(dogs.dog_probabilities, gate), 4)
+        result["others_admitted"] = round(float((gate >= artifact.dog_threshold).mean()), 4)
+    return result
 
 
-def breed_figures(
+def measure_breeds(
     logits: metrics.Floats, targets: metrics.Ints, temperature: float
 ) -> dict[str, Any]:
-    """The figures of merit of breed logits [N, breeds] at `temperature`.
+    """Return the metrics of breed logits [N, breeds] at `temperature`.
 
-    `ece_by_chance` is what perfectly calibrated probabilities would show on as many photos: an
-    `ece` near it can get better by more photos only.
+    `ece_by_chance` is the error of perfectly calibrated probabilities on as many photos: an `ece`
+    close to it cannot be improved.
     """
     probabilities = metrics.softmax(logits, temperature)
     return {

@@ -1,7 +1,10 @@
-"""Figures of merit of a classifier, from its logits, in numpy alone."""
+"""Accuracy and likelihood of logits, calibration error, AUROC."""
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax
+from scipy.special import softmax as scipy_softmax
+from sklearn.metrics import roc_auc_score
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -10,15 +13,15 @@ ECE_BINS = 15
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Probabilities [N, classes] of logits [N, classes] divided by `temperature`."""
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return result
+    """Return probabilities [N, classes] of logits [N, classes] divided by `temperature`."""
+    probabilities: NDArray[np.float64] = scipy_softmax(
+        logits.astype(np.float64) / temperature, axis=1
+    )
+    return probabilities
 
 
 def top_k(logits: Floats, targets: Ints, k: int) -> float:
-    """The part of the photos, 0..1, whose breed is among the `k` highest logits."""
+    """Return the fraction of photos whose breed is among the `k` highest logits."""
     if len(targets) == 0:
         return float("nan")
     best = np.argsort(-logits, axis=1, kind="stable")[:, :k]
@@ -26,35 +29,35 @@ def top_k(logits: Floats, targets: Ints, k: int) -> float:
 
 
 def negative_log_likelihood(logits: Floats, targets: Ints, temperature: float = 1.0) -> float:
-    """Mean negative log likelihood in nats of the true classes at `temperature`."""
-    probabilities = softmax(logits, temperature)[np.arange(len(targets)), targets]
-    return float(-np.log(probabilities.clip(1e-12)).mean())
+    """Return the mean negative log likelihood in nats of the true classes at `temperature`."""
+    log_probabilities = log_softmax(logits.astype(np.float64) / temperature, axis=1)
+    return float(-log_probabilities[np.arange(len(targets)), targets].mean())
 
 
 def reliability(
     probabilities: Floats, targets: Ints, bins: int = ECE_BINS
 ) -> list[tuple[float, float, int]]:
-    """(mean confidence, accuracy, photos) of each bin of equal width over 0..1 that has photos."""
+    """Return (mean confidence, accuracy, photos) of each non-empty bin of equal width."""
     return _binned(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets, bins)
 
 
 def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = ECE_BINS) -> float:
-    """Mean distance of confidence and accuracy over the bins (Guo et al. 2017, equation 3)."""
+    """Return the mean distance of confidence and accuracy (Guo et al. 2017, equation 3)."""
     return _mean_distance(reliability(probabilities, targets, bins))
 
 
 def calibration_error_by_chance(
     probabilities: Floats, bins: int = ECE_BINS, draws: int = 200
 ) -> float:
-    """The mean expected calibration error of as many photos if `probabilities` were exactly right.
+    """Return the mean expected calibration error if `probabilities` were exactly right.
 
-    Whether a photo is named right is drawn with its confidence, `draws` times. In a bin of few
-    photos the accuracy strays from the confidence by chance alone.
+    It is not 0, because in a bin of few photos accuracy differs from confidence by chance. The
+    correctness of each photo is drawn with its confidence, `draws` times.
     """
     confidence = probabilities.max(axis=1)
-    chances = np.random.default_rng(0).random((draws, len(confidence)))
+    uniform = np.random.default_rng(0).random((draws, len(confidence)))
     return float(
-        np.mean([_mean_distance(_binned(confidence, row < confidence, bins)) for row in chances])
+        np.mean([_mean_distance(_binned(confidence, row < confidence, bins)) for row in uniform])
     )
 
 
@@ -62,10 +65,10 @@ def _binned(
     confidence: Floats, correct: NDArray[np.bool_], bins: int
 ) -> list[tuple[float, float, int]]:
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    members = (bin_of == number for number in np.unique(bin_of))
     return [
-        (float(confidence[inside].mean()), float(correct[inside].mean()), int(inside.sum()))
-        for inside in (bin_of == number for number in range(bins))
-        if inside.any()
+        (float(confidence[member].mean()), float(correct[member].mean()), int(member.sum()))
+        for member in members
     ]
 
 
@@ -77,17 +80,8 @@ def _mean_distance(binned: list[tuple[float, float, int]]) -> float:
 
 
 def auroc(positive: Floats, negative: Floats) -> float:
-    """The probability that a positive scores above a negative; ties count half."""
+    """Return the probability that a positive scores above a negative; NaN if either is empty."""
     if len(positive) == 0 or len(negative) == 0:
         return float("nan")
-    ordered = np.sort(negative)
-    below = np.searchsorted(ordered, positive, side="left")
-    at_most = np.searchsorted(ordered, positive, side="right")
-    return float((below + at_most).mean() / (2 * len(negative)))
-
-
-def confusion(predicted: Ints, targets: Ints, classes: int) -> NDArray[np.int64]:
-    """Counts [true class, predicted class]."""
-    table = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(table, (targets, predicted), 1)
-    return table
+    labels = np.repeat([1, 0], [len(positive), len(negative)])
+    return float(roc_auc_score(labels, np.concatenate([positive, negative])))

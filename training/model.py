@@ -1,4 +1,4 @@
-"""The network: one trunk, a head for the breeds, and ImageNet's head as the dog gate."""
+"""The network: one trunk with a breed head and ImageNet's head, which is the dog gate."""
 
 import torch
 from torch import Tensor, nn
@@ -8,11 +8,11 @@ from training.backbones import IMAGENET_DOGS, Backbone
 
 
 class BreedClassifier(nn.Module):
-    """Breed logits and dog probability from one pass through the backbone.
+    """Breed logits and ImageNet logits from one pass through the backbone.
 
-    The gate is ImageNet's own head, never trained on: the probability it gives to the 118 breeds
-    of dog that it knows among 1000 classes. Fine-tuning moves the features under it; `train`
-    holds them with a distillation loss towards the untouched network.
+    The dog gate is ImageNet's head, which is not trained: the probability that it gives to the 118
+    dog breeds among its 1000 classes. Fine-tuning changes the features that it reads; a
+    distillation loss limits that (loss.py).
     """
 
     def __init__(self, backbone: Backbone, breeds: int) -> None:
@@ -24,25 +24,22 @@ class BreedClassifier(nn.Module):
         self.breeds = nn.Linear(backbone.features, breeds)
 
     def features(self, images: Tensor) -> Tensor:
-        """Pooled features, float32 [N, features], of normalised images [N, 3, S, S]."""
+        """Return pooled features, float32 [N, features], of normalised images [N, 3, S, S]."""
         return backbones.pooled(self.trunk, images).float()
 
-    def heads(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Breed logits [N, breeds] and ImageNet logits [N, 1000] of pooled features."""
-        return self.breeds(features), self.imagenet(features)
-
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Breed logits [N, breeds] and ImageNet logits [N, 1000] of normalised images."""
-        return self.heads(self.features(images))
+        """Return breed logits [N, breeds] and ImageNet logits [N, 1000] of normalised images."""
+        features = self.features(images)
+        return self.breeds(features), self.imagenet(features)
 
 
 def dog_probability(imagenet_logits: Tensor) -> Tensor:
-    """How sure ImageNet's head is of a dog, [N] in 0..1, from its logits [N, 1000]."""
+    """Return the summed probability of ImageNet's dog classes, [N], of logits [N, 1000]."""
     return torch.softmax(imagenet_logits, dim=1)[:, IMAGENET_DOGS].sum(dim=1)
 
 
-class Served(nn.Module):
-    """The classifier with the two outputs that the endpoint's graph has."""
+class ServedModel(nn.Module):
+    """The classifier with the two outputs of the served graph: breed logits, dog probability."""
 
     def __init__(self, classifier: BreedClassifier) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The pictures of a report, each as a PNG that lies within the page."""
+"""The plots of a report, as data URLs."""
 
 import base64
 import io
@@ -11,12 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from sklearn.metrics import confusion_matrix
+
+from training.evaluate import Scores
 
 BLUE, ORANGE, GREY = "#1f5f8b", "#d1691f", "#8a8f98"
 
 
 def learning_curves(history: Sequence[Mapping[str, Any]]) -> str:
-    """Losses and accuracies over the epochs."""
+    """Plot losses and accuracies over the epochs."""
 
     def draw(left: Axes, right: Axes) -> None:
         epochs = [row["epoch"] for row in history]
@@ -28,25 +31,25 @@ def learning_curves(history: Sequence[Mapping[str, Any]]) -> str:
             panel.set_xlabel("epoch")
             panel.legend(frameon=False)
 
-    return _two(draw)
+    return _two_panels(draw)
 
 
 def throughput(history: Sequence[Mapping[str, Any]]) -> str:
-    """Photos per second in each epoch, and the seconds of each phase."""
+    """Plot the photos per second in each epoch and the seconds of each phase."""
 
     def draw(left: Axes, right: Axes) -> None:
         left.bar([row["epoch"] for row in history], [row["images_per_s"] for row in history])
         left.set_xlabel("epoch")
-        left.set_ylabel("photos trained on per second")
+        left.set_ylabel("training photos per second")
         phases = sorted(history[-1]["seconds"].items(), key=lambda item: item[1])
         right.barh([name for name, _ in phases], [spent for _, spent in phases], color=GREY)
         right.set_xlabel("seconds")
 
-    return _two(draw)
+    return _two_panels(draw)
 
 
 def reliability_diagram(bins: Sequence[tuple[float, float, int]]) -> str:
-    """Accuracy over confidence; the nearer to the diagonal, the better calibrated."""
+    """Plot accuracy over confidence; a calibrated model is on the diagonal."""
 
     def draw(left: Axes, right: Axes) -> None:
         left.plot([0, 1], [0, 1], color=GREY, linewidth=1)
@@ -57,26 +60,28 @@ def reliability_diagram(bins: Sequence[tuple[float, float, int]]) -> str:
         right.set_xlabel("mean confidence")
         right.set_ylabel("photos")
 
-    return _two(draw)
+    return _two_panels(draw)
 
 
-def gate_histogram(dogs: NDArray[np.floating], others: NDArray[np.floating], cut: float) -> str:
-    """How the dog probability parts dogs from other pictures; the line is the threshold."""
+def gate_histogram(
+    dogs: NDArray[np.floating], others: NDArray[np.floating], threshold: float
+) -> str:
+    """Plot the dog probabilities of photos with and without a dog; the line is the threshold."""
 
     def draw(left: Axes, right: Axes) -> None:
-        for panel, values, title in ((left, dogs, "dogs"), (right, others, "other pictures")):
+        for panel, values, title in ((left, dogs, "dogs"), (right, others, "other photos")):
             panel.hist(values, bins=np.linspace(0, 1, 41).tolist(), color=BLUE)
-            panel.axvline(cut, color=ORANGE)
+            panel.axvline(threshold, color=ORANGE)
             panel.set_yscale("log")
             panel.set_xlabel(f"dog probability of {title}")
 
-    return _two(draw)
+    return _two_panels(draw)
 
 
-def confusion_map(table: NDArray[np.int64], names: Sequence[str]) -> str:
-    """The confusions among the breeds that are confused at all, true breed downwards."""
-    wrong = table.copy()
-    np.fill_diagonal(wrong, 0)
+def confusion_map(dogs: Scores, names: Sequence[str]) -> str:
+    """Plot the confusion matrix of the breeds that are confused at all, true breeds in rows."""
+    table = confusion_matrix(dogs.targets, dogs.logits.argmax(axis=1), labels=range(len(names)))
+    wrong = table - np.diag(np.diag(table))
     shown = np.flatnonzero(wrong.sum(axis=0) + wrong.sum(axis=1))
     side = max(4.0, 0.2 * len(shown) + 2)
     figure = Figure(figsize=(side, side), layout="constrained")
@@ -86,22 +91,22 @@ def confusion_map(table: NDArray[np.int64], names: Sequence[str]) -> str:
         ticks, labels = list(range(len(shown))), [names[number] for number in shown.tolist()]
         panel.set_xticks(ticks, labels, rotation=90, fontsize=7)
         panel.set_yticks(ticks, labels, fontsize=7)
-    panel.set_xlabel("named")
+    panel.set_xlabel("predicted")
     panel.set_ylabel("true")
     return _png(figure)
 
 
 def thumbnail(path: Path, side_px: int = 180) -> str:
-    """A photo, small, as a data URL."""
+    """Return a small copy of a photo."""
     with Image.open(path) as stored:
-        picture = ImageOps.exif_transpose(stored).convert("RGB")
-    picture.thumbnail((side_px, side_px))
+        image = ImageOps.exif_transpose(stored).convert("RGB")
+    image.thumbnail((side_px, side_px))
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=80)
+    image.save(stream, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-def _two(draw: Callable[[Axes, Axes], None]) -> str:
+def _two_panels(draw: Callable[[Axes, Axes], None]) -> str:
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw(left, right)

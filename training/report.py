@@ -1,23 +1,25 @@
-"""One self-contained HTML page about a run and its model: how it learnt, and where it is wrong.
+"""Write a self-contained HTML page about a run and its model: learning curves, errors, calibration.
 
-The page holds photos: it is for those who may see the collection, and belongs into runs/.
+The page contains photos: share it only with people who may see the data set.
 
 example:
-  python -m training report --run runs/default --model model_code/default --data ../shared/photos
+  python -m training report --run runs/default --model model_code/default --data photos
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
-from model_code.inference import DEFAULT_MODEL_DIR, Model
-from training import evaluate, metrics, photos, plots, run_folder
-from training.errors import DataError
+from cli import commands
+from cli.files import write_atomically
+from model_code.inference import Model
+from training import evaluate, metrics, plots, run_files
 from training.evaluate import Scores
+from training.options import data_option, model_option, run_option, split_option
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem;
@@ -30,33 +32,29 @@ figure { margin: 0 } figcaption { font-size: 13px }
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", type=Path, default=Path("runs/default"), help="what train wrote")
-    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL_DIR, help="artifact's folder")
-    parser.add_argument("--data", type=Path, required=True, help="photos: a folder or an index")
-    parser.add_argument("--split", default="test", choices=photos.SPLITS)
-    parser.add_argument("--output", type=Path, help="the page (default: report.html of the run)")
-    parser.add_argument("--mistakes", type=int, default=24, help="how many to show (%(default)s)")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    model = evaluate.load(arguments.model)
-    everything = photos.read(arguments.data)
-    dogs = [photo for photo in everything if photo.split == arguments.split]
-    others = [photo for photo in everything if photo.split == "other"]
-    if not dogs:
-        raise DataError(f"{arguments.data} has no photos in split {arguments.split}")
-    history = run_folder.read_history(arguments.run)
-    text = page(
-        model,
-        evaluate.score(model, dogs),
-        evaluate.score(model, others) if others else None,
-        history,
-        arguments.mistakes,
-    )
-    output = arguments.output or arguments.run / "report.html"
+@commands.command(__doc__)
+@run_option
+@model_option
+@data_option
+@split_option
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Default: report.html in the run's folder."
+)
+@click.option("--mistakes", default=24, help="Number of mistakes to show. Default: 24.")
+def command(
+    run_path: Path,
+    model_path: Path,
+    data_path: Path,
+    split: str,
+    output: Path | None,
+    mistakes: int,
+) -> None:
+    model = evaluate.load(model_path)
+    dogs, others = evaluate.score_split(model, data_path, split)
+    text = page(model, dogs, others, run_files.read_history(run_path), mistakes)
+    output = output or run_path / "report.html"
     output.parent.mkdir(parents=True, exist_ok=True)
-    run_folder.write_text(output, text)
+    write_atomically(output, text)
     print(f"{output}: {len(text) / 1e6:.1f} MB")
 
 
@@ -67,19 +65,16 @@ def page(
     history: Sequence[Mapping[str, Any]],
     mistakes: int,
 ) -> str:
-    """The page as HTML, pictures included."""
+    """Return the page as HTML with all images embedded."""
     artifact = model.artifact
     names = artifact.display_names
     probabilities = metrics.softmax(dogs.logits, artifact.temperature)
-    table = metrics.confusion(dogs.logits.argmax(axis=1), dogs.targets, len(names))
+    bins = metrics.reliability(probabilities, dogs.targets)
     sections = [
-        ("Figures", _rows(evaluate.figures(model, dogs, others).items())),
+        ("Metrics", _table(evaluate.measure(model, dogs, others))),
         ("Worst mistakes", _mistakes(dogs, probabilities, names, mistakes)),
-        ("Confusion between breeds", _image(plots.confusion_map(table, names))),
-        (
-            "Reliability",
-            _image(plots.reliability_diagram(metrics.reliability(probabilities, dogs.targets))),
-        ),
+        ("Confusion between breeds", _image(plots.confusion_map(dogs, names))),
+        ("Reliability", _image(plots.reliability_diagram(bins))),
     ]
     if others is not None:
         histogram = plots.gate_histogram(
@@ -92,7 +87,7 @@ def page(
             ("Throughput and time per phase", _image(plots.throughput(history))),
             ("Epochs", _epochs(history)),
         ]
-    sections.append(("How it was trained", _rows(artifact.trained_with.items())))
+    sections.append(("Training", _table(artifact.trained_with)))
     body = "\n".join(f"<h2>{escape(title)}</h2>\n{content}" for title, content in sections)
     title = escape(f"{artifact.name} {artifact.version}")
     return (
@@ -102,22 +97,23 @@ def page(
 
 
 def _mistakes(
-    dogs: Scores, probabilities: np.ndarray[Any, Any], names: Sequence[str], most: int
+    dogs: Scores, probabilities: np.ndarray[Any, Any], names: Sequence[str], limit: int
 ) -> str:
-    """The photos that were named wrong with the highest confidence."""
-    named = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(named != dogs.targets)
-    worst = wrong[np.argsort(-probabilities[wrong, named[wrong]])][:most]
-    shown = []
+    """Show the wrong predictions with the highest confidence."""
+    predicted = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != dogs.targets)
+    worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]])][:limit]
+    figures = []
     for number in worst:
-        true, guess = dogs.targets[number], named[number]
+        true, guess = dogs.targets[number], predicted[number]
         caption = (
-            f"<b>{escape(names[guess])}</b> {probabilities[number, guess]:.0%}<br>"
-            f"is {escape(names[true])} {probabilities[number, true]:.0%}"
+            f"predicted <b>{escape(names[guess])}</b> {probabilities[number, guess]:.0%}<br>"
+            f"true {escape(names[true])} {probabilities[number, true]:.0%}"
         )
         photo = plots.thumbnail(dogs.photos[number].path)
-        shown.append(f"<figure>{_image(photo)}<figcaption>{caption}</figcaption></figure>")
-    return f'<p>{len(wrong)} of {len(dogs.photos)}</p><div class="mistakes">{"".join(shown)}</div>'
+        figures.append(f"<figure>{_image(photo)}<figcaption>{caption}</figcaption></figure>")
+    summary = f"<p>{len(wrong)} of {len(dogs.photos)} predictions are wrong.</p>"
+    return f'{summary}<div class="mistakes">{"".join(figures)}</div>'
 
 
 def _epochs(history: Sequence[Mapping[str, Any]]) -> str:
@@ -127,8 +123,11 @@ def _epochs(history: Sequence[Mapping[str, Any]]) -> str:
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
-def _rows(items: Any) -> str:
-    rows = [f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in items]
+def _table(values: Mapping[str, Any]) -> str:
+    rows = [
+        f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>"
+        for key, value in values.items()
+    ]
     return f"<table>{''.join(rows)}</table>"
 
 

@@ -1,4 +1,4 @@
-"""Which photos a process sees in which step: the same for any number of processes."""
+"""Which photos a process trains on in which step."""
 
 from collections.abc import Iterator
 
@@ -7,13 +7,11 @@ from torch.utils.data import Sampler
 
 
 class ShardedBatches(Sampler[list[int]]):
-    """Batches of one process's shard of a shuffled epoch.
+    """The batches of one process in a shuffled epoch.
 
-    Step s of all ranks together holds the photos s * B .. (s + 1) * B of one permutation, B being
-    `batch_size` times `ranks`, dealt out like cards (as torch's DistributedSampler does). So the
-    union of a step does not depend on the number of ranks. The last, incomplete batch is dropped;
-    `steps` may be lowered to what the smallest shard has. Its state is (epoch, step): `start`
-    begins in the middle.
+    Step s of all processes together holds the photos s * B to (s + 1) * B of one permutation, with
+    B = `batch_size` * `ranks`, so it does not depend on the number of processes. The last batch
+    is dropped if it is incomplete. `steps` may be lowered to those of the smallest shard.
     """
 
     def __init__(
@@ -29,11 +27,11 @@ class ShardedBatches(Sampler[list[int]]):
         self.first_step = 0
 
     def __len__(self) -> int:
-        """Steps of a whole epoch."""
+        """Return the steps of a whole epoch."""
         return self.steps
 
     def start(self, epoch: int, step: int = 0) -> None:
-        """Let the next iteration be of `epoch`, from its step `step` on."""
+        """Let the next iteration begin at `step` of `epoch`."""
         self.epoch = epoch
         self.first_step = step
 

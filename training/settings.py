@@ -23,6 +23,7 @@ class TrainSettings(Section):
 
     TABLE = "train"
     HYPERPARAMETERS = True
+    OTHER_HYPERPARAMETERS = ("data", "output", "fresh", "profile")
 
     backbone: str = "tf_efficientnet_lite2"
     """Backbone by its timm name. Installed weights: tf_efficientnet_lite0, _lite1, _lite2."""
@@ -41,7 +42,7 @@ class TrainSettings(Section):
     epochs: int = Field(6, ge=0)
     """Epochs of fine-tuning. 0: keep the linear head."""
     batch_size: int = Field(32, ge=1)
-    """Photos per optimizer step and process."""
+    """Photos per step and process."""
     # The head is fitted already; a large step undoes that (0.0005 cost 7 points in one epoch).
     learning_rate: float = Field(0.00004, gt=0)
     """Learning rate of the head, the highest of all layers."""
@@ -70,7 +71,7 @@ class TrainSettings(Section):
     balance: float = Field(1.0, ge=0, le=1)
     """Weight of rare breeds. 0: every photo counts the same; 1: every breed counts the same."""
     probe_penalty: float = Field(0.001, ge=0)
-    """Penalty that pulls the linear head towards its initialization from ImageNet's classes."""
+    """Penalty on the distance of the linear head from its initial mixture of ImageNet's classes."""
     gate_weight: float = Field(0.1, ge=0)
     """Weight of the loss that preserves ImageNet's head, the dog gate."""
     ema_decay: float = Field(0.985, ge=0, lt=1)
@@ -135,7 +136,7 @@ class TuneSettings(Section):
     TABLE = "tune"
 
     trials: int = Field(12, ge=1)
-    """Number of trials."""
+    """Number of trials, including those of earlier calls."""
     patience_epochs: int = Field(2, ge=0)
     """Stop a trial below the median of the others from this epoch on."""
     space: dict[str, Annotated[Range | Choice, Field(discriminator="type")]] = {

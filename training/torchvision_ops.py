@@ -1,10 +1,9 @@
-"""Make `import torchvision` work beside a torch that its compiled operators were not built for.
+"""Make `import torchvision` work with a torch build that its compiled operators do not match.
 
-The torchvision wheel on PyPI is compiled against the CUDA build of torch. Beside a CPU build its
-library does not load, and `import torchvision` (so `import timm`) then dies of "operator
-torchvision::nms does not exist": it registers shape functions for operators that only the library
-defines. Nothing here uses those operators; declaring their signatures is enough. Beside a torch
-that matches, the library loads and nothing is declared.
+The torchvision wheel on PyPI is compiled against the CUDA build of torch. With a CPU build its
+library does not load, and `import torchvision` (hence `import timm`) fails with "operator
+torchvision::nms does not exist", because it registers shape functions for operators of that
+library. Nothing here uses those operators, so declaring their signatures is enough.
 https://github.com/pytorch/vision/blob/main/torchvision/_meta_registrations.py
 """
 
@@ -17,13 +16,13 @@ _SIGNATURES = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_declared: list[torch.library.Library] = []  # a declaration lives as long as its Library
+_libraries: list[torch.library.Library] = []  # a declaration is removed with its Library
 
 
 def declare_missing() -> None:
-    """Declare torchvision's operators where its compiled library cannot load. Idempotent."""
+    """Declare torchvision's operators if its compiled library does not load. Idempotent."""
     spec = find_spec("torchvision")
-    if _declared or spec is None or spec.origin is None:
+    if _libraries or spec is None or spec.origin is None:
         return
     try:
         for compiled in Path(spec.origin).parent.glob("_C*.so"):
@@ -32,4 +31,4 @@ def declare_missing() -> None:
         library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for signature in _SIGNATURES:
             library.define(signature)  # type: ignore[no-untyped-call]
-        _declared.append(library)
+        _libraries.append(library)

@@ -1,13 +1,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from cli.errors import SettingsError
-from training import backbones, schedule
-from training.errors import WeightsUnavailable
+from training import backbones
 from training.model import BreedClassifier, dog_probability
 
 
@@ -19,11 +19,9 @@ def test_any_timm_backbone_becomes_a_classifier(name: str) -> None:
         breeds, imagenet = model(torch.zeros(2, 3, 64, 64))
     assert breeds.shape == (2, 5)
     assert imagenet.shape == (2, 1000)
-    depth = schedule.layer_of(model.trunk)
-    assert set(depth) == {name for name, _ in model.trunk.named_parameters()}
 
 
-def test_packaged_weights_know_dogs_from_noise() -> None:
+def test_packaged_weights_see_no_dog_in_noise() -> None:
     model = BreedClassifier(backbones.create("tf_efficientnet_lite0"), 5).eval()
     with torch.no_grad():
         _, imagenet = model(torch.rand(1, 3, 224, 224) * 2 - 1)
@@ -31,42 +29,33 @@ def test_packaged_weights_know_dogs_from_noise() -> None:
     assert not any(parameter.requires_grad for parameter in model.imagenet.parameters())
 
 
-def test_weights_that_cannot_be_downloaded_name_the_offline_choices(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: object
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OSError("no route")
-
-    monkeypatch.setattr(backbones.timm, "create_model", fail)
-    with pytest.raises(WeightsUnavailable, match="tf_efficientnet_lite0") as caught:
-        backbones.create("resnet50")
-    assert "\n" not in str(caught.value)
-    with pytest.raises(SettingsError, match=r"perhaps .*resnet50"):
+def test_an_unknown_backbone_is_refused_with_similar_names() -> None:
+    with pytest.raises(SettingsError, match=r"Similar: .*resnet50"):
         backbones.create("resnet50x")
 
 
-def test_layers_learn_the_faster_the_nearer_they_are_to_the_head() -> None:
-    model = BreedClassifier(backbones.create("tf_efficientnet_lite0", pretrained=False), 5)
-    groups = schedule.parameter_groups(
-        model, rate=1.0, weight_decay=0.1, layer_decay=0.8, frozen=0.1, depthwise=False
-    )
-    rates = [group["lr"] for group in groups]
-    assert rates == sorted(rates)
-    assert rates[-1] == 1.0
-    assert min(rates) >= 0.1
-    trained = {id(p) for group in groups for p in group["params"]}
-    assert trained == {id(p) for p in model.parameters() if p.requires_grad}
-    assert not model.trunk.conv_stem.weight.requires_grad
-    assert all(p.ndim > 1 for g in groups if g["weight_decay"] for p in g["params"])
+def test_weights_that_cannot_be_downloaded_name_the_packaged_ones(tmp_path: Path) -> None:
+    script = "from training import backbones; backbones.create('resnet50')"
+    # .invalid never resolves (RFC 6761), so this is a machine without a network
+    offline = {"HF_ENDPOINT": "https://hub.invalid", "HF_HOME": str(tmp_path)}
+    process = run_python(script, **offline)
+    assert process.returncode == 1
+    last_line = process.stderr.strip().splitlines()[-1]
+    assert "WeightsUnavailable: Cannot download the weights of resnet50" in last_line
+    assert "tf_efficientnet_lite0" in last_line
 
 
-def test_timm_imports_beside_a_torch_it_was_not_built_for() -> None:
+def test_timm_can_be_imported_with_a_torch_that_torchvision_does_not_match() -> None:
     script = "import training.backbones, torchvision; print(torchvision.__version__)"
-    done = subprocess.run(
+    process = run_python(script)
+    assert process.returncode == 0, process.stderr
+
+
+def run_python(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
-        env=os.environ,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Training for real, for a minute, on the photo collection."""
+"""A real training run of a minute on the photo collection."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ BREEDS = 10
 
 @pytest.fixture(scope="module")
 def few_breeds(photos: PhotoCollection, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index of the ten breeds with the most photos in split test, 20 to train on at most."""
+    """An index of the ten breeds with the most test photos, and 20 training photos each."""
     counts: dict[str, int] = {}
     for row in photos.split("test"):
         counts[row["label"]] = counts.get(row["label"], 0) + 1
@@ -35,20 +35,18 @@ def few_breeds(photos: PhotoCollection, tmp_path_factory: pytest.TempPathFactory
     return index
 
 
-def test_a_minute_of_training_makes_a_model_that_knows_ten_breeds(
-    few_breeds: Path, tmp_path: Path
-) -> None:
+def test_a_minute_of_training_makes_a_model_of_ten_breeds(few_breeds: Path, tmp_path: Path) -> None:
     run, served = tmp_path / "run", tmp_path / "model"
     data = ["--data", str(few_breeds)]
     options = ["--backbone", "tf_efficientnet_lite0", "--size", "192", "--train-size", "160"]
     assert main(["train", *data, "--output", str(run), *options, "--epochs", "1"]) == 0
     assert main(["export", *data, "--run", str(run), "--output", str(served)]) == 0
-    figures = artifact.load(served).metrics
-    assert figures["top1"] >= 0.8
-    assert figures["dog_gate_auroc"] >= 0.98
+    metrics = artifact.load(served).metrics
+    assert metrics["top1"] >= 0.8
+    assert metrics["dog_gate_auroc"] >= 0.98
 
 
-def test_the_shipped_model_holds_what_it_says(
+def test_the_shipped_model_has_its_documented_accuracy(
     photos: PhotoCollection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = inference.DEFAULT_MODEL_DIR
@@ -56,6 +54,6 @@ def test_the_shipped_model_holds_what_it_says(
     measured = json.loads(capsys.readouterr().out)
     stored = json.loads((folder / artifact.DESCRIPTION_FILE).read_text())["metrics"]
     assert measured["photos"] == stored["photos"] == 301
-    # Another CPU rounds int8 a little differently: a photo or two may change sides.
+    # Other CPUs round int8 differently, which may change a photo or two.
     assert measured["top1"] == pytest.approx(stored["top1"], abs=0.01)
     assert measured["dog_gate_auroc"] >= 0.99

@@ -1,35 +1,28 @@
-"""`--profile`: the trace and the tables of where a run's time went."""
-
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+
 from training import profiling
+from training.__main__ import main
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-def test_a_profiled_run_leaves_a_trace_and_a_table(
-    collection_folder: Path, tmp_path: Path, tiny_options: list[str]
+def test_a_profiled_run_writes_a_trace_and_tables(
+    photo_folder: Path,
+    tmp_path: Path,
+    tiny_options: list[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    command = ["-m", "training", "train", "--data", str(collection_folder), "--output"]
-    ended = subprocess.run(
-        [sys.executable, *command, str(tmp_path), *tiny_options, "--profile"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert ended.returncode == 0, ended.stderr
+    options = ["--data", str(photo_folder), "--output", str(tmp_path), *tiny_options]
+    assert main(["train", *options, "--profile"]) == 0
     events = json.loads((tmp_path / profiling.TRACE_FILE).read_text())["traceEvents"]
     names = {event.get("name") for event in events}
     assert "aten::convolution" in names
     assert "aten::convolution_backward" in names
     assert "aten::conv" in (tmp_path / profiling.TABLE_FILE).read_text()
-    for phase in ("train", "data", "validate", "checkpoint"):  # where the run's time went
-        assert phase in ended.stdout
+    output = capsys.readouterr().out
+    for phase in ("train", "data", "validate", "checkpoint"):
+        assert phase in output
 
 
 def test_the_longest_phase_comes_first() -> None:
