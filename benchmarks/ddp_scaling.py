@@ -20,8 +20,9 @@ import torch.multiprocessing as multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from training import backbones, schedule
+from training import backbones, optimiser
 from training.model import BreedClassifier
+from training.settings import TrainSettings
 
 BREEDS = 133
 MODES = {"1 process": 1, "2 processes, DDP": 2, "2 processes, independent": 2}
@@ -95,9 +96,7 @@ def _work(
     model = BreedClassifier(backbone, BREEDS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.train()
     backbones.freeze_batch_norm(model)
-    groups = schedule.parameter_groups(
-        model, rate=1e-4, weight_decay=0.05, layer_decay=0.93, frozen=0.3, depthwise=False
-    )
+    groups = optimiser.parameter_groups(model, TrainSettings(learning_rate=1e-4))
     network = model
     if mode.endswith("DDP"):
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29613", GLOO_SOCKET_IFNAME="lo")

@@ -16,18 +16,14 @@ SECTIONS = {
         "report": Entry("training.report", "write an HTML page about a run"),
     },
     "In AWS": {
-        "upload": Entry("training.jobs.upload", "copy the photos to S3", reaches_aws=True, costs=True),
-        "fit": Entry("training.jobs.fit", "train in a SageMaker job", reaches_aws=True, costs=True),
-        "ec2": Entry("training.jobs.ec2", "train on one EC2 instance", reaches_aws=True, costs=True),
-        "tune-job": Entry(
-            "training.jobs.tuning_job", "tune in SageMaker jobs", reaches_aws=True, costs=True
-        ),
-        "transform": Entry(
-            "training.jobs.transform", "classify all photos of an S3 prefix", reaches_aws=True, costs=True
-        ),
-        "jobs": Entry("training.jobs.job_table", "list jobs with time and cost", reaches_aws=True),
+        "upload": Entry("training.jobs.upload", "copy the photos to S3", True, True),
+        "fit": Entry("training.jobs.fit", "train in a SageMaker job", True, True),
+        "ec2": Entry("training.jobs.ec2", "train on one EC2 instance", True, True),
+        "tune-job": Entry("training.jobs.tuning_job", "tune in SageMaker jobs", True, True),
+        "transform": Entry("training.jobs.transform", "classify photos in S3", True, True),
+        "jobs": Entry("training.jobs.job_table", "list jobs with time and cost", True),
     },
-}  # fmt: skip
+}
 group = Group(
     "training",
     SECTIONS,
