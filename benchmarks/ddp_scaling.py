@@ -25,8 +25,9 @@ import torch.multiprocessing as multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from training import backbones, schedule
+from training import backbones, optimiser
 from training.model import BreedClassifier
+from training.settings import TrainSettings
 
 BREEDS = 133
 MODES = {"1 process": 1, "2 processes, DDP": 2, "2 processes, unconnected": 2}
@@ -100,15 +101,13 @@ def _work(
     model = BreedClassifier(backbone, BREEDS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.train()
     backbones.freeze_batch_norm(model)
-    groups = schedule.parameter_groups(
-        model, rate=1e-4, weight_decay=0.05, layer_decay=0.93, frozen=0.3, depthwise=False
-    )
+    groups = optimiser.parameter_groups(model, TrainSettings(learning_rate=1e-4))
     network = model
     if mode.endswith("DDP"):
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29613", GLOO_SOCKET_IFNAME="lo")
         dist.init_process_group("gloo", rank=rank, world_size=MODES[mode])
         network = DistributedDataParallel(model, gradient_as_bucket_view=True)
-    optimiser = torch.optim.AdamW(groups)
+    adam = torch.optim.AdamW(groups)
     shape = (arguments.batch_size, 3, arguments.size, arguments.size)
     images = torch.randn(shape).clamp(-1, 1).contiguous(memory_format=torch.channels_last)
     targets = torch.randint(0, BREEDS, (arguments.batch_size,))
@@ -119,9 +118,9 @@ def _work(
         with torch.autocast("cpu", torch.bfloat16):
             logits, _ = network(images)
         loss = torch.nn.functional.cross_entropy(logits.float(), targets)
-        optimiser.zero_grad()
+        adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        adam.step()
     results.put(time.perf_counter() - began)
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -58,7 +58,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Notebook:
 def test_photos_are_looked_at(executed: Notebook) -> None:
     said = executed.said("data")
     assert "broken.jpg" in said
-    assert "copy.jpg shows the same as" in said
+    assert "copy.jpg is a copy of" in said
     assert "80 train, 40 valid, 40 test; 5 breeds" in said
 
 

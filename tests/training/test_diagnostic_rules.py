@@ -1,6 +1,7 @@
 """Each rule detects its problem, and a healthy run has none."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def healthy() -> Observations:
     )
 
 
-PROBLEMS = {
+PROBLEMS: dict[str, dict[str, Any]] = {
     "loss not decreasing": {
         "step_losses": [4.9] * 200,
         "epoch_train_losses": [],

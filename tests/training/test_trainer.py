@@ -241,12 +241,12 @@ def test_a_sagemaker_job_of_two_hosts_without_torchrun_trains_together(
         "data": str(photo_folder),
     }
     options = [word for name, value in hyperparameters.items() for word in (f"--{name}", value)]
-    hosts = []
+    processes = []
     port = str(free_port())
     for host in ("localhost", "localhost2"):
         job = tmp_path / host
         (job / "checkpoints").mkdir(parents=True)
-        hosts.append(
+        processes.append(
             start(
                 [str(ROOT / "training" / "train.py"), *options],
                 SM_HOSTS='["localhost", "localhost2"]',
@@ -258,11 +258,11 @@ def test_a_sagemaker_job_of_two_hosts_without_torchrun_trains_together(
             )
         )
     try:
-        outputs = [finish(host) for host in hosts]
+        outputs = [finish(process) for process in processes]
     finally:
-        for host in hosts:
-            host.kill()
-            host.communicate()
+        for process in processes:
+            process.kill()
+            process.communicate()
     assert "epoch 1/1: train_loss=" in outputs[0]
     assert "epoch" not in outputs[1]
     assert (tmp_path / "localhost" / "model" / "model.json").is_file()

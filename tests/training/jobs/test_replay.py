@@ -69,7 +69,7 @@ def test_a_job_trains_is_interrupted_goes_on_and_serves(
     log = replay.log("algo-1")
     assert code == 0, log + replay.log("algo-2")
     assert "torchrun --nnodes=2" in log
-    assert "going on in epoch" in log
+    assert "resuming in epoch" in log
     assert "valid_top1=" in log
     assert list((replay.ml("algo-2") / "model").iterdir()) == []  # one writer
 
