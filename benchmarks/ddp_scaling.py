@@ -1,23 +1,18 @@
-"""How much a second process buys: DDP against one process and against two that never talk.
+"""Throughput of DDP with two processes against one process and two independent ones.
 
-One thread a process, one run: 1 process, 2 processes under DDP, 2 unconnected processes (what the
-machine can give at most; on shared or hyper-threaded cores that is less than twice), each in turn,
-several rounds, medians. DDP's own overhead is the distance to the unconnected ones.
+    python -m benchmarks.ddp_scaling --backbone tf_efficientnet_lite0 --size 160 --batch-size 32
 
-example:
-  python benchmarks/ddp_scaling.py --backbone tf_efficientnet_lite0 --size 160 --batch-size 32
+Each process has one thread. The three modes take turns for several rounds, and medians are
+reported. Two independent processes are the most that the machine can do, less than twice one
+process on shared or hyper-threaded cores. The difference to them is DDP's own overhead.
 """
 
 import argparse
 import json
 import os
-import sys
 import time
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 from statistics import median
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 import torch.distributed as dist
@@ -30,7 +25,7 @@ from training.model import BreedClassifier
 from training.settings import TrainSettings
 
 BREEDS = 133
-MODES = {"1 process": 1, "2 processes, DDP": 2, "2 processes, unconnected": 2}
+MODES = {"1 process": 1, "2 processes, DDP": 2, "2 processes, independent": 2}
 
 
 def main() -> None:
@@ -38,37 +33,37 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
-    parser.add_argument("--size", type=int, default=160, help="side of the images in pixels")
-    parser.add_argument("--batch-size", type=int, default=32, help="images a step in each process")
-    parser.add_argument("--steps", type=int, default=6, help="timed steps of each measurement")
+    parser.add_argument("--size", type=int, default=160, help="side of the photos in pixels")
+    parser.add_argument("--batch-size", type=int, default=32, help="photos per step and process")
+    parser.add_argument("--steps", type=int, default=6, help="timed steps per measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
 
     rates: dict[str, list[float]] = {mode: [] for mode in MODES}
     measurements = [mode for _ in range(arguments.rounds) for mode in MODES]
     for mode in tqdm(measurements, desc="measure", disable=None):
         rates[mode].append(_measure(mode, arguments))
-    found = {mode: round(median(values), 2) for mode, values in rates.items()}
-    alone, together, ceiling = found.values()
+    medians = {mode: round(median(values), 2) for mode, values in rates.items()}
+    alone, together, ceiling = medians.values()
     summary = {
-        "images_per_s": found,
+        "images_per_s": medians,
         "ddp_of_one": round(together / alone, 3),
         "ddp_of_ceiling": round(together / ceiling, 3),
     }
     if arguments.json:
         print(json.dumps(summary, indent=2))
         return
-    for mode, rate in found.items():
+    for mode, rate in medians.items():
         print(f"{mode:<26}{rate:>8.2f} images/s{rate / alone:>8.2f}x")
     print(
-        f"DDP reaches {summary['ddp_of_one']}x of one process, "
-        f"{summary['ddp_of_ceiling']} of the machine's ceiling"
+        f"DDP reaches {summary['ddp_of_one']} times one process and "
+        f"{summary['ddp_of_ceiling']} times two independent processes"
     )
 
 
 def _measure(mode: str, arguments: argparse.Namespace) -> float:
-    """Images per second of all processes of `mode` together."""
+    """Return images per second of all processes of `mode` together."""
     processes = MODES[mode]
     context = multiprocessing.get_context("spawn")
     results: multiprocessing.SimpleQueue[float] = context.SimpleQueue()
@@ -94,7 +89,7 @@ def _work(
     barrier: Barrier,
     results: "multiprocessing.SimpleQueue[float]",
 ) -> None:
-    """Train on noise, as `training.train` steps, and tell the seconds of the timed steps."""
+    """Train on noise with the steps of training/train.py, and put their seconds into `results`."""
     torch.set_num_threads(1)
     torch.manual_seed(rank)
     backbone = backbones.create(arguments.backbone)
@@ -107,20 +102,20 @@ def _work(
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29613", GLOO_SOCKET_IFNAME="lo")
         dist.init_process_group("gloo", rank=rank, world_size=MODES[mode])
         network = DistributedDataParallel(model, gradient_as_bucket_view=True)
-    adam = torch.optim.AdamW(groups)
+    optimizer = torch.optim.AdamW(groups)
     shape = (arguments.batch_size, 3, arguments.size, arguments.size)
     images = torch.randn(shape).clamp(-1, 1).contiguous(memory_format=torch.channels_last)
     targets = torch.randint(0, BREEDS, (arguments.batch_size,))
     for step in range(arguments.steps + 2):
-        if step == 2:  # warmed up: buckets are built, memory is allocated
+        if step == 2:  # DDP's buckets are built and memory is allocated
             barrier.wait()
             began = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16):
             logits, _ = network(images)
         loss = torch.nn.functional.cross_entropy(logits.float(), targets)
-        adam.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        adam.step()
+        optimizer.step()
     results.put(time.perf_counter() - began)
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -19,11 +19,10 @@ def test_a_finding_is_reported_once() -> None:
 
 
 def test_dead_channels_and_layer_gradients() -> None:
-    first = nn.Conv2d(3, 4, 1)
-    network = nn.Sequential(first, nn.ReLU(), nn.Conv2d(4, 2, 1))
-    first.weight.data.zero_()
-    assert first.bias is not None
-    first.bias.data = torch.tensor([1.0, -1.0, -1.0, -1.0])
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    parameters = dict(network.named_parameters())
+    parameters["0.weight"].data.zero_()
+    parameters["0.bias"].data = torch.tensor([1.0, -1.0, -1.0, -1.0])
     images = torch.rand(2, 3, 5, 5)
     assert diagnostics.dead_channels(network, images) == {"1": 0.75}
     network(images).sum().backward()

@@ -22,7 +22,8 @@ def test_layers_near_the_head_learn_faster() -> None:
     assert min(rates) >= 0.1
     trained = {id(p) for group in groups for p in group["params"]}
     assert trained == {id(p) for p in model.parameters() if p.requires_grad}
-    assert not model.trunk.get_parameter("conv_stem.weight").requires_grad
+    parameters = dict(model.named_parameters())
+    assert not parameters["trunk.conv_stem.weight"].requires_grad
     assert all(p.ndim > 1 for g in groups if g["weight_decay"] for p in g["params"])
 
 
