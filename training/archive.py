@@ -5,7 +5,6 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -19,13 +18,8 @@ MAX_PHOTO_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """A member of an archive; `stream` is None for folders, links and devices."""
-
-    name: str
-    regular: bool
-    stream: IO[bytes] | None
+Member = tuple[str, bool, IO[bytes] | None]
+"""Name, whether it is a regular file or a folder, and the content of a file."""
 
 
 def unpack(archive: Path, folder: Path, max_photo_bytes: int = MAX_PHOTO_BYTES) -> int:
@@ -40,12 +34,14 @@ def unpack(archive: Path, folder: Path, max_photo_bytes: int = MAX_PHOTO_BYTES) 
     photos, left_bytes = 0, MAX_TOTAL_BYTES
     try:
         members = _members(archive)
-        for member in tqdm(members, desc="unpack", unit="file", leave=False, disable=None):
-            target = _target(member, temporary, archive)
-            if member.stream is None or target.suffix.lower() not in SUFFIXES:
+        for name, regular, stream in tqdm(
+            members, desc="unpack", unit="file", leave=False, disable=None
+        ):
+            target = _target(name, regular, temporary, archive)
+            if stream is None or target.suffix.lower() not in SUFFIXES:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            left_bytes -= _copy(member.stream, target, min(left_bytes, max_photo_bytes), archive)
+            left_bytes -= _copy(stream, target, min(left_bytes, max_photo_bytes), archive)
             photos += 1
         temporary.replace(folder)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError) as error:
@@ -55,34 +51,32 @@ def unpack(archive: Path, folder: Path, max_photo_bytes: int = MAX_PHOTO_BYTES) 
     return photos
 
 
-def _members(archive: Path) -> Iterator[_Member]:
+def _members(archive: Path) -> Iterator[Member]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             for info in opened.infolist():
                 kind = stat.S_IFMT(info.external_attr >> 16)  # 0 unless made on Unix
                 regular = info.is_dir() or kind in (0, stat.S_IFREG, stat.S_IFDIR)
                 if info.is_dir() or not regular:
-                    yield _Member(info.filename, regular, None)
+                    yield info.filename, regular, None
                 else:
                     with opened.open(info) as stream:
-                        yield _Member(info.filename, True, stream)
+                        yield info.filename, True, stream
         return
     with tarfile.open(archive) as opened_tar:
         for entry in opened_tar:
             content = opened_tar.extractfile(entry) if entry.isreg() else None
-            yield _Member(entry.name, entry.isreg() or entry.isdir(), content)
+            yield entry.name, entry.isreg() or entry.isdir(), content
 
 
-def _target(member: _Member, folder: Path, archive: Path) -> Path:
-    """Return the path of `member` inside `folder`. Raises DataError if it is not inside."""
-    name = PurePosixPath(member.name.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or ":" in member.name or "\0" in member.name:
-        raise DataError(
-            f"{archive}: {member.name!r} leads out of the folder. Nothing was unpacked."
-        )
-    if not member.regular:
-        raise DataError(f"{archive}: {member.name!r} is a link or device. Nothing was unpacked.")
-    return folder.joinpath(*name.parts)
+def _target(name: str, regular: bool, folder: Path, archive: Path) -> Path:
+    """Return the path of a member inside `folder`. Raises DataError if it is not inside."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
+        raise DataError(f"{archive}: {name!r} leads out of the folder. Nothing was unpacked.")
+    if not regular:
+        raise DataError(f"{archive}: {name!r} is a link or device. Nothing was unpacked.")
+    return folder.joinpath(*path.parts)
 
 
 def _copy(source: IO[bytes], target: Path, limit_bytes: int, archive: Path) -> int:

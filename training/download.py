@@ -1,7 +1,6 @@
 """Download a large file over HTTP, resuming after broken connections."""
 
 import hashlib
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +58,8 @@ def fetch(
 def _resume(url: str, part: Path, max_bytes: int) -> bool:
     """Request what is missing of `part`, append it, and return whether it is complete."""
     size = part.stat().st_size if part.exists() else 0
-    validator = _saved_validator(part)
+    file = _validator_file(part)
+    validator = file.read_text(encoding="utf-8") if file.exists() else ""
     headers = {"Accept-Encoding": "identity"}
     if size and validator:
         headers |= {"Range": f"bytes={size}-", "If-Range": validator}
@@ -72,7 +72,7 @@ def _resume(url: str, part: Path, max_bytes: int) -> bool:
         if response.status_code != 206 or _first_byte(response) != size:
             size = 0  # the file has changed, or the server does not support Range
             _delete(part)
-        _validator_file(part).write_text(json.dumps(_validator(response)), encoding="utf-8")
+        _validator_file(part).write_text(_validator(response), encoding="utf-8")
         length = response.headers.get("Content-Length", "")
         total = size + int(length) if length.isdigit() else None
         if total is not None and total > max_bytes:
@@ -120,13 +120,6 @@ def _validator(response: requests.Response) -> str:
 
 def _validator_file(part: Path) -> Path:
     return part.with_name(part.name + ".version")
-
-
-def _saved_validator(part: Path) -> str:
-    try:
-        return str(json.loads(_validator_file(part).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return ""
 
 
 def _delete(part: Path) -> None:

@@ -24,7 +24,7 @@ import torch
 from openvino.preprocess import PrePostProcessor
 from openvino.tools.ovc import convert_model
 
-from cli import commands, settings
+from cli import commands, settings, tables
 from cli.files import write_atomically
 from model_code import artifact
 from model_code.artifact import InputSpec
@@ -134,13 +134,16 @@ def choose(candidates: Sequence[Candidate], judge: str, max_drop: float) -> Cand
 def as_table(candidates: Sequence[Candidate], judge: str) -> str:
     """Compare the precisions on split `judge`: top-1, points lost to fp32, size of the weights."""
     reference = candidates[-1].top1(judge)
-    lines = [f"{'precision':<10}{'top-1 ' + judge:>12}{'drop':>8}{'weights':>11}"]
-    for candidate in candidates:
-        top1 = candidate.top1(judge)
-        size_mb = candidate.weights_bytes / 1e6
-        drop = 100 * (reference - top1)
-        lines.append(f"{candidate.precision:<10}{top1:>12.4f}{drop:>8.2f}{size_mb:>8.1f} MB")
-    return "\n".join(lines)
+    rows = [
+        [
+            candidate.precision,
+            f"{candidate.top1(judge):.4f}",
+            f"{100 * (reference - candidate.top1(judge)):.2f}",
+            f"{candidate.weights_bytes / 1e6:.1f}",
+        ]
+        for candidate in candidates
+    ]
+    return tables.render(["precision", f"top-1 {judge}", "drop", "weights in MB"], rows)
 
 
 def convert(trained: TrainedModel) -> ov.Model:

@@ -34,21 +34,17 @@ def negative_log_likelihood(logits: Floats, targets: Ints, temperature: float = 
     return float(-log_probabilities[np.arange(len(targets)), targets].mean())
 
 
-def reliability(
-    probabilities: Floats, targets: Ints, bins: int = ECE_BINS
-) -> list[tuple[float, float, int]]:
+def reliability(probabilities: Floats, targets: Ints) -> list[tuple[float, float, int]]:
     """Return (mean confidence, accuracy, photos) of each non-empty bin of equal width."""
-    return _binned(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets, bins)
+    return _binned(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets)
 
 
-def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = ECE_BINS) -> float:
+def expected_calibration_error(probabilities: Floats, targets: Ints) -> float:
     """Return the mean distance of confidence and accuracy (Guo et al. 2017, equation 3)."""
-    return _mean_distance(reliability(probabilities, targets, bins))
+    return _mean_distance(reliability(probabilities, targets))
 
 
-def calibration_error_by_chance(
-    probabilities: Floats, bins: int = ECE_BINS, draws: int = 200
-) -> float:
+def calibration_error_by_chance(probabilities: Floats, draws: int = 200) -> float:
     """Return the mean expected calibration error if `probabilities` were exactly right.
 
     It is not 0, because in a bin of few photos accuracy differs from confidence by chance. The
@@ -57,14 +53,12 @@ def calibration_error_by_chance(
     confidence = probabilities.max(axis=1)
     uniform = np.random.default_rng(0).random((draws, len(confidence)))
     return float(
-        np.mean([_mean_distance(_binned(confidence, row < confidence, bins)) for row in uniform])
+        np.mean([_mean_distance(_binned(confidence, row < confidence)) for row in uniform])
     )
 
 
-def _binned(
-    confidence: Floats, correct: NDArray[np.bool_], bins: int
-) -> list[tuple[float, float, int]]:
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+def _binned(confidence: Floats, correct: NDArray[np.bool_]) -> list[tuple[float, float, int]]:
+    bin_of = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     members = (bin_of == number for number in np.unique(bin_of))
     return [
         (float(confidence[member].mean()), float(correct[member].mean()), int(member.sum()))

@@ -8,7 +8,7 @@ history.jsonl    one line per epoch: losses, accuracies, learning rate, seconds 
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,8 @@ class TrainedModel:
         classifier.load_state_dict(self.state)
         return classifier.eval()
 
-
-def save_model(folder: Path, model: TrainedModel) -> None:
-    save_tensors(
-        folder / MODEL_FILE, {field: getattr(model, field) for field in TrainedModel.__slots__}
-    )
+    def save(self, folder: Path) -> None:
+        save_tensors(folder / MODEL_FILE, {name: getattr(self, name) for name in self.__slots__})
 
 
 def load_model(folder: Path) -> TrainedModel:
@@ -86,10 +83,6 @@ def load_tensors(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch passes on any exception of zipfile and pickle
         raise CheckpointError(f"{path} is corrupt: {type(error).__name__}.") from None
     return document
-
-
-def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    write_atomically(folder / HISTORY_FILE, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ class DataSettings(Section):
 
     url: str = "https://s3-us-west-1.amazonaws.com/udacity-aind/dog-project/dogImages.zip"
     """Archive to download: 133 breeds, 8,351 photos."""
-    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     """SHA-256 of that archive. Empty: not verified."""
 
 
@@ -29,66 +29,66 @@ class TrainSettings(Section):
     """Backbone by its timm name. Installed weights: tf_efficientnet_lite0, _lite1, _lite2."""
     pretrained: bool = True
     """Start from ImageNet weights, not from random ones."""
-    size: int = Field(224, ge=32)
+    size: int = Field(default=224, ge=32)
     """Side of the served model's square input in pixels."""
-    crop: float = Field(1.0, gt=0, le=1)
+    crop: float = Field(default=1.0, gt=0, le=1)
     """Fraction of the short side that the centre crop keeps at inference."""
     # A random crop enlarges the dog, so a smaller input matches (Touvron et al. 2019, FixRes).
-    train_size: int = Field(208, ge=32)
+    train_size: int = Field(default=208, ge=32)
     """Side of the square input during training in pixels."""
-    valid_fraction: float = Field(0.12, ge=0, lt=1)
+    valid_fraction: float = Field(default=0.12, ge=0, lt=1)
     """Fraction of split train to hold out by source if there is no split valid. 0: hold out none;
     with epochs = 0 the head is then cross-validated."""
-    epochs: int = Field(6, ge=0)
+    epochs: int = Field(default=6, ge=0)
     """Epochs of fine-tuning. 0: keep the linear head."""
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(default=32, ge=1)
     """Photos per step and process."""
     # The head is fitted already; a large step undoes that (0.0005 cost 7 points in one epoch).
-    learning_rate: float = Field(0.00004, gt=0)
+    learning_rate: float = Field(default=0.00004, gt=0)
     """Learning rate of the head, the highest of all layers."""
-    layer_decay: float = Field(0.93, gt=0, le=1)
+    layer_decay: float = Field(default=0.93, gt=0, le=1)
     """Factor between the learning rates of a layer and of the layer above it."""
-    frozen_below: float = Field(0.3, ge=0, le=1)
+    frozen_below: float = Field(default=0.3, ge=0, le=1)
     """Freeze layers whose learning rate would be below this fraction of learning_rate."""
     depthwise: bool = False
     """Train depthwise convolutions too: 4 % of the weights, most of a CPU's backward pass."""
-    weight_decay: float = Field(0.05, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
     """Weight decay of AdamW."""
-    warmup: float = Field(0.1, ge=0, le=1)
+    warmup: float = Field(default=0.1, ge=0, le=1)
     """Fraction of the steps during which the learning rate rises."""
-    clip_norm: float = Field(5.0, gt=0)
+    clip_norm: float = Field(default=5.0, gt=0)
     """Maximum gradient norm."""
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Fraction of the target spread over all breeds."""
-    mixup: float = Field(0.0, ge=0)
+    mixup: float = Field(default=0.0, ge=0)
     """Beta parameter of mixup. 0: off."""
-    least_area: float = Field(0.5, gt=0, le=1)
+    least_area: float = Field(default=0.5, gt=0, le=1)
     """Smallest fraction of a photo that a random crop keeps."""
-    colour: float = Field(0.2, ge=0, le=1)
+    colour: float = Field(default=0.2, ge=0, le=1)
     """Strength of brightness, contrast and saturation jitter."""
-    erasing: float = Field(0.1, ge=0, le=1)
+    erasing: float = Field(default=0.1, ge=0, le=1)
     """Probability of blanking a rectangle of the photo."""
-    balance: float = Field(1.0, ge=0, le=1)
+    balance: float = Field(default=1.0, ge=0, le=1)
     """Weight of rare breeds. 0: every photo counts the same; 1: every breed counts the same."""
-    probe_penalty: float = Field(0.001, ge=0)
+    probe_penalty: float = Field(default=0.001, ge=0)
     """Penalty on the distance of the linear head from its initial mixture of ImageNet's classes."""
-    gate_weight: float = Field(0.1, ge=0)
+    gate_weight: float = Field(default=0.1, ge=0)
     """Weight of the loss that preserves ImageNet's head, the dog gate."""
-    ema_decay: float = Field(0.985, ge=0, lt=1)
+    ema_decay: float = Field(default=0.985, ge=0, lt=1)
     """Decay of the moving average of the weights, which is evaluated and served."""
     precision: Literal["fp32", "bf16", "auto"] = "auto"
     """Precision of the forward pass. auto: bf16 on hardware built for it."""
-    cache_size: int = Field(300, ge=32)
+    cache_size: int = Field(default=300, ge=32)
     """Short side of decoded photos in memory in pixels."""
-    workers: int = Field(0, ge=0)
+    workers: int = Field(default=0, ge=0)
     """Processes that augment photos. 0: augment in the training process."""
-    checkpoint_steps: int = Field(25, ge=1)
+    checkpoint_steps: int = Field(default=25, ge=1)
     """Steps between checkpoints."""
     sharded: bool = False
     """Each machine has its own shard of the photos (SageMaker's ShardedByS3Key)."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Random seed."""
-    threads: int = Field(0, ge=0)
+    threads: int = Field(default=0, ge=0)
     """CPU threads per process. 0: torch's default."""
 
 
@@ -97,11 +97,11 @@ class ExportSettings(Section):
 
     TABLE = "export"
 
-    calibration_photos: int = Field(300, ge=1)
+    calibration_photos: int = Field(default=300, ge=1)
     """Photos of split train for int8 calibration."""
-    max_drop: float = Field(0.5, ge=0)
+    max_drop: float = Field(default=0.5, ge=0)
     """Maximum loss of top-1 accuracy against fp32, in percentage points."""
-    max_dogs_refused: float = Field(0.01, ge=0, le=1)
+    max_dogs_refused: float = Field(default=0.01, ge=0, le=1)
     """Maximum fraction of dogs the gate may reject."""
 
 
@@ -135,9 +135,9 @@ class TuneSettings(Section):
 
     TABLE = "tune"
 
-    trials: int = Field(12, ge=1)
+    trials: int = Field(default=12, ge=1)
     """Number of trials, including those of earlier calls."""
-    patience_epochs: int = Field(2, ge=0)
+    patience_epochs: int = Field(default=2, ge=0)
     """Stop a trial below the median of the others from this epoch on."""
     space: dict[str, Annotated[Range | Choice, Field(discriminator="type")]] = {
         "learning_rate": Range(type="log", low=0.00003, high=0.001),

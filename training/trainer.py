@@ -1,5 +1,6 @@
 """A training run: fit a linear head, then fine-tune the network below it."""
 
+import json
 import math
 import shlex
 import signal
@@ -15,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from cli.files import write_atomically
 from model_code.artifact import InputSpec
 from training import backbones, checkpoint, linear_head, optimiser, run_files, training_set
 from training.augmentation import AugmentedPhotos, Batch, collate
@@ -37,8 +39,8 @@ from training.weights import MovingAverage
 class Trainer:
     """Everything a run needs. `train` runs it to the end, from the checkpoint in `output` if any.
 
-    SIGTERM sets `stop_requested`, which ends the run after the current step. Raises TrainingError
-    if the photos, the settings or the checkpoint do not fit.
+    SIGTERM sets `stop_requested`, which ends the run after the current step. Raises TrainingError if
+    the photos, the settings or the checkpoint do not fit.
     """
 
     def __init__(
@@ -239,7 +241,8 @@ class Trainer:
         state.tally.zero_()
         if self.world.is_leader:
             print(_epoch_line(state.history[-1], self.settings.epochs), flush=True)
-            run_files.write_history(self.output, state.history)
+            rows = "".join(json.dumps(row) + "\n" for row in state.history)
+            write_atomically(self.output / run_files.HISTORY_FILE, rows)
         self._save()
         for hook in self.hooks:
             hook.after_epoch(Epoch(state.history, images, cpu_use))
@@ -260,7 +263,7 @@ class Trainer:
             held_out=self.head.cross_validation(self.photos.targets),
         )
         if self.world.is_leader:
-            run_files.save_model(self.output, trained)
+            trained.save(self.output)
             if settings.epochs > 0:
                 print(best.summary())
         return trained

@@ -97,7 +97,7 @@ def search(tune: TuneSettings, train: TrainSettings, data: Path, output: Path) -
     def objective(trial: optuna.Trial) -> float:
         values = {name: suggest(trial, name, entry) for name, entry in tune.space.items()}
         tqdm.write(f"trial {trial.number}: {values}")
-        settings = TrainSettings(**{**train.model_dump(), **values})
+        settings = TrainSettings.model_validate({**train.model_dump(), **values})
         folder = output / f"trial-{trial.number}"
         return Trainer(settings, data, folder, World(), [_Pruner(trial)]).train().valid_top1
 

@@ -46,7 +46,7 @@ class Run:
 
 
 def tiny_train_settings(**changes: Any) -> TrainSettings:
-    return TrainSettings(**{**TINY, **changes})
+    return TrainSettings.model_validate({**TINY, **changes})
 
 
 def striped_photo(breed: int, number: int) -> Image.Image:

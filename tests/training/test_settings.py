@@ -65,7 +65,7 @@ def test_the_default_search_space_has_values_that_train_accepts() -> None:
     for name, entry in TuneSettings().space.items():
         values = entry.values if isinstance(entry, Choice) else (entry.low, entry.high)
         for value in values:
-            TrainSettings(**{name: value})
+            TrainSettings.model_validate({name: value})
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_an_error_in_the_search_space_is_named(
     name: str, entry: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ValidationError, match=message):
-        TuneSettings(space={name: entry})
+        TuneSettings.model_validate({"space": {name: entry}})
