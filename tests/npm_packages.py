@@ -1,5 +1,6 @@
 """Install the npm packages that the tests use: tests/npm/package.json."""
 
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,14 +20,16 @@ def installed() -> Path:
         pytest.skip("node and npm are not on this machine")
     packages = FOLDER / "node_modules"
     lock = FOLDER / "package-lock.json"
-    installed_lock = packages / ".made-from"  # a copy of the installed lock
-    if not installed_lock.is_file() or installed_lock.read_bytes() != lock.read_bytes():
-        subprocess.run(
-            [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
-            cwd=FOLDER,
-            check=True,
-            capture_output=True,
-            timeout=300,
-        )
-        shutil.copy(lock, installed_lock)
+    installed_lock = packages / ".installed-lock.json"
+    with lock.open("rb") as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)  # test processes that run in parallel install once
+        if not installed_lock.is_file() or installed_lock.read_bytes() != locked.read():
+            subprocess.run(
+                [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
+                cwd=FOLDER,
+                check=True,
+                capture_output=True,
+                timeout=300,
+            )
+            shutil.copy(lock, installed_lock)
     return packages
