@@ -82,22 +82,18 @@ def read(path: Path = PATH) -> Prices:
     """Read a table of prices. Raise SettingsError if `path` is not one."""
     try:
         return Prices.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}.") from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise SettingsError(f"{path} is not a table of prices: {place} {first['msg']}.") from None
 
 
-def instance_usd_per_hour(
-    kind: str, instance_type: str, overrides: Mapping[str, float] | None = None
-) -> float | None:
+def instance_usd_per_hour(kind: str, instance_type: str) -> float | None:
     """Return the hourly on-demand price of an instance type, or None if it is unknown.
 
     `kind` is hosting, training or ec2.
     """
-    price = read().override(overrides or {}).prices.get(f"{kind} {instance_type}")
+    price = read().prices.get(f"{kind} {instance_type}")
     return None if price is None else price.usd(1)
 
 

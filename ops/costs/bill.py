@@ -4,8 +4,8 @@ Not included: free tiers, taxes, support, S3, the container registry, alarms and
 container's logs, and what image hosts charge.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aws.prices import Prices
 from aws.settings import FitSettings
@@ -37,14 +37,14 @@ def monthly(
     prices: Prices,
 ) -> list[Item]:
     """Price a month of such days, as if the API rejected no request."""
-    requests = day.requests * DAYS_PER_MONTH
+    requests = day.requests_per_day * DAYS_PER_MONTH
     memory_gb = api.memory_mb / 1024
     gb_seconds = requests * costs.lambda_s * memory_gb
     on_provisioned = gb_seconds * (1 - functions.spillover) if api.provisioned else 0.0
     responses_gb = requests * costs.answer_kb * 1024 / GB
     logs_gb = requests * costs.log_bytes / GB
     quantities = {
-        f"hosting {instance_type}": day.instance_hours * DAYS_PER_MONTH,
+        f"hosting {instance_type}": day.instance_hours_per_day * DAYS_PER_MONTH,
         "hosting data in": requests * costs.photo_kb * 1024 / GB,
         "hosting data out": responses_gb,
         "lambda requests": requests,
@@ -62,33 +62,21 @@ def monthly(
     ]
 
 
-def usd_per_million(items: Sequence[Item], day: Day) -> float:
+def usd_per_million(usd_per_month: float, day: Day) -> float:
     """Return the price of a million answered predictions in US dollars."""
-    answered = (day.requests - day.rejected) * DAYS_PER_MONTH
-    return sum(item.usd for item in items) / answered * 1e6 if answered else float("inf")
+    answered = (day.requests_per_day - day.rejected_per_day) * DAYS_PER_MONTH
+    return usd_per_month / answered * 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingJob:
-    """The price of one training job in US dollars."""
-
-    instance_type: str
-    instances: int
-    hours: float
-    on_demand_usd: float
-    spot_usd: float
-
-
-def training_job(fit: FitSettings, costs: CostsSettings, prices: Prices) -> TrainingJob:
+def training_job(fit: FitSettings, costs: CostsSettings, prices: Prices) -> dict[str, Any]:
     """Price a job of `job_hours` on the instances of [fit]. Spot does not make disks cheaper."""
-    instance_hours = costs.job_hours * fit.instance_count
     compute = prices.usd(f"training {fit.instance_type}", costs.job_hours) * fit.instance_count
-    months = instance_hours / (DAYS_PER_MONTH * 24)
+    months = costs.job_hours * fit.instance_count / (DAYS_PER_MONTH * 24)
     volume = prices.usd("training volume", fit.volume_gb * months)
-    return TrainingJob(
-        instance_type=fit.instance_type,
-        instances=fit.instance_count,
-        hours=costs.job_hours,
-        on_demand_usd=compute + volume,
-        spot_usd=compute * (1 - costs.spot_saving) + volume,
-    )
+    return {
+        "instance_type": fit.instance_type,
+        "instances": fit.instance_count,
+        "hours": costs.job_hours,
+        "on_demand_usd": compute + volume,
+        "spot_usd": compute * (1 - costs.spot_saving) + volume,
+    }

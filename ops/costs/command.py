@@ -29,7 +29,8 @@ from aws.prices import Prices
 from aws.settings import FitSettings, ScalingSettings, ServingSettings
 from cli import commands
 from cli.errors import SettingsError
-from ops.costs import concurrency, plan, price_list, report, traffic
+from ops.costs import concurrency, price_list, report, traffic
+from ops.costs.plan import Plan
 from ops.costs.settings import CostsSettings
 from ops.costs.traffic import Traffic
 from ops.loadtest.settings import LoadTestSettings
@@ -109,7 +110,7 @@ def command(
             raise SettingsError(f"The rate of {name} is {rate:g}: it must be above 0.")
     limits = {"reserved": reserved, "provisioned": provisioned, "throttle_rate": throttle_rate}
     given = {name: value for name, value in limits.items() if value is not None}
-    estimate = plan.make(
+    estimate = Plan(
         traffic=_traffic(profile, hours, surge, costs),
         api=replace(concurrency.read(stage), **given),  # type: ignore[arg-type]
         instance_types=list(dict.fromkeys([first_type, *costs.instance_types])),
