@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ops.loadtest.search import Search
@@ -14,7 +13,6 @@ def draw(path: Path, search: Search) -> None:
     """Write the chart to `path` as a PNG: p50, p90 and p99 by rate, with the failures below."""
     steps = sorted(search.steps, key=lambda step: step.rate)
     figure = Figure(figsize=(8, 6), layout="constrained")
-    FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     answered = [step for step in steps if step.p50_ms < float("inf")]
     rates = [step.rate for step in answered]

@@ -13,6 +13,7 @@ example:
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,7 +26,8 @@ from aws.account import Account
 from cli import commands
 from cli.errors import SettingsError
 from ops.errors import LoadTestFailed
-from ops.loadtest import arrivals, generator, images
+from ops.loadtest import images
+from ops.loadtest.generator import open_loop, schedule
 from ops.loadtest.images import Image
 from ops.loadtest.search import Search, search
 from ops.loadtest.settings import LoadTestSettings
@@ -120,10 +122,10 @@ def _send_one(target: Target, image: Image) -> None:
 def _search(
     target: Target, payloads: Sequence[Image], loadtest: LoadTestSettings, out: TextIO
 ) -> Search:
-    def send(rate: float, duration_s: float, settle_s: float) -> Step:
-        due_s = arrivals.schedule(rate, duration_s, loadtest.arrivals, loadtest.seed)
+    def send(rate: float, duration_s: float) -> Step:
+        due_s = schedule(rate, duration_s, loadtest.arrivals, loadtest.seed)
         with tqdm(total=len(due_s), desc=f"{rate:g}/s", leave=False, disable=None) as bar:
-            recording = generator.open_loop(
+            recording = open_loop(
                 target,
                 payloads,
                 due_s,
@@ -131,15 +133,15 @@ def _search(
                 give_up_s=loadtest.timeout_s,
                 on_done=lambda body: bar.update(),
             )
-        return summarize(rate, recording, settle_s)
+        return summarize(rate, recording, loadtest.settle_s)
 
     def measure(rate: float) -> Step:
-        step = send(rate, loadtest.step_s + loadtest.settle_s, loadtest.settle_s)
+        step = send(rate, loadtest.settle_s + loadtest.step_s)
         tqdm.write(_row(step, loadtest.p99_ms), file=out)
         return step
 
     tqdm.write(f"{target.name}: warm-up, {loadtest.warm_up_s:g} s", file=out)
-    send(loadtest.start_rate, loadtest.warm_up_s, 0.0)
+    send(loadtest.start_rate, loadtest.warm_up_s)
     tqdm.write(_HEADING, file=out)
     return search(measure, loadtest)
 
@@ -150,7 +152,7 @@ _HEADING = "     rate  answered     p50     p90     p99 ms  failed   late  verdi
 def _row(step: Step, p99_ms: float) -> str:
     verdict = "passed" if step.passes(p99_ms) else "failed"
     if step.failed:
-        verdict += ": " + ", ".join(f"{count} {kind}" for kind, count in step.errors.items())
+        verdict += f": {step.describe_errors()}"
     if step.generator_limited:
         verdict += " (the load generator was too slow)"
     return (
@@ -172,7 +174,10 @@ def document(result: Search, instances: int, loadtest: LoadTestSettings) -> dict
         "target_per_minute": rate and loadtest.target_per_minute(rate),
         "end_reason": result.end_reason,
         "generator_limited": result.generator_limited,
-        "steps": [step.document() for step in result.steps],
+        "steps": [
+            {**asdict(step), "failed": step.failed, "generator_limited": step.generator_limited}
+            for step in result.steps
+        ],
     }
 
 
@@ -180,31 +185,27 @@ def conclusion(
     result: Search, instances: int, stage: str | None, loadtest: LoadTestSettings
 ) -> str:
     """Return the result and the commands that use it. Raise LoadTestFailed if no rate passed."""
+    if not result.steps:
+        raise LoadTestFailed(f"No rate was measured: {result.end_reason}.")
     if result.best is None:
-        raise LoadTestFailed(_explain_failure(result))
+        first = result.steps[0]
+        reason = (
+            first.describe_errors() or f"p99 was {first.p99_ms:.0f} ms, above {result.p99_ms:g}"
+        )
+        raise LoadTestFailed(
+            f"The first rate, {first.rate:g} per second, failed: {reason}. Lower --start-rate."
+        )
     rate = result.best.rate / instances
-    target = loadtest.target_per_minute(rate)
-    lines = [
-        f"{rate:.1f} requests per second and instance keep p99 within {loadtest.p99_ms:g} ms "
-        f"without a failure ({result.end_reason}).",
-        f"Scaling target: {rate:.1f} x {loadtest.safety:g} x 60 = {target:.0f} "
-        "invocations per minute and instance",
-        f"  python -m ops endpoint scale --stage {stage or 'STAGE'} "
-        f"--target-per-minute {target:.0f}",
-        f"  python -m ops costs --rate-per-instance {rate:.1f} --target-per-minute {target:.0f}",
-    ]
+    target = f"{loadtest.target_per_minute(rate):.0f}"
+    text = f"""\
+{rate:.1f} requests per second and instance keep p99 within {loadtest.p99_ms:g} ms without a failure \
+({result.end_reason}).
+Scaling target: {rate:.1f} x {loadtest.safety:g} x 60 = {target} invocations per minute and instance
+  python -m ops endpoint scale --stage {stage or "STAGE"} --target-per-minute {target}
+  python -m ops costs --rate-per-instance {rate:.1f} --target-per-minute {target}"""
     if result.generator_limited:
-        lines.append(
-            "The load generator was too slow at the rate that failed, so the endpoint may take "
+        text += (
+            "\nThe load generator was too slow at the rate that failed, so the endpoint may take "
             "more. Run the test on a machine of its own."
         )
-    return "\n".join(lines)
-
-
-def _explain_failure(result: Search) -> str:
-    if not result.steps:
-        return f"No rate was measured: {result.end_reason}."
-    first = result.steps[0]
-    errors = ", ".join(f"{count} {kind}" for kind, count in first.errors.items())
-    reason = errors or f"p99 was {first.p99_ms:.0f} ms, above {result.p99_ms:g}"
-    return f"The first rate, {first.rate:g} per second, failed: {reason}. Lower --start-rate."
+    return text

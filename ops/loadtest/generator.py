@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ops.loadtest.images import Image
 from ops.loadtest.target import RequestFailed, Target
 
@@ -60,6 +62,19 @@ class Recording:
         if self.unsent:
             errors["not sent"] = self.unsent
         return dict(errors.most_common())
+
+
+def schedule(rate: float, duration_s: float, kind: str, seed: int) -> list[float]:
+    """Return the due times in seconds, ascending, of `duration_s` at `rate` requests per second.
+
+    `poisson` draws independent times, as from many independent clients. `even` spaces requests
+    equally, which is easier for a server than real clients are.
+    """
+    if kind == "even":
+        return [number / rate for number in range(int(rate * duration_s))]
+    generator = np.random.default_rng(seed)
+    times = generator.uniform(0, duration_s, generator.poisson(rate * duration_s))
+    return list(np.sort(times).tolist())
 
 
 def open_loop(

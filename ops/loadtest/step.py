@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -49,8 +48,9 @@ class Step:
         """Whether no request failed and p99 is within the limit."""
         return not self.failed and self.requests > 0 and self.p99_ms <= p99_ms
 
-    def document(self) -> dict[str, Any]:
-        return {**asdict(self), "failed": self.failed, "generator_limited": self.generator_limited}
+    def describe_errors(self) -> str:
+        """Return the failures as text: `3 HTTP 503, 1 not sent`."""
+        return ", ".join(f"{count} {kind}" for kind, count in self.errors.items())
 
 
 def summarize(rate: float, recording: Recording, settle_s: float) -> Step:

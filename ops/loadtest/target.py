@@ -7,7 +7,6 @@ through InvokeEndpoint, which requires permission.
 import functools
 import http.client
 import ipaddress
-import select
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.util import wait_for_read
 
 from aws import account as accounts
 from aws.account import Account
@@ -65,7 +65,8 @@ class LocalServer:
             connection.close()
 
     def _send(self, connection: http.client.HTTPConnection, image: Image) -> bytes:
-        if _closed_by_server(connection):
+        # an idle connection is readable only once the server has closed it, which is not a failure
+        if connection.sock and wait_for_read(connection.sock, timeout=0):
             connection.close()
         headers = {"Content-Type": image.media_type, "Accept": "application/json"}
         try:
@@ -109,18 +110,6 @@ class Endpoint:
             raise RequestFailed(f"{accounts.error_code(error)} {status}".strip()) from error
         except BotoCoreError as error:
             raise RequestFailed(type(error).__name__) from error
-
-
-def _closed_by_server(connection: http.client.HTTPConnection) -> bool:
-    """Whether the server has closed the idle connection, which is not a failure.
-
-    Before a request, the only thing to read is the end of the stream.
-    """
-    if connection.sock is None:
-        return False
-    idle = select.poll()
-    idle.register(connection.sock, select.POLLIN)
-    return bool(idle.poll(0))
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,5 +1,6 @@
-"""Tests of the open and the closed loop: a server that stalls, is slow, overloaded or fails."""
+"""Tests of arrival times and of both loops: a server that stalls, is slow, overloaded or fails."""
 
+import itertools
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -8,8 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from ops.loadtest.arrivals import schedule
-from ops.loadtest.generator import closed_loop, open_loop
+from ops.loadtest.generator import closed_loop, open_loop, schedule
 from ops.loadtest.images import Image
 from ops.loadtest.step import summarize
 from ops.loadtest.target import RequestFailed, Send
@@ -68,6 +68,26 @@ class FailsEveryFourth(Server):
 class Slow(Server):
     def respond(self, number: int) -> None:
         time.sleep(0.05)
+
+
+def test_even_arrivals_are_equally_spaced() -> None:
+    assert schedule(4, 1.5, "even", 0) == [0, 0.25, 0.5, 0.75, 1.0, 1.25]
+
+
+def test_poisson_arrivals_have_the_rate_and_variance_of_many_clients() -> None:
+    due = schedule(200, 50, "poisson", seed=1)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(due)]
+    mean = sum(gaps) / len(gaps)
+    variance = sum((gap - mean) ** 2 for gap in gaps) / len(gaps)
+    assert mean == pytest.approx(1 / 200, rel=0.05)
+    assert variance**0.5 == pytest.approx(mean, rel=0.05)  # of an exponential distribution
+    assert due == sorted(due)
+    assert 0 < due[0] < due[-1] < 50
+
+
+def test_arrivals_depend_on_the_seed() -> None:
+    assert schedule(10, 5, "poisson", 3) == schedule(10, 5, "poisson", 3)
+    assert schedule(10, 5, "poisson", 3) != schedule(10, 5, "poisson", 4)
 
 
 def test_a_stall_delays_all_requests_that_become_due_meanwhile() -> None:
