@@ -1,25 +1,40 @@
-"""The complete estimate: instance types, scaling targets, Lambda functions, a training job."""
+"""The complete estimate: instance types, scaling targets, a monthly bill, a training job.
+
+The bill does not include free tiers, taxes, support, S3, the container registry, alarms and
+dashboards, the container's logs, and what image hosts charge.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from aws.instance_types import vcpus
 from aws.prices import Prices
 from aws.settings import FitSettings, ScalingSettings
-from ops.costs import bill
-from ops.costs.bill import Item
 from ops.costs.concurrency import ApiStage, FunctionLoad, function_load
 from ops.costs.queueing import Server
 from ops.costs.settings import CostsSettings
 from ops.costs.simulation import Day, simulate
-from ops.costs.traffic import Traffic
+from ops.costs.traffic import DAY_S, Traffic
 from ops.loadtest.settings import LoadTestSettings
 
 UNLIMITED = 1_000_000
 """A maximum of instances that no target reaches."""
 TUTORIAL_TARGETS = (10.0, 40.0, 100.0)
 """Targets that tutorials set as if they were concurrent requests."""
+DAYS_PER_MONTH = 365 / 12
+GB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the bill: units per month and US dollars."""
+
+    name: str
+    quantity: float
+    unit: str
+    usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +52,12 @@ class Candidate:
     @property
     def usd_per_month(self) -> float:
         return sum(item.usd for item in self.items)
+
+    @property
+    def usd_per_million(self) -> float:
+        """The price of a million answered predictions."""
+        answered = (self.day.requests_per_day - self.day.rejected_per_day) * DAYS_PER_MONTH
+        return self.usd_per_month / answered * 1e6
 
 
 @dataclass(frozen=True)
@@ -80,6 +101,20 @@ class Plan:
         }
         return {name: self._candidate(first, targets[name], UNLIMITED) for name in targets}
 
+    def training_job(self) -> dict[str, Any]:
+        """Price a job of `job_hours` on the instances of [fit]. Spot does not make disks cheaper."""
+        fit, hours = self.fit, self.costs.job_hours
+        compute = self.prices.usd(f"training {fit.instance_type}", hours) * fit.instance_count
+        months = hours * fit.instance_count / (DAYS_PER_MONTH * 24)
+        volume = self.prices.usd("training volume", fit.volume_gb * months)
+        return {
+            "instance_type": fit.instance_type,
+            "instances": fit.instance_count,
+            "hours": hours,
+            "on_demand_usd": compute + volume,
+            "spot_usd": compute * (1 - self.costs.spot_saving) + volume,
+        }
+
     def _rate(self, instance_type: str) -> float:
         assumed = self.costs.rate_per_vcpu * vcpus(instance_type)
         return self.measured_rates.get(instance_type, assumed)
@@ -90,6 +125,33 @@ class Plan:
         update = {"target_per_minute": target, "max_instances": max_instances}
         scaling = self.scaling.model_copy(update=update)
         day = simulate(self.traffic, server, scaling, self.costs)
-        items = bill.monthly(instance_type, day, self.api, self.functions, self.costs, self.prices)
         measured = instance_type in self.measured_rates
+        items = self._monthly_bill(instance_type, day)
         return Candidate(instance_type, rate, measured, target, day, items)
+
+    def _monthly_bill(self, instance_type: str, day: Day) -> list[Item]:
+        """Price a month of such days, as if the API rejected no request."""
+        api, costs = self.api, self.costs
+        requests = day.requests_per_day * DAYS_PER_MONTH
+        memory_gb = api.memory_mb / 1024
+        gb_seconds = requests * costs.lambda_s * memory_gb
+        on_provisioned = gb_seconds * (1 - self.functions.spillover) if api.provisioned else 0.0
+        responses_gb = requests * costs.answer_kb * 1024 / GB
+        logs_gb = requests * costs.log_bytes / GB
+        quantities = {
+            f"hosting {instance_type}": day.instance_hours_per_day * DAYS_PER_MONTH,
+            "hosting data in": requests * costs.photo_kb * 1024 / GB,
+            "hosting data out": responses_gb,
+            "lambda requests": requests,
+            "lambda duration arm64": gb_seconds - on_provisioned,
+            "lambda duration arm64 on provisioned": on_provisioned,
+            "lambda provisioned arm64": api.provisioned * memory_gb * DAY_S * DAYS_PER_MONTH,
+            "api gateway requests": requests,
+            "data transfer out": responses_gb,
+            "logs ingested": logs_gb,
+            "logs stored": logs_gb * costs.log_days / DAYS_PER_MONTH,
+        }
+        return [
+            Item(name, quantity, self.prices.price(name).unit, self.prices.usd(name, quantity))
+            for name, quantity in quantities.items()
+        ]

@@ -8,7 +8,6 @@ import numpy as np
 
 from aws.instance_types import vcpus
 from cli import tables
-from ops.costs import bill
 from ops.costs.findings import findings
 from ops.costs.plan import Candidate, Plan
 from ops.costs.traffic import DAY_S
@@ -48,26 +47,18 @@ def document(plan: Plan) -> dict[str, Any]:
             "requests_per_day": plan.candidates[0].day.requests_per_day,
             "peak_rate": plan.traffic.peak(),
         },
-        "instance_types": [
-            {
-                **_row(candidate),
-                "usd_per_month": candidate.usd_per_month,
-                "usd_per_million": bill.usd_per_million(candidate.usd_per_month, candidate.day),
-                "items": [asdict(item) for item in candidate.items],
-            }
-            for candidate in plan.candidates
-        ],
+        "instance_types": [_row(candidate) for candidate in plan.candidates],
         "targets": [
             {
-                "name": name,
                 **_row(candidate),
+                "name": name,
                 "seconds_between_requests": 60 / candidate.target_per_minute,
                 "instances_usd_per_month": candidate.items[0].usd,
             }
             for name, candidate in plan.targets.items()
         ],
         "functions": {**asdict(plan.functions), **asdict(plan.api)},
-        "training_job": bill.training_job(plan.fit, plan.costs, plan.prices),
+        "training_job": plan.training_job(),
         "prices": plan.prices.model_dump(include={"region", "as_of", "source"}),
         "findings": findings(plan),
     }
@@ -75,9 +66,10 @@ def document(plan: Plan) -> dict[str, Any]:
 
 def _row(candidate: Candidate) -> dict[str, Any]:
     row = asdict(candidate)
-    del row["items"]
     day = row.pop("day").items()
-    return row | {name: value for name, value in day if not isinstance(value, np.ndarray)}
+    row |= {name: value for name, value in day if not isinstance(value, np.ndarray)}
+    usd = {"usd_per_month": candidate.usd_per_month, "usd_per_million": candidate.usd_per_million}
+    return row | usd
 
 
 def text(plan: Plan) -> str:
