@@ -102,7 +102,7 @@ class Plan:
         return {name: self._candidate(first, targets[name], UNLIMITED) for name in targets}
 
     def training_job(self) -> dict[str, Any]:
-        """Price a job of `job_hours` on the instances of [fit]. Spot does not make disks cheaper."""
+        """Price a job of `job_hours` on the instances of [fit]. Disks cost the same on spot."""
         fit, hours = self.fit, self.costs.job_hours
         compute = self.prices.usd(f"training {fit.instance_type}", hours) * fit.instance_count
         months = hours * fit.instance_count / (DAYS_PER_MONTH * 24)

@@ -197,15 +197,17 @@ def conclusion(
         )
     rate = result.best.rate / instances
     target = f"{loadtest.target_per_minute(rate):.0f}"
-    text = f"""\
-{rate:.1f} requests per second and instance keep p99 within {loadtest.p99_ms:g} ms without a failure \
-({result.end_reason}).
-Scaling target: {rate:.1f} x {loadtest.safety:g} x 60 = {target} invocations per minute and instance
-  python -m ops endpoint scale --stage {stage or "STAGE"} --target-per-minute {target}
-  python -m ops costs --rate-per-instance {rate:.1f} --target-per-minute {target}"""
+    lines = [
+        f"{rate:.1f} requests per second and instance keep p99 within {loadtest.p99_ms:g} ms "
+        f"without a failure ({result.end_reason}).",
+        f"Scaling target: {rate:.1f} x {loadtest.safety:g} x 60 = {target} "
+        "invocations per minute and instance",
+        f"  python -m ops endpoint scale --stage {stage or 'STAGE'} --target-per-minute {target}",
+        f"  python -m ops costs --rate-per-instance {rate:.1f} --target-per-minute {target}",
+    ]
     if result.generator_limited:
-        text += (
-            "\nThe load generator was too slow at the rate that failed, so the endpoint may take "
+        lines.append(
+            "The load generator was too slow at the rate that failed, so the endpoint may take "
             "more. Run the test on a machine of its own."
         )
-    return text
+    return "\n".join(lines)
