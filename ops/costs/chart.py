@@ -24,32 +24,23 @@ def draw(path: Path, plan: Plan) -> None:
         f"{plan.scaling.max_instances}, target {target:g} per minute",
         fontsize=10,
     )
-    for per_s, line, label in (
-        (rate, "-", "capacity in service"),
-        (target / 60, ":", "at target"),
-    ):
+    for per_s, line, label in ((rate, "-", "capacity in service"), (target / 60, ":", "at target")):
         steps = day.in_service * per_s
         load.plot(hours, steps, color=GREY, linestyle=line, drawstyle="steps-post", label=label)
     load.plot(hours, day.rates, color=BLUE, label="load")
-    load.set_ylabel("requests per second")
-    load.set_ylim(bottom=0)
+    load.set(ylabel="requests per second", ylim=(0, None))
     load.legend(frameon=False, ncols=3, fontsize=8)
     total = day.in_service + day.starting
     instances.fill_between(hours, total, step="post", color=ORANGE, alpha=0.5, label="starting")
     instances.fill_between(hours, day.in_service, step="post", color=BLUE, label="in service")
-    instances.set_ylabel("instances")
-    instances.set_ylim(0, total.max() * 1.25)
+    instances.set(ylabel="instances", ylim=(0, total.max() * 1.25))
     instances.legend(frameon=False, ncols=2, fontsize=8)
     latency.plot(hours, day.p99_ms_by_minute, color=BLUE)
-    latency.set_ylabel("p99 at the\nendpoint (ms)")
-    latency.set_ylim(bottom=0)
+    latency.set(ylabel="p99 at the\nendpoint (ms)", ylim=(0, None))
     rejected.fill_between(hours, day.rejected_rates, step="post", color=RED)
-    rejected.set_ylabel("rejected per second")
     # without a rejected request the axis would show rounding errors
-    rejected.set_ylim(0, max(1.0, day.rejected_rates.max()) * 1.1)
-    rejected.set_xlabel("hour of the day")
-    rejected.set_xlim(0, 24)
-    rejected.set_xticks(range(0, 25, 2))
+    rejected.set(ylabel="rejected per second", ylim=(0, max(1.0, day.rejected_rates.max()) * 1.1))
+    rejected.set(xlabel="hour of the day", xlim=(0, 24), xticks=range(0, 25, 2))
     for panel in panels:
         panel.grid(visible=True, alpha=0.2)
     path.parent.mkdir(parents=True, exist_ok=True)

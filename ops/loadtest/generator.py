@@ -40,10 +40,6 @@ class Call:
     def latency_s(self) -> float:
         return self.done_s - self.due_s
 
-    @property
-    def late_s(self) -> float:
-        return self.sent_s - self.due_s
-
 
 @dataclass(slots=True)
 class Recording:

@@ -12,26 +12,25 @@ from ops.loadtest.step import Step
 class Search:
     """The measured steps in order, and why the search ended."""
 
-    p99_ms: float
     steps: list[Step] = field(default_factory=list)
     end_reason: str = "the limit is between two measured rates"
 
     @property
     def best(self) -> Step | None:
         """The highest rate that passed, or None."""
-        passed = [step for step in self.steps if step.passes(self.p99_ms)]
+        passed = [step for step in self.steps if step.passed]
         return max(passed, key=lambda step: step.rate, default=None)
 
     @property
     def generator_limited(self) -> bool:
         """Whether the generator was too slow at the lowest rate that failed."""
-        failed = [step for step in self.steps if not step.passes(self.p99_ms)]
+        failed = [step for step in self.steps if not step.passed]
         return bool(failed) and min(failed, key=lambda step: step.rate).generator_limited
 
 
 def search(measure: Callable[[float], Step], settings: LoadTestSettings) -> Search:
     """Call `measure` with rates until the limit is between two of them, or a bound is reached."""
-    result = Search(settings.p99_ms)
+    result = Search()
     step_s = settings.step_s + settings.settle_s
     last_start = time.monotonic() + settings.max_seconds - step_s
     rate, passed, failed = settings.start_rate, 0.0, 0.0
@@ -44,7 +43,7 @@ def search(measure: Callable[[float], Step], settings: LoadTestSettings) -> Sear
             result.end_reason = f"stopped at max_seconds {settings.max_seconds:g}"
             return result
         result.steps.append(measure(rate))
-        if result.steps[-1].passes(settings.p99_ms):
+        if result.steps[-1].passed:
             passed = rate
         else:
             failed = rate

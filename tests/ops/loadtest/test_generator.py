@@ -93,7 +93,7 @@ def test_arrivals_depend_on_the_seed() -> None:
 def test_a_stall_delays_all_requests_that_become_due_meanwhile() -> None:
     due = schedule(100, 1, "even", 0)
     recording = open_loop(StallsOnce(), IMAGES, due, connections=1, give_up_s=5)
-    step = summarize(100, recording, settle_s=0)
+    step = summarize(100, recording, settle_s=0, p99_ms=10_000)
     # The other 99 requests took no time, but 50 were due while the connection waited for 500 ms.
     slow = [call for call in recording.calls if call.latency_s > 0.1]
     assert len(slow) >= 35
@@ -109,27 +109,27 @@ def test_an_overloaded_server_aborts_the_loop_and_the_rest_counts_as_failed() ->
     began = time.monotonic()
     recording = open_loop(OneAtATime(), IMAGES, due, connections=2, give_up_s=0.3)
     assert time.monotonic() - began < 2
-    step = summarize(400, recording, settle_s=0)
+    step = summarize(400, recording, settle_s=0, p99_ms=10_000)
     assert recording.unsent > 600
     assert step.errors == {"not sent": recording.unsent}
     assert step.requests == 800
-    assert not step.passes(10_000)
+    assert not step.passed
     assert step.answered_rate < 60
 
 
 def test_failures_are_counted_by_kind_and_fail_the_step() -> None:
     due = schedule(200, 0.2, "even", 0)
     recording = open_loop(FailsEveryFourth(), IMAGES, due, connections=4, give_up_s=5)
-    step = summarize(200, recording, settle_s=0)
+    step = summarize(200, recording, settle_s=0, p99_ms=10_000)
     assert step.errors == {"HTTP 503": 10}
     assert step.requests == 40
-    assert not step.passes(10_000)
+    assert not step.passed
 
 
 def test_while_settling_only_failures_count() -> None:
     due = schedule(200, 0.2, "even", 0)
     recording = open_loop(FailsEveryFourth(), IMAGES, due, connections=4, give_up_s=5)
-    step = summarize(200, recording, settle_s=0.1)
+    step = summarize(200, recording, settle_s=0.1, p99_ms=10_000)
     assert step.requests == 20
     assert step.failed == 10
 
@@ -140,7 +140,7 @@ def test_lateness_is_attributed_to_the_server_or_to_the_generator(
 ) -> None:
     due = schedule(100, 0.5, "even", 0)
     recording = open_loop(Slow(), IMAGES, due, connections, give_up_s=5)
-    step = summarize(100, recording, settle_s=0)
+    step = summarize(100, recording, settle_s=0, p99_ms=10_000)
     assert (step.connections_busy > 40) is busy
 
 
