@@ -11,20 +11,21 @@ from cli.files import write_atomically
 
 PATH = Path(__file__).with_name("prices.json")
 
+Tiers = tuple[tuple[float, float], ...]
+"""Pairs of (first unit of a month, US dollars per unit), ascending from unit 0."""
+
 
 class Price(pydantic.BaseModel):
-    """A tiered price: `tiers` are pairs of (first unit of a month, US dollars per unit)."""
+    """The price of a unit, which depends on how many were used before in the month."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     unit: str
-    tiers: tuple[tuple[float, float], ...]
+    tiers: Tiers
 
     @pydantic.field_validator("tiers")
     @classmethod
-    def _ascending_from_0(
-        cls, tiers: tuple[tuple[float, float], ...]
-    ) -> tuple[tuple[float, float], ...]:
+    def _ascending_from_0(cls, tiers: Tiers) -> Tiers:
         starts = [start for start, _ in tiers]
         if starts[:1] != [0] or starts != sorted(set(starts)):
             raise ValueError("tiers must ascend from 0")

@@ -11,8 +11,8 @@ BLUE, ORANGE, GREY, RED = "#1f5f8b", "#d1691f", "#8a8f98", "#b3261e"
 
 
 def draw(path: Path, plan: Plan) -> None:
-    """Write the chart of the first candidate to `path` as a PNG."""
-    first = plan.candidates[0]
+    """Write the chart of the configured instance type to `path` as a PNG."""
+    first = plan.first
     day, target = first.day, first.target_per_minute
     hours = np.arange(len(day.rates)) / 60
     figure = Figure(figsize=(9, 9), layout="constrained")

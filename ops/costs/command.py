@@ -25,7 +25,6 @@ import click
 from aws import account as accounts
 from aws import prices
 from aws.account import Account
-from aws.prices import Prices
 from aws.settings import FitSettings, ScalingSettings, ServingSettings
 from cli import commands
 from cli.errors import SettingsError
@@ -100,7 +99,8 @@ def command(
         table, missing = price_list.refresh(account, table, datetime.now(UTC).date())
         prices.write(table, prices_path)
         if not as_json:
-            print(_describe(table, missing, prices_path))
+            unlisted = f" Not listed: {', '.join(missing)}." if missing else ""
+            print(f"Wrote {len(table.prices)} prices of {table.region} to {prices_path}.{unlisted}")
     first_type = instance_type or serving.instance_type
     measured_rates = _numbers("--rate", rates)
     if rate_per_instance is not None:
@@ -159,8 +159,3 @@ def _numbers(option: str, texts: Sequence[str]) -> dict[str, float]:
         if not name:
             raise SettingsError(f'{option} is "{text}". Write NAME=NUMBER.')
     return numbers
-
-
-def _describe(table: Prices, missing: Sequence[str], path: Path) -> str:
-    text = f"Wrote {len(table.prices)} prices of {table.region} to {path}."
-    return f"{text} Not listed: {', '.join(missing)}." if missing else text

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from ops.costs.plan import Candidate, Plan
+from ops.costs.plan import Plan
 
 MIN_UTILIZATION = 0.05
 """A target below this fraction of an instance's rate is a mistake, not a reserve."""
@@ -12,17 +12,11 @@ MAX_UTILIZATION = 0.8
 
 def findings(plan: Plan) -> list[str]:
     """Return one sentence or two for each finding, the most important first."""
-    first = plan.candidates[0]
-    return [
-        *_target(plan, first),
-        *_endpoint(plan, first),
-        *_functions(plan, first),
-        *_limits(plan, first),
-    ]
+    return [*_target(plan), *_endpoint(plan), *_functions(plan), *_limits(plan)]
 
 
-def _target(plan: Plan, first: Candidate) -> Iterator[str]:
-    target, rate = first.target_per_minute, first.rate_per_instance
+def _target(plan: Plan) -> Iterator[str]:
+    target, rate = plan.first.target_per_minute, plan.first.rate_per_instance
     utilization = target / 60 / rate
     if utilization < MIN_UTILIZATION:
         better = plan.loadtest.target_per_minute(rate)
@@ -31,7 +25,7 @@ def _target(plan: Plan, first: Candidate) -> Iterator[str]:
             f"A target of {target:g} means {target:g} requests per MINUTE and instance, one every "
             f"{60 / target:.3g} s, not {target:g} concurrent requests. That is {utilization:.2%} "
             f"of the {rate:g} requests per second that an instance takes. The day needs "
-            f"{first.day.instances_desired:,} instances at its peak instead of {enough:,}. "
+            f"{plan.first.day.instances_desired:,} instances at its peak instead of {enough:,}. "
             f"Set --target-per-minute {better:.0f}."
         )
     elif utilization > MAX_UTILIZATION:
@@ -41,8 +35,8 @@ def _target(plan: Plan, first: Candidate) -> Iterator[str]:
         )
 
 
-def _endpoint(plan: Plan, first: Candidate) -> Iterator[str]:
-    day, maximum = first.day, plan.scaling.max_instances
+def _endpoint(plan: Plan) -> Iterator[str]:
+    day, maximum = plan.first.day, plan.scaling.max_instances
     if day.rejected_per_day >= 1:
         yield (
             f"The endpoint rejects {day.rejected_per_day:,.0f} of {day.requests_per_day:,.0f} "
@@ -56,8 +50,8 @@ def _endpoint(plan: Plan, first: Candidate) -> Iterator[str]:
         )
 
 
-def _functions(plan: Plan, first: Candidate) -> Iterator[str]:
-    api, functions, requests = plan.api, plan.functions, first.day.requests_per_day
+def _functions(plan: Plan) -> Iterator[str]:
+    api, functions, requests = plan.api, plan.functions, plan.first.day.requests_per_day
     if functions.throttled_per_day >= 1:
         yield (
             f"API Gateway's limit for stage {api.stage}, {api.throttle_rate:g} requests per "
@@ -77,9 +71,9 @@ def _functions(plan: Plan, first: Candidate) -> Iterator[str]:
         )
 
 
-def _limits(plan: Plan, first: Candidate) -> Iterator[str]:
+def _limits(plan: Plan) -> Iterator[str]:
     forwarded = plan.api.concurrency / plan.costs.lambda_s
-    capacity = plan.scaling.min_instances * first.rate_per_instance
+    capacity = plan.scaling.min_instances * plan.first.rate_per_instance
     if forwarded > capacity:
         yield (
             f"{plan.api.concurrency:,} functions can forward {forwarded:,.0f} requests per second, "

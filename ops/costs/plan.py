@@ -90,6 +90,11 @@ class Plan:
             for name in self.instance_types
         ]
 
+    @property
+    def first(self) -> Candidate:
+        """The configured instance type."""
+        return self.candidates[0]
+
     @cached_property
     def targets(self) -> dict[str, Candidate]:
         """The first instance type under several targets, without a maximum of instances."""

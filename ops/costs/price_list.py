@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from aws.account import Account
 from aws.errors import AwsError
-from aws.prices import Price, Prices
+from aws.prices import Price, Prices, Tiers
 
 API_REGION = "us-east-1"
 """The API exists in a few regions only, and returns the prices of all."""
@@ -105,7 +105,7 @@ def query(name: str) -> Query:
     return Query("AmazonSageMaker", f"{usage}:{re.escape(instance_type)}", filters)
 
 
-def _tiers(client: Any, region: str, query: Query) -> tuple[tuple[float, float], ...]:
+def _tiers(client: Any, region: str, query: Query) -> Tiers:
     """The tiers of the first product that matches; empty if none does."""
     filters = {query.region_field: region, **query.filters}
     pages = client.get_paginator("get_products").paginate(

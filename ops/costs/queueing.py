@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import pdtr
+from scipy.special import pdtr, softmax
 
 Floats = NDArray[np.float64]
 
@@ -41,9 +41,7 @@ def occupancy(server: Server, rate: float) -> Floats:
         return np.asarray(np.eye(1, places + 1)[0])
     busy = np.minimum(np.arange(1, places + 1), server.workers)
     # logarithms, because the powers of the load overflow
-    logarithms = np.concatenate([[0.0], np.cumsum(np.log(load / busy))])
-    weights = np.exp(logarithms - logarithms.max())
-    return np.asarray(weights / weights.sum())
+    return np.asarray(softmax(np.concatenate([[0.0], np.cumsum(np.log(load / busy))])))
 
 
 @lru_cache(maxsize=20_000)

@@ -44,7 +44,7 @@ def document(plan: Plan) -> dict[str, Any]:
     return {
         "traffic": {
             "hours": list(plan.traffic.hours),
-            "requests_per_day": plan.candidates[0].day.requests_per_day,
+            "requests_per_day": plan.first.day.requests_per_day,
             "peak_rate": plan.traffic.peak(),
         },
         "instance_types": [_row(candidate) for candidate in plan.candidates],
@@ -110,7 +110,7 @@ def _with_texts(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _functions(plan: Plan) -> str:
-    api, functions, first = plan.api, plan.functions, plan.candidates[0]
+    api, functions, first = plan.api, plan.functions, plan.first
     kind = "by default" if api.reserved is None else "reserved"
     throttle = "the account's" if api.throttle_rate is None else f"{api.throttle_rate:g}/s"
     return (

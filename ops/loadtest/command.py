@@ -70,7 +70,15 @@ def command(
     as_json: bool,
     dry_run: bool,
 ) -> None:
-    target = _target(account, loadtest, url, stage, endpoint)
+    if [url, stage, endpoint].count(None) != 2:
+        raise SettingsError("Give exactly one of --url, --stage and --endpoint.")
+    if stage:
+        endpoint = stages.read(stage).endpoint
+    target: Target
+    if endpoint:
+        target = Endpoint(account, endpoint, loadtest.connections, loadtest.timeout_s)
+    else:
+        target = LocalServer(url or "", loadtest.timeout_s)
     payloads = images.read(image_paths)
     if dry_run:
         print(
@@ -91,21 +99,6 @@ def command(
     if as_json:
         print(json.dumps(document(result, instances, loadtest), indent=2))
     print(conclusion(result, instances, stage, loadtest), file=out)
-
-
-def _target(
-    account: Account,
-    loadtest: LoadTestSettings,
-    url: str | None,
-    stage: str | None,
-    endpoint: str | None,
-) -> Target:
-    if [url, stage, endpoint].count(None) != 2:
-        raise SettingsError("Give exactly one of --url, --stage and --endpoint.")
-    if url:
-        return LocalServer(url, loadtest.timeout_s)
-    name = endpoint or stages.read(stage or "").endpoint
-    return Endpoint(account, name, loadtest.connections, loadtest.timeout_s)
 
 
 def _send_one(target: Target, image: Image) -> None:
