@@ -11,20 +11,21 @@ from cli.files import write_atomically
 
 PATH = Path(__file__).with_name("prices.json")
 
+Tiers = tuple[tuple[float, float], ...]
+"""Pairs of (first unit of a month, US dollars per unit), ascending from unit 0."""
+
 
 class Price(pydantic.BaseModel):
-    """A tiered price: `tiers` are pairs of (first unit of a month, US dollars per unit)."""
+    """The price of a unit, which depends on how many were used before in the month."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     unit: str
-    tiers: tuple[tuple[float, float], ...]
+    tiers: Tiers
 
     @pydantic.field_validator("tiers")
     @classmethod
-    def _ascending_from_0(
-        cls, tiers: tuple[tuple[float, float], ...]
-    ) -> tuple[tuple[float, float], ...]:
+    def _ascending_from_0(cls, tiers: Tiers) -> Tiers:
         starts = [start for start, _ in tiers]
         if starts[:1] != [0] or starts != sorted(set(starts)):
             raise ValueError("tiers must ascend from 0")
@@ -82,22 +83,18 @@ def read(path: Path = PATH) -> Prices:
     """Read a table of prices. Raise SettingsError if `path` is not one."""
     try:
         return Prices.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}.") from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise SettingsError(f"{path} is not a table of prices: {place} {first['msg']}.") from None
 
 
-def instance_usd_per_hour(
-    kind: str, instance_type: str, overrides: Mapping[str, float] | None = None
-) -> float | None:
+def instance_usd_per_hour(kind: str, instance_type: str) -> float | None:
     """Return the hourly on-demand price of an instance type, or None if it is unknown.
 
     `kind` is hosting, training or ec2.
     """
-    price = read().override(overrides or {}).prices.get(f"{kind} {instance_type}")
+    price = read().prices.get(f"{kind} {instance_type}")
     return None if price is None else price.usd(1)
 
 

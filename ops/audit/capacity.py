@@ -7,12 +7,9 @@ from aws import endpoints, stages
 from aws.account import Account
 from aws.stages import Stage
 from ops.audit.finding import Finding, Severity
+from ops.costs.settings import CostsSettings
 from ops.endpoint import scaling
-
-SECONDS_PER_REQUEST = 0.3
-"""Time of one prediction in the API, most of it spent fetching the image."""
-SAFETY_FACTOR = 0.5
-"""A scaling target is half of what an instance can take (AWS: load test x 0.5 x 60)."""
+from ops.loadtest.settings import LoadTestSettings
 
 
 def check(account: Account) -> Iterator[Finding]:
@@ -38,8 +35,8 @@ def check_stage(account: Account, stage: Stage) -> Iterator[Finding]:
         return
     tracking = state["policies"][0]["TargetTrackingScalingPolicyConfiguration"]
     instances = int(state["targets"][0]["MaxCapacity"])
-    capacity = instances * tracking["TargetValue"] / 60 / SAFETY_FACTOR
-    demand = stage.reserved_concurrency / SECONDS_PER_REQUEST
+    capacity = instances * tracking["TargetValue"] / 60 / LoadTestSettings.read().safety
+    demand = stage.reserved_concurrency / CostsSettings.read().lambda_s
     if demand > capacity:
         yield Finding(
             Severity.MEDIUM,

@@ -25,11 +25,11 @@ import click
 from aws import account as accounts
 from aws import prices
 from aws.account import Account
-from aws.prices import Prices
 from aws.settings import FitSettings, ScalingSettings, ServingSettings
 from cli import commands
 from cli.errors import SettingsError
-from ops.costs import concurrency, plan, price_list, report, traffic
+from ops.costs import concurrency, price_list, report, traffic
+from ops.costs.plan import Plan
 from ops.costs.settings import CostsSettings
 from ops.costs.traffic import Traffic
 from ops.loadtest.settings import LoadTestSettings
@@ -99,7 +99,8 @@ def command(
         table, missing = price_list.refresh(account, table, datetime.now(UTC).date())
         prices.write(table, prices_path)
         if not as_json:
-            print(_describe(table, missing, prices_path))
+            unlisted = f" Not listed: {', '.join(missing)}." if missing else ""
+            print(f"Wrote {len(table.prices)} prices of {table.region} to {prices_path}.{unlisted}")
     first_type = instance_type or serving.instance_type
     measured_rates = _numbers("--rate", rates)
     if rate_per_instance is not None:
@@ -109,7 +110,7 @@ def command(
             raise SettingsError(f"The rate of {name} is {rate:g}: it must be above 0.")
     limits = {"reserved": reserved, "provisioned": provisioned, "throttle_rate": throttle_rate}
     given = {name: value for name, value in limits.items() if value is not None}
-    estimate = plan.make(
+    estimate = Plan(
         traffic=_traffic(profile, hours, surge, costs),
         api=replace(concurrency.read(stage), **given),  # type: ignore[arg-type]
         instance_types=list(dict.fromkeys([first_type, *costs.instance_types])),
@@ -158,8 +159,3 @@ def _numbers(option: str, texts: Sequence[str]) -> dict[str, float]:
         if not name:
             raise SettingsError(f'{option} is "{text}". Write NAME=NUMBER.')
     return numbers
-
-
-def _describe(table: Prices, missing: Sequence[str], path: Path) -> str:
-    text = f"Wrote {len(table.prices)} prices of {table.region} to {path}."
-    return f"{text} Not listed: {', '.join(missing)}." if missing else text

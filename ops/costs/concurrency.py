@@ -3,9 +3,7 @@
 The limits are those of .chalice/config.json and resources-STAGE.json.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -73,20 +71,13 @@ def function_load(api: ApiStage, traffic: Traffic, duration_s: float) -> Functio
 
 def read(name: str) -> ApiStage:
     """Read the limits of a stage. Raise SettingsError if it is missing or not valid."""
-    return parse(stages.read(name), stages.properties(name, "RestAPI"))
-
-
-def parse(stage: stages.Stage, rest_api: Mapping[str, Any]) -> ApiStage:
-    """Take the limits from a stage and from the properties of its REST API."""
-    throttle_rates = [
-        float(method["ThrottlingRateLimit"])
-        for method in rest_api.get("MethodSettings", [])
-        if "ThrottlingRateLimit" in method
-    ]
+    stage = stages.read(name)
+    methods = stages.properties(name, "RestAPI").get("MethodSettings", [])
+    throttle_rates = (method.get("ThrottlingRateLimit") for method in methods)
     return ApiStage(
-        stage=stage.name,
+        stage=name,
         memory_mb=stage.memory_mb,
         reserved=stage.reserved_concurrency,
         provisioned=stage.provisioned_concurrency or 0,
-        throttle_rate=throttle_rates[0] if throttle_rates else None,
+        throttle_rate=next((float(rate) for rate in throttle_rates if rate is not None), None),
     )

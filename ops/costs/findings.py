@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from ops.costs.plan import Candidate, Plan
+from ops.costs.plan import Plan
 
 MIN_UTILIZATION = 0.05
 """A target below this fraction of an instance's rate is a mistake, not a reserve."""
@@ -12,12 +12,11 @@ MAX_UTILIZATION = 0.8
 
 def findings(plan: Plan) -> list[str]:
     """Return one sentence or two for each finding, the most important first."""
-    first = plan.candidates[0]
-    return [*_target(plan, first), *_endpoint(first), *_functions(plan), *_limits(plan, first)]
+    return [*_target(plan), *_endpoint(plan), *_functions(plan), *_limits(plan)]
 
 
-def _target(plan: Plan, first: Candidate) -> Iterator[str]:
-    target, rate = first.scaling.target_per_minute, first.rate
+def _target(plan: Plan) -> Iterator[str]:
+    target, rate = plan.first.target_per_minute, plan.first.rate_per_instance
     utilization = target / 60 / rate
     if utilization < MIN_UTILIZATION:
         better = plan.loadtest.target_per_minute(rate)
@@ -26,7 +25,7 @@ def _target(plan: Plan, first: Candidate) -> Iterator[str]:
             f"A target of {target:g} means {target:g} requests per MINUTE and instance, one every "
             f"{60 / target:.3g} s, not {target:g} concurrent requests. That is {utilization:.2%} "
             f"of the {rate:g} requests per second that an instance takes. The day needs "
-            f"{first.day.desired_instances:,} instances at its peak instead of {enough:,}. "
+            f"{plan.first.day.instances_desired:,} instances at its peak instead of {enough:,}. "
             f"Set --target-per-minute {better:.0f}."
         )
     elif utilization > MAX_UTILIZATION:
@@ -36,23 +35,23 @@ def _target(plan: Plan, first: Candidate) -> Iterator[str]:
         )
 
 
-def _endpoint(first: Candidate) -> Iterator[str]:
-    day, maximum = first.day, first.scaling.max_instances
-    if day.rejected >= 1:
+def _endpoint(plan: Plan) -> Iterator[str]:
+    day, maximum = plan.first.day, plan.scaling.max_instances
+    if day.rejected_per_day >= 1:
         yield (
-            f"The endpoint rejects {day.rejected:,.0f} of {day.requests:,.0f} requests per day "
-            f"({day.rejected_fraction:.2%}). p99 in the worst minute is "
-            f"{day.worst_p99_s * 1000:.0f} ms."
+            f"The endpoint rejects {day.rejected_per_day:,.0f} of {day.requests_per_day:,.0f} "
+            f"requests per day ({day.rejected_fraction:.2%}). p99 in the worst minute is "
+            f"{day.p99_worst_minute_ms:.0f} ms."
         )
-    if day.desired_instances > maximum:
+    if day.instances_desired > maximum:
         yield (
-            f"Autoscaling needs {day.desired_instances:,} instances, but max_instances is "
+            f"Autoscaling needs {day.instances_desired:,} instances, but max_instances is "
             f"{maximum:,}."
         )
 
 
 def _functions(plan: Plan) -> Iterator[str]:
-    api, functions, requests = plan.api, plan.functions, plan.candidates[0].day.requests
+    api, functions, requests = plan.api, plan.functions, plan.first.day.requests_per_day
     if functions.throttled_per_day >= 1:
         yield (
             f"API Gateway's limit for stage {api.stage}, {api.throttle_rate:g} requests per "
@@ -72,18 +71,18 @@ def _functions(plan: Plan) -> Iterator[str]:
         )
 
 
-def _limits(plan: Plan, first: Candidate) -> Iterator[str]:
+def _limits(plan: Plan) -> Iterator[str]:
     forwarded = plan.api.concurrency / plan.costs.lambda_s
-    capacity = first.scaling.min_instances * first.rate
+    capacity = plan.scaling.min_instances * plan.first.rate_per_instance
     if forwarded > capacity:
         yield (
             f"{plan.api.concurrency:,} functions can forward {forwarded:,.0f} requests per second, "
-            f"and min_instances {first.scaling.min_instances} takes {capacity:,.0f}. The endpoint "
+            f"and min_instances {plan.scaling.min_instances} takes {capacity:,.0f}. The endpoint "
             "rejects a sudden burst until more instances have started."
         )
-    if first.scaling.schedules:
+    if plan.scaling.schedules:
         yield "The schedules of [scaling] are not simulated: its limits apply all day."
-    assumed = [other.instance_type for other in plan.candidates if not other.measured]
+    assumed = [other.instance_type for other in plan.candidates if not other.rate_measured]
     if assumed:
         yield (
             f"The rate of {', '.join(assumed)} is assumed (rate_per_vcpu in [costs]), not "

@@ -1,134 +1,162 @@
-"""The complete estimate: instance types, scaling targets, Lambda functions, a training job."""
+"""The complete estimate: instance types, scaling targets, a monthly bill, a training job.
+
+The bill does not include free tiers, taxes, support, S3, the container registry, alarms and
+dashboards, the container's logs, and what image hosts charge.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from aws.instance_types import vcpus
 from aws.prices import Prices
 from aws.settings import FitSettings, ScalingSettings
-from ops.costs import bill
-from ops.costs.bill import Item, TrainingJob
 from ops.costs.concurrency import ApiStage, FunctionLoad, function_load
 from ops.costs.queueing import Server
 from ops.costs.settings import CostsSettings
 from ops.costs.simulation import Day, simulate
-from ops.costs.traffic import Traffic
+from ops.costs.traffic import DAY_S, Traffic
 from ops.loadtest.settings import LoadTestSettings
 
 UNLIMITED = 1_000_000
 """A maximum of instances that no target reaches."""
 TUTORIAL_TARGETS = (10.0, 40.0, 100.0)
 """Targets that tutorials set as if they were concurrent requests."""
+DAYS_PER_MONTH = 365 / 12
+GB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the bill: units per month and US dollars."""
+
+    name: str
+    quantity: float
+    unit: str
+    usd: float
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One instance type under the configured target tracking."""
+    """One instance type under target tracking, simulated and priced."""
 
     instance_type: str
-    server: Server
-    measured: bool
+    rate_per_instance: float
+    rate_measured: bool
     """Whether the rate was given, from a load test. Otherwise it is assumed from the vCPUs."""
-    scaling: ScalingSettings
+    target_per_minute: float
     day: Day
     items: list[Item]
 
     @property
-    def rate(self) -> float:
-        return self.server.capacity
-
-    @property
-    def usd(self) -> float:
+    def usd_per_month(self) -> float:
         return sum(item.usd for item in self.items)
 
     @property
     def usd_per_million(self) -> float:
-        return bill.usd_per_million(self.items, self.day)
+        """The price of a million answered predictions."""
+        answered = (self.day.requests_per_day - self.day.rejected_per_day) * DAYS_PER_MONTH
+        return self.usd_per_month / answered * 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A scaling target on the first instance type, without a maximum of instances."""
-
-    name: str
-    per_minute: float
-    day: Day
-    instances_usd: float
-
-    @property
-    def seconds_between_requests(self) -> float:
-        """Seconds between two requests to one instance at the target."""
-        return 60 / self.per_minute
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
-    """Everything that `costs` reports. The first candidate is the configured one."""
+    """The traffic, the limits and the settings of an estimate, and its results."""
 
     traffic: Traffic
     api: ApiStage
-    functions: FunctionLoad
+    instance_types: Sequence[str]
+    """The first one is configured, with the target of `scaling`."""
+    measured_rates: Mapping[str, float]
+    scaling: ScalingSettings
+    fit: FitSettings
     costs: CostsSettings
-    candidates: list[Candidate]
-    targets: list[Target]
-    job: TrainingJob
-    prices: Prices
     loadtest: LoadTestSettings
+    prices: Prices
 
+    @cached_property
+    def functions(self) -> FunctionLoad:
+        """The Lambda functions that the traffic needs."""
+        return function_load(self.api, self.traffic, self.costs.lambda_s)
 
-def make(
-    traffic: Traffic,
-    api: ApiStage,
-    instance_types: Sequence[str],
-    measured_rates: Mapping[str, float],
-    scaling: ScalingSettings,
-    fit: FitSettings,
-    costs: CostsSettings,
-    loadtest: LoadTestSettings,
-    prices: Prices,
-) -> Plan:
-    """Simulate and price `traffic` on each of `instance_types`, whose first is the configured one.
+    @cached_property
+    def candidates(self) -> list[Candidate]:
+        """All instance types. The target is the same fraction of each one's rate."""
+        utilization = self.scaling.target_per_minute / self._rate(self.instance_types[0])
+        maximum = self.scaling.max_instances
+        return [
+            self._candidate(name, utilization * self._rate(name), maximum)
+            for name in self.instance_types
+        ]
 
-    `scaling` holds the target of that one. The others get the same fraction of their rate.
-    """
-    functions = function_load(api, traffic, costs.lambda_s)
-    days: dict[tuple[Server, float, int], Day] = {}
+    @property
+    def first(self) -> Candidate:
+        """The configured instance type."""
+        return self.candidates[0]
 
-    def simulated(server: Server, scaling: ScalingSettings) -> Day:
-        # some types share their rate, and some targets are equal
-        key = (server, scaling.target_per_minute, scaling.max_instances)
-        if key not in days:
-            days[key] = simulate(traffic, server, scaling, costs)
-        return days[key]
+    @cached_property
+    def targets(self) -> dict[str, Candidate]:
+        """The first instance type under several targets, without a maximum of instances."""
+        first = self.instance_types[0]
+        targets = {
+            "configured": self.scaling.target_per_minute,
+            "AWS rule": self.loadtest.target_per_minute(self._rate(first)),
+            **{f"tutorials: {target:g}": target for target in TUTORIAL_TARGETS},
+        }
+        return {name: self._candidate(first, targets[name], UNLIMITED) for name in targets}
 
-    servers = {name: _server(name, measured_rates, costs) for name in instance_types}
-    first_type = instance_types[0]
-    first = servers[first_type]
-    candidates = []
-    for name, server in servers.items():
-        target = scaling.target_per_minute * server.capacity / first.capacity
-        scaled = scaling.model_copy(update={"target_per_minute": target})
-        day = simulated(server, scaled)
-        items = bill.monthly(name, day, api, functions, costs, prices)
-        candidates.append(Candidate(name, server, name in measured_rates, scaled, day, items))
-    targets = []
-    for name, per_minute in {
-        "configured": scaling.target_per_minute,
-        "AWS rule": loadtest.target_per_minute(first.capacity),
-        **{f"tutorials: {target:g}": target for target in TUTORIAL_TARGETS},
-    }.items():
-        update = {"target_per_minute": per_minute, "max_instances": UNLIMITED}
-        day = simulated(first, scaling.model_copy(update=update))
-        usd = prices.usd(f"hosting {first_type}", day.instance_hours * bill.DAYS_PER_MONTH)
-        targets.append(Target(name, per_minute, day, usd))
-    job = bill.training_job(fit, costs, prices)
-    return Plan(traffic, api, functions, costs, candidates, targets, job, prices, loadtest)
+    def training_job(self) -> dict[str, Any]:
+        """Price a job of `job_hours` on the instances of [fit]. Disks cost the same on spot."""
+        fit, hours = self.fit, self.costs.job_hours
+        compute = self.prices.usd(f"training {fit.instance_type}", hours) * fit.instance_count
+        months = hours * fit.instance_count / (DAYS_PER_MONTH * 24)
+        volume = self.prices.usd("training volume", fit.volume_gb * months)
+        return {
+            "instance_type": fit.instance_type,
+            "instances": fit.instance_count,
+            "hours": hours,
+            "on_demand_usd": compute + volume,
+            "spot_usd": compute * (1 - self.costs.spot_saving) + volume,
+        }
 
+    def _rate(self, instance_type: str) -> float:
+        assumed = self.costs.rate_per_vcpu * vcpus(instance_type)
+        return self.measured_rates.get(instance_type, assumed)
 
-def _server(
-    instance_type: str, measured_rates: Mapping[str, float], costs: CostsSettings
-) -> Server:
-    """One worker per vCPU, which together take exactly the measured or assumed rate."""
-    workers = vcpus(instance_type)
-    rate = measured_rates.get(instance_type, costs.rate_per_vcpu * workers)
-    return Server(workers, workers / rate, costs.queue)
+    def _candidate(self, instance_type: str, target: float, max_instances: int) -> Candidate:
+        rate, workers = self._rate(instance_type), vcpus(instance_type)
+        server = Server(workers, workers / rate, self.costs.queue)
+        update = {"target_per_minute": target, "max_instances": max_instances}
+        scaling = self.scaling.model_copy(update=update)
+        day = simulate(self.traffic, server, scaling, self.costs)
+        measured = instance_type in self.measured_rates
+        items = self._monthly_bill(instance_type, day)
+        return Candidate(instance_type, rate, measured, target, day, items)
+
+    def _monthly_bill(self, instance_type: str, day: Day) -> list[Item]:
+        """Price a month of such days, as if the API rejected no request."""
+        api, costs = self.api, self.costs
+        requests = day.requests_per_day * DAYS_PER_MONTH
+        memory_gb = api.memory_mb / 1024
+        gb_seconds = requests * costs.lambda_s * memory_gb
+        on_provisioned = gb_seconds * (1 - self.functions.spillover) if api.provisioned else 0.0
+        responses_gb = requests * costs.answer_kb * 1024 / GB
+        logs_gb = requests * costs.log_bytes / GB
+        quantities = {
+            f"hosting {instance_type}": day.instance_hours_per_day * DAYS_PER_MONTH,
+            "hosting data in": requests * costs.photo_kb * 1024 / GB,
+            "hosting data out": responses_gb,
+            "lambda requests": requests,
+            "lambda duration arm64": gb_seconds - on_provisioned,
+            "lambda duration arm64 on provisioned": on_provisioned,
+            "lambda provisioned arm64": api.provisioned * memory_gb * DAY_S * DAYS_PER_MONTH,
+            "api gateway requests": requests,
+            "data transfer out": responses_gb,
+            "logs ingested": logs_gb,
+            "logs stored": logs_gb * costs.log_days / DAYS_PER_MONTH,
+        }
+        return [
+            Item(name, quantity, self.prices.price(name).unit, self.prices.usd(name, quantity))
+            for name, quantity in quantities.items()
+        ]

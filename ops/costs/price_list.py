@@ -7,53 +7,52 @@ https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-qu
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from aws.account import Account
 from aws.errors import AwsError
-from aws.prices import Price, Prices
+from aws.prices import Price, Prices, Tiers
 
 API_REGION = "us-east-1"
 """The API exists in a few regions only, and returns the prices of all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """The filters of GetProducts for one price, and the usagetype to take from the result."""
 
     service: str
     usage: str
     """Pattern of the usagetype after the region's prefix."""
-    filters: tuple[tuple[str, str], ...] = ()
+    filters: Mapping[str, str] = {}
     region_field: str = "regionCode"
 
     def matches(self, usagetype: str) -> bool:
         return re.fullmatch(rf"(?:[A-Z]{{2,4}}\d?-)?{self.usage}", usagetype) is not None
 
 
-INVOKE = (("operation", "Invoke-Endpoint"),)
+def _invoke(usage: str) -> Query:
+    return Query("AmazonSageMaker", usage, {"operation": "Invoke-Endpoint"})
+
+
+def _lambda(group: str, usage: str = ".*") -> Query:
+    return Query("AWSLambda", usage, {"group": f"AWS-Lambda-{group}-ARM"})
+
+
 QUERIES = {
-    "hosting data in": Query("AmazonSageMaker", "Hst:Data-Bytes-In", INVOKE),
-    "hosting data out": Query("AmazonSageMaker", "Hst:Data-Bytes-Out", INVOKE),
+    "hosting data in": _invoke("Hst:Data-Bytes-In"),
+    "hosting data out": _invoke("Hst:Data-Bytes-Out"),
     "training volume": Query("AmazonSageMaker", r"Train:VolumeUsage\.gp\d"),
-    "lambda requests": Query("AWSLambda", ".*", (("group", "AWS-Lambda-Requests-ARM"),)),
-    "lambda duration arm64": Query(
-        "AWSLambda", "Lambda-GB-Second-ARM", (("group", "AWS-Lambda-Duration-ARM"),)
-    ),
-    "lambda duration arm64 on provisioned": Query(
-        "AWSLambda", ".*", (("group", "AWS-Lambda-Duration-Provisioned-ARM"),)
-    ),
-    "lambda provisioned arm64": Query(
-        "AWSLambda", ".*", (("group", "AWS-Lambda-Provisioned-Concurrency-ARM"),)
-    ),
+    "lambda requests": _lambda("Requests"),
+    "lambda duration arm64": _lambda("Duration", "Lambda-GB-Second-ARM"),
+    "lambda duration arm64 on provisioned": _lambda("Duration-Provisioned"),
+    "lambda provisioned arm64": _lambda("Provisioned-Concurrency"),
     "api gateway requests": Query("AmazonApiGateway", "ApiGatewayRequest"),
     "data transfer out": Query(
         "AWSDataTransfer",
         "DataTransfer-Out-Bytes",
-        (("transferType", "AWS Outbound"),),
+        {"transferType": "AWS Outbound"},
         region_field="fromRegionCode",
     ),
     "logs ingested": Query("AmazonCloudWatch", "DataProcessing-Bytes"),
@@ -61,10 +60,12 @@ QUERIES = {
     "s3 storage": Query("AmazonS3", "TimedStorage-ByteHrs"),
     "ecr storage": Query("AmazonECR", "TimedStorage-ByteHrs"),
 }
-LINUX_ON_DEMAND = (
-    ("operatingSystem", "Linux"), ("preInstalledSw", "NA"), ("tenancy", "Shared"),
-    ("capacitystatus", "Used"),
-)  # fmt: skip
+LINUX_ON_DEMAND = {
+    "operatingSystem": "Linux",
+    "preInstalledSw": "NA",
+    "tenancy": "Shared",
+    "capacitystatus": "Used",
+}
 COMPONENTS = {"hosting": ("Hosting", "Host"), "training": ("Training", "Train")}
 
 
@@ -75,21 +76,19 @@ def refresh(account: Account, old: Prices, today: date) -> tuple[Prices, list[st
     Raise AwsError if none is listed.
     """
     client = account.client("pricing", API_REGION)
-    same_region = account.region == old.region
-    prices, missing = dict[str, Price](), list[str]()
-    for name, price in old.prices.items():
-        tiers = _tiers(client, account.region, query(name))
-        if tiers:
-            prices[name] = Price(unit=price.unit, tiers=tiers)
-            continue
-        missing.append(name)
-        if same_region:
-            prices[name] = price
-    if len(missing) == len(old.prices):
+    tiers = {name: _tiers(client, account.region, query(name)) for name in old.prices}
+    missing = [name for name in tiers if not tiers[name]]
+    if len(missing) == len(tiers):
         raise AwsError(f"The Price List API has none of these prices for {account.region}.")
+    prices = {
+        name: Price(unit=price.unit, tiers=tiers[name] or price.tiers)
+        for name, price in old.prices.items()
+        if tiers[name] or account.region == old.region
+    }
     source = "AWS Price List API"
     if missing:
-        source += f"; not listed, {'kept' if same_region else 'omitted'}: {', '.join(missing)}"
+        kept = "kept" if account.region == old.region else "omitted"
+        source += f"; not listed, {kept}: {', '.join(missing)}"
     table = Prices(region=account.region, as_of=today.isoformat(), source=source, prices=prices)
     return table, missing
 
@@ -102,30 +101,27 @@ def query(name: str) -> Query:
     if kind == "ec2":
         return Query("AmazonEC2", f"BoxUsage:{re.escape(instance_type)}", LINUX_ON_DEMAND)
     component, usage = COMPONENTS[kind]
-    filters = (("component", component), ("instanceName", instance_type))
+    filters = {"component": component, "instanceName": instance_type}
     return Query("AmazonSageMaker", f"{usage}:{re.escape(instance_type)}", filters)
 
 
-def _tiers(client: Any, region: str, query: Query) -> tuple[tuple[float, float], ...]:
+def _tiers(client: Any, region: str, query: Query) -> Tiers:
     """The tiers of the first product that matches; empty if none does."""
-    filters = [(query.region_field, region), *query.filters]
+    filters = {query.region_field: region, **query.filters}
     pages = client.get_paginator("get_products").paginate(
         ServiceCode=query.service,
-        Filters=[{"Type": "TERM_MATCH", "Field": name, "Value": value} for name, value in filters],
+        Filters=[
+            {"Type": "TERM_MATCH", "Field": name, "Value": value} for name, value in filters.items()
+        ],
     )
-    for page in pages:
-        for text in page["PriceList"]:
-            product = json.loads(text)
-            if query.matches(product["product"]["attributes"].get("usagetype", "")):
-                tiers = tuple(sorted(_dimensions(product)))
-                if tiers and tiers[0][0] == 0:
-                    return tiers
+    for product in map(json.loads, pages.search("PriceList")):
+        if query.matches(product["product"]["attributes"].get("usagetype", "")):
+            tiers = sorted(
+                (float(dimension.get("beginRange") or 0), float(dimension["pricePerUnit"]["USD"]))
+                for term in product["terms"].get("OnDemand", {}).values()
+                for dimension in term["priceDimensions"].values()
+                if "USD" in dimension["pricePerUnit"]
+            )
+            if tiers and tiers[0][0] == 0:
+                return tuple(tiers)
     return ()
-
-
-def _dimensions(product: dict[str, Any]) -> Iterator[tuple[float, float]]:
-    for term in product["terms"].get("OnDemand", {}).values():
-        for dimension in term["priceDimensions"].values():
-            usd = dimension["pricePerUnit"].get("USD")
-            if usd is not None:
-                yield float(dimension.get("beginRange") or 0), float(usd)

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import pdtr
+from scipy.special import pdtr, softmax
 
 Floats = NDArray[np.float64]
 
@@ -33,16 +33,6 @@ class Server:
         return self.workers / self.service_s
 
 
-@dataclass(frozen=True, slots=True)
-class SteadyState:
-    """A queue under constant load. These queues settle within seconds."""
-
-    rejected: float
-    """Probability that a request is rejected."""
-    tail: Floats
-    """Probability that an answered request takes longer than each of LATENCIES_S."""
-
-
 def occupancy(server: Server, rate: float) -> Floats:
     """Return the probabilities of 0, 1, … K requests in the instance at `rate` per second."""
     places = server.workers + server.waiting
@@ -51,14 +41,16 @@ def occupancy(server: Server, rate: float) -> Floats:
         return np.asarray(np.eye(1, places + 1)[0])
     busy = np.minimum(np.arange(1, places + 1), server.workers)
     # logarithms, because the powers of the load overflow
-    logarithms = np.concatenate([[0.0], np.cumsum(np.log(load / busy))])
-    weights = np.exp(logarithms - logarithms.max())
-    return np.asarray(weights / weights.sum())
+    return np.asarray(softmax(np.concatenate([[0.0], np.cumsum(np.log(load / busy))])))
 
 
 @lru_cache(maxsize=20_000)
-def steady_state(server: Server, rate: float) -> SteadyState:
-    """Return the settled queue of one instance at `rate` requests per second."""
+def steady_state(server: Server, rate: float) -> tuple[float, Floats]:
+    """Return how one instance responds to a constant `rate` per second, to which it soon settles.
+
+    The result is the probability that a request is rejected, and the probabilities that an answered
+    one takes longer than each of LATENCIES_S.
+    """
     probabilities = occupancy(server, rate)
     rejected = float(probabilities[-1])
     # what an accepted request finds; those who find a free worker do not wait
@@ -68,7 +60,7 @@ def steady_state(server: Server, rate: float) -> SteadyState:
     waits = LATENCIES_S - server.service_s
     departures = np.maximum(waits, 0) * server.capacity
     fewer_than = pdtr(np.arange(len(queued)), departures[:, None])
-    return SteadyState(rejected, np.where(waits < 0, 1.0, fewer_than @ queued))
+    return rejected, np.where(waits < 0, 1.0, fewer_than @ queued)
 
 
 def quantile_s(tail: Floats, fraction: float) -> float:

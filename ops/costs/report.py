@@ -1,13 +1,42 @@
 """A plan as text and as JSON."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
+from aws.instance_types import vcpus
 from cli import tables
 from ops.costs.findings import findings
-from ops.costs.plan import Plan
-from ops.costs.simulation import Day
+from ops.costs.plan import Candidate, Plan
 from ops.costs.traffic import DAY_S
+
+INSTANCE_TYPES = {
+    "instance type": "{instance_type}",
+    "rate/s": "{rate_per_instance:,.0f}",
+    "measured": "{measured}",
+    "target/min": "{target_per_minute:,.0f}",
+    "instances": "{instances}",
+    "p99 ms": "{p99_ms:.0f}",
+    "worst p99 ms": "{p99_worst_minute_ms:.0f}",
+    "rejected": "{rejected_fraction:.2%}",
+    "$/month": "{usd_per_month:,.0f}",
+    "$/million": "{usd_per_million:,.2f}",
+}
+"""The columns of a table: heads, and formats of the rows in the JSON document."""
+TARGETS = {
+    "target, without a maximum": "{name}",
+    "per minute": "{target_per_minute:,.4g}",
+    "seconds between requests": "{seconds_between_requests:.3g}",
+    "instances": "{instances}",
+    "p99 ms": "{p99_ms:.0f}",
+    "instances $/month": "{instances_usd_per_month:,.0f}",
+}
+JOB = (
+    "A training job of {hours:g} h on {instances} x {instance_type}: ${on_demand_usd:,.2f} on "
+    "demand, about ${spot_usd:,.2f} on spot instances"
+)
 
 
 def document(plan: Plan) -> dict[str, Any]:
@@ -15,127 +44,75 @@ def document(plan: Plan) -> dict[str, Any]:
     return {
         "traffic": {
             "hours": list(plan.traffic.hours),
-            "requests_per_day": plan.candidates[0].day.requests,
+            "requests_per_day": plan.first.day.requests_per_day,
             "peak_rate": plan.traffic.peak(),
         },
-        "instance_types": [
-            {
-                "instance_type": candidate.instance_type,
-                "rate_per_instance": candidate.rate,
-                "rate_measured": candidate.measured,
-                "target_per_minute": candidate.scaling.target_per_minute,
-                **_day(candidate.day),
-                "usd_per_month": candidate.usd,
-                "usd_per_million": candidate.usd_per_million,
-                "items": [asdict(item) for item in candidate.items],
-            }
-            for candidate in plan.candidates
-        ],
+        "instance_types": [_row(candidate) for candidate in plan.candidates],
         "targets": [
             {
-                "name": target.name,
-                "target_per_minute": target.per_minute,
-                "seconds_between_requests": target.seconds_between_requests,
-                **_day(target.day),
-                "instances_usd_per_month": target.instances_usd,
+                **_row(candidate),
+                "name": name,
+                "seconds_between_requests": 60 / candidate.target_per_minute,
+                "instances_usd_per_month": candidate.items[0].usd,
             }
-            for target in plan.targets
+            for name, candidate in plan.targets.items()
         ],
         "functions": {**asdict(plan.functions), **asdict(plan.api)},
-        "training_job": asdict(plan.job),
+        "training_job": plan.training_job(),
         "prices": plan.prices.model_dump(include={"region", "as_of", "source"}),
         "findings": findings(plan),
     }
 
 
-def _day(day: Day) -> dict[str, float]:
-    return {
-        "instances_min": day.min_instances,
-        "instances_max": day.max_instances,
-        "instances_desired": day.desired_instances,
-        "instance_hours_per_day": day.instance_hours,
-        "p50_ms": day.p50_s * 1000,
-        "p99_ms": day.p99_s * 1000,
-        "p99_worst_minute_ms": day.worst_p99_s * 1000,
-        "rejected_per_day": day.rejected,
-        "rejected_fraction": day.rejected_fraction,
-    }
+def _row(candidate: Candidate) -> dict[str, Any]:
+    row = asdict(candidate)
+    day = row.pop("day").items()
+    row |= {name: value for name, value in day if not isinstance(value, np.ndarray)}
+    usd = {"usd_per_month": candidate.usd_per_month, "usd_per_million": candidate.usd_per_million}
+    return row | usd
 
 
 def text(plan: Plan) -> str:
     """Return the plan for a terminal."""
+    report = document(plan)
+    first = report["instance_types"][0]
+    items = {
+        f"monthly bill with {first['instance_type']}": "{name}",
+        "quantity": "{quantity:,.1f}",
+        "unit": "{unit}",
+        "$": "{usd:,.2f}",
+    }
+    total = ("total", "", "", f"{first['usd_per_month']:,.2f}")
     paragraphs = [
-        _traffic(plan), _types(plan), _bill(plan), _targets(plan), _functions(plan), _job(plan),
-        "\n".join(f"! {finding}" for finding in findings(plan)),
-        f"Prices: {plan.prices.region}, {plan.prices.as_of}, {plan.prices.source}.",
-    ]  # fmt: skip
-    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
-
-
-def _traffic(plan: Plan) -> str:
-    requests = plan.candidates[0].day.requests
-    return (
-        f"{requests:,.0f} requests per day: {_rate(requests / DAY_S)} per second on average, "
-        f"{_rate(plan.traffic.peak())} at the peak"
-    )
-
-
-def _types(plan: Plan) -> str:
-    heads = (
-        "instance type", "rate/s", "measured", "target/min", "instances", "p99 ms", "worst p99 ms",
-        "rejected", "$/month", "$/million",
-    )  # fmt: skip
-    rows = [
-        (
-            candidate.instance_type,
-            f"{candidate.rate:,.0f}",
-            "yes" if candidate.measured else "no",
-            f"{candidate.scaling.target_per_minute:,.0f}",
-            _instances(candidate.day),
-            f"{candidate.day.p99_s * 1000:.0f}",
-            f"{candidate.day.worst_p99_s * 1000:.0f}",
-            f"{candidate.day.rejected_fraction:.2%}",
-            f"{candidate.usd:,.0f}",
-            f"{candidate.usd_per_million:,.2f}",
-        )
-        for candidate in plan.candidates
+        f"{first['requests_per_day']:,.0f} requests per day: "
+        f"{_rate(first['requests_per_day'] / DAY_S)} per second on average, "
+        f"{_rate(plan.traffic.peak())} at the peak",
+        _table(INSTANCE_TYPES, map(_with_texts, report["instance_types"])),
+        _table(items, first["items"], total),
+        _table(TARGETS, map(_with_texts, report["targets"])),
+        _functions(plan),
+        JOB.format_map(report["training_job"]),
+        "\n".join(f"! {finding}" for finding in report["findings"]),
+        "Prices: {region}, {as_of}, {source}.".format_map(report["prices"]),
     ]
-    return tables.render(heads, rows)
+    return "\n\n".join(filter(None, paragraphs))
 
 
-def _bill(plan: Plan) -> str:
-    first = plan.candidates[0]
-    rows = [
-        (item.name, f"{item.quantity:,.1f}", item.unit, f"{item.usd:,.2f}") for item in first.items
-    ]
-    heads = (f"monthly bill with {first.instance_type}", "quantity", "unit", "$")
-    return tables.render(heads, [*rows, ("total", "", "", f"{first.usd:,.2f}")])
+def _table(columns: Mapping[str, str], rows: Iterable[dict[str, Any]], *last: Sequence[str]) -> str:
+    cells = [[form.format_map(row) for form in columns.values()] for row in rows]
+    return tables.render(list(columns), [*cells, *last])
 
 
-def _targets(plan: Plan) -> str:
-    heads = (
-        "target, without a maximum", "per minute", "seconds between requests", "instances",
-        "p99 ms", "instances $/month",
-    )  # fmt: skip
-    rows = [
-        (
-            target.name,
-            f"{target.per_minute:,.4g}",
-            f"{target.seconds_between_requests:.3g}",
-            _instances(target.day),
-            f"{target.day.p99_s * 1000:.0f}",
-            f"{target.instances_usd:,.0f}",
-        )
-        for target in plan.targets
-    ]
-    return tables.render(heads, rows)
+def _with_texts(row: dict[str, Any]) -> dict[str, Any]:
+    counts = dict.fromkeys((row["instances_min"], row["instances_max"]))
+    instances = "-".join(f"{count:,}" for count in counts)
+    return {**row, "instances": instances, "measured": "yes" if row["rate_measured"] else "no"}
 
 
 def _functions(plan: Plan) -> str:
-    api, functions, first = plan.api, plan.functions, plan.candidates[0]
+    api, functions, first = plan.api, plan.functions, plan.first
     kind = "by default" if api.reserved is None else "reserved"
     throttle = "the account's" if api.throttle_rate is None else f"{api.throttle_rate:g}/s"
-    requests = first.server.workers + first.server.waiting
     return (
         f"Functions of stage {api.stage} ({api.memory_mb} MB, {plan.costs.lambda_s:g} s per "
         f"request): {functions.mean:,.1f} concurrent on average, {functions.peak:,.1f} at the peak "
@@ -143,24 +120,11 @@ def _functions(plan: Plan) -> str:
         f"Limits: {api.concurrency:,} {kind}, {api.provisioned} provisioned, "
         f"API Gateway {throttle}\n"
         f"All functions forward {api.concurrency / plan.costs.lambda_s:,.0f} requests per second. "
-        f"The endpoint takes {first.day.min_instances * first.rate:,.0f} to "
-        f"{first.day.max_instances * first.rate:,.0f} and holds {requests} requests per instance."
-    )
-
-
-def _job(plan: Plan) -> str:
-    job = plan.job
-    return (
-        f"A training job of {job.hours:g} h on {job.instances} x {job.instance_type}: "
-        f"${job.on_demand_usd:,.2f} on demand, about ${job.spot_usd:,.2f} on spot instances"
+        f"The endpoint takes {first.day.instances_min * first.rate_per_instance:,.0f} to "
+        f"{first.day.instances_max * first.rate_per_instance:,.0f} and holds "
+        f"{vcpus(first.instance_type) + plan.costs.queue} requests per instance."
     )
 
 
 def _rate(value: float) -> str:
     return f"{value:,.0f}" if round(value) >= 1000 else f"{value:.4g}"
-
-
-def _instances(day: Day) -> str:
-    if day.min_instances == day.max_instances:
-        return f"{day.max_instances:,}"
-    return f"{day.min_instances:,}-{day.max_instances:,}"

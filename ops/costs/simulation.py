@@ -5,109 +5,101 @@ settled M/M/c/K queue. Two days are simulated and the second is reported, so tha
 the night before are right.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aws.settings import ScalingSettings
-from ops.costs.queueing import LATENCIES_S, Floats, Server, quantile_s, steady_state
+from ops.costs.queueing import Floats, Server, quantile_s, steady_state
 from ops.costs.settings import CostsSettings
 from ops.costs.target_tracking import PERIOD_S, TargetTracker
 from ops.costs.traffic import DAY_S, Traffic
 
 STEP_S = 10
+STEPS_PER_MINUTE = PERIOD_S // STEP_S
 UTILIZATION_STEP = 0.002
 """Loads are rounded to this fraction of a server's capacity. It bounds the distinct queues."""
+
+Counts = NDArray[np.int_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Day:
-    """The result: per minute in arrays, and in total. Rates are per second."""
+    """The totals of a day, and arrays with one value per minute. Rates are per second."""
 
     rates: Floats
     rejected_rates: Floats
-    p99_s_by_minute: Floats
-    in_service: NDArray[np.int_]
-    starting: NDArray[np.int_]
-    requests: float
-    rejected: float
-    p50_s: float
-    p99_s: float
-    """Of all answered requests of the day."""
-    worst_p99_s: float
-    """Of the worst minute."""
-    min_instances: int
-    max_instances: int
+    p99_ms_by_minute: Floats
+    in_service: Counts
+    starting: Counts
+    instances_min: int
+    instances_max: int
     """In service and starting."""
-    desired_instances: int
+    instances_desired: int
     """The highest count that the policy computed, before its maximum."""
-    instance_hours: float
+    instance_hours_per_day: float
     """In service and starting: AWS bills both."""
-
-    @property
-    def rejected_fraction(self) -> float:
-        return self.rejected / self.requests
+    p50_ms: float
+    p99_ms: float
+    """Of all answered requests."""
+    p99_worst_minute_ms: float
+    requests_per_day: float
+    rejected_per_day: float
+    rejected_fraction: float
 
 
 def simulate(
     traffic: Traffic, server: Server, scaling: ScalingSettings, costs: CostsSettings
 ) -> Day:
     """Simulate `traffic` on instances like `server`, whose number `scaling` controls."""
-    minutes = list(_minutes(traffic, server, TargetTracker(scaling, costs)))
-    second_day = minutes[len(minutes) // 2 :]
-    rates, rejected, instances, in_service, starting, desired, answered = map(
-        np.array, zip(*second_day, strict=True)
-    )
-    p99_s_by_minute = np.array([_quantile_s(minute, 0.99) for minute in answered])
-    return Day(
-        rates=rates,
-        rejected_rates=rejected,
-        p99_s_by_minute=p99_s_by_minute,
-        in_service=in_service,
-        starting=starting,
-        requests=float(rates.sum()) * PERIOD_S,
-        rejected=float(rejected.sum()) * PERIOD_S,
-        p50_s=_quantile_s(answered.sum(axis=0), 0.5),
-        p99_s=_quantile_s(answered.sum(axis=0), 0.99),
-        worst_p99_s=float(p99_s_by_minute.max()),
-        min_instances=int(in_service.min()),
-        max_instances=int((in_service + starting).max()),
-        desired_instances=int(desired.max()),
-        instance_hours=float(instances.sum()) * PERIOD_S / 3600,
-    )
-
-
-def _minutes(
-    traffic: Traffic, server: Server, tracker: TargetTracker
-) -> Iterator[tuple[float, float, float, int, int, int, Floats]]:
-    """Yield for each minute of two days: means of the rate, of the rejected rate and of the
-    instances; instances in service, starting and desired; answered requests and their tail."""
-    offered = traffic.rates(np.arange(0.0, DAY_S, STEP_S)).tolist() * 2
-    steps = PERIOD_S // STEP_S
-    for first in range(0, len(offered), steps):
-        total, rejected, instances = 0.0, 0.0, 0
-        answered = np.zeros(1 + len(LATENCIES_S))
-        for step in range(first, first + steps):
-            tracker.advance(step * STEP_S)
-            rate = offered[step]
-            queue = steady_state(server, _rounded(rate / tracker.in_service, server))
-            total += rate
-            rejected += rate * queue.rejected
-            instances += tracker.in_service + tracker.starting
-            answered[0] += rate * (1 - queue.rejected)
-            answered[1:] += rate * (1 - queue.rejected) * queue.tail
-        counts = tracker.in_service, tracker.starting, tracker.desired
-        tracker.report_minute((first + steps) * STEP_S, total * STEP_S)
-        yield total / steps, rejected / steps, instances / steps, *counts, answered
-
-
-def _quantile_s(answered: Floats, fraction: float) -> float:
-    requests, tail = answered[0], answered[1:]
-    return quantile_s(tail / requests, fraction) if requests else 0.0
-
-
-def _rounded(rate: float, server: Server) -> float:
+    rates = traffic.rates(np.arange(0.0, DAY_S, STEP_S))
+    in_service, starting, desired = _instances(rates, TargetTracker(scaling, costs))
     step = server.capacity * UTILIZATION_STEP
-    return round(rate / step) * step
+    loads = np.round(rates / in_service / step) * step
+    refusals, tails = zip(*(steady_state(server, load) for load in loads.tolist()), strict=True)
+    rejected = rates * np.array(refusals)
+    answered = _by_minute(rates - rejected)
+    slower = _by_minute((rates - rejected)[:, None] * np.array(tails))
+    p99_ms_by_minute = np.array(
+        [_quantile_ms(*minute, 0.99) for minute in zip(answered, slower, strict=True)]
+    )
+    return Day(
+        rates=_by_minute(rates),
+        rejected_rates=_by_minute(rejected),
+        p99_ms_by_minute=p99_ms_by_minute,
+        in_service=in_service[::STEPS_PER_MINUTE],
+        starting=starting[::STEPS_PER_MINUTE],
+        instances_min=int(in_service.min()),
+        instances_max=int((in_service + starting).max()),
+        instances_desired=int(desired.max()),
+        instance_hours_per_day=float((in_service + starting).mean()) * 24,
+        p50_ms=_quantile_ms(answered.sum(), slower.sum(axis=0), 0.5),
+        p99_ms=_quantile_ms(answered.sum(), slower.sum(axis=0), 0.99),
+        p99_worst_minute_ms=float(p99_ms_by_minute.max()),
+        requests_per_day=float(rates.sum()) * STEP_S,
+        rejected_per_day=float(rejected.sum()) * STEP_S,
+        rejected_fraction=float(rejected.sum() / rates.sum()),
+    )
+
+
+def _instances(rates: Floats, tracker: TargetTracker) -> tuple[Counts, Counts, Counts]:
+    """Return the instances in service, starting and desired in each step of the second day."""
+    counts = []
+    for minute, rate in enumerate(np.tile(_by_minute(rates), 2).tolist()):
+        start_s = minute * PERIOD_S
+        for now_s in range(start_s, start_s + PERIOD_S, STEP_S):
+            tracker.advance(now_s)
+            counts.append((tracker.in_service, tracker.starting, tracker.desired))
+        tracker.report_minute(start_s + PERIOD_S, rate * PERIOD_S)
+    in_service, starting, desired = np.array(counts[len(rates) :]).T
+    return in_service, starting, desired
+
+
+def _by_minute(values: Floats) -> Floats:
+    return np.asarray(values.reshape(-1, STEPS_PER_MINUTE, *values.shape[1:]).mean(axis=1))
+
+
+def _quantile_ms(answered: float, slower: Floats, fraction: float) -> float:
+    """Return the quantile if `slower` of the `answered` requests exceed each of LATENCIES_S."""
+    return quantile_s(slower / answered, fraction) * 1000 if answered else 0.0

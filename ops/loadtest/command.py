@@ -13,6 +13,7 @@ example:
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,7 +26,8 @@ from aws.account import Account
 from cli import commands
 from cli.errors import SettingsError
 from ops.errors import LoadTestFailed
-from ops.loadtest import arrivals, generator, images
+from ops.loadtest import images
+from ops.loadtest.generator import open_loop, schedule
 from ops.loadtest.images import Image
 from ops.loadtest.search import Search, search
 from ops.loadtest.settings import LoadTestSettings
@@ -68,7 +70,15 @@ def command(
     as_json: bool,
     dry_run: bool,
 ) -> None:
-    target = _target(account, loadtest, url, stage, endpoint)
+    if [url, stage, endpoint].count(None) != 2:
+        raise SettingsError("Give exactly one of --url, --stage and --endpoint.")
+    if stage:
+        endpoint = stages.read(stage).endpoint
+    target: Target
+    if endpoint:
+        target = Endpoint(account, endpoint, loadtest.connections, loadtest.timeout_s)
+    else:
+        target = LocalServer(url or "", loadtest.timeout_s)
     payloads = images.read(image_paths)
     if dry_run:
         print(
@@ -84,26 +94,11 @@ def command(
     if chart_path:
         from ops.loadtest import chart  # matplotlib takes half a second to import
 
-        chart.draw(chart_path, result)
+        chart.draw(chart_path, result, loadtest.p99_ms)
         print(f"Chart: {chart_path}", file=out)
     if as_json:
         print(json.dumps(document(result, instances, loadtest), indent=2))
     print(conclusion(result, instances, stage, loadtest), file=out)
-
-
-def _target(
-    account: Account,
-    loadtest: LoadTestSettings,
-    url: str | None,
-    stage: str | None,
-    endpoint: str | None,
-) -> Target:
-    if [url, stage, endpoint].count(None) != 2:
-        raise SettingsError("Give exactly one of --url, --stage and --endpoint.")
-    if url:
-        return LocalServer(url, loadtest.timeout_s)
-    name = endpoint or stages.read(stage or "").endpoint
-    return Endpoint(account, name, loadtest.connections, loadtest.timeout_s)
 
 
 def _send_one(target: Target, image: Image) -> None:
@@ -120,10 +115,10 @@ def _send_one(target: Target, image: Image) -> None:
 def _search(
     target: Target, payloads: Sequence[Image], loadtest: LoadTestSettings, out: TextIO
 ) -> Search:
-    def send(rate: float, duration_s: float, settle_s: float) -> Step:
-        due_s = arrivals.schedule(rate, duration_s, loadtest.arrivals, loadtest.seed)
+    def send(rate: float, duration_s: float) -> Step:
+        due_s = schedule(rate, duration_s, loadtest.arrivals, loadtest.seed)
         with tqdm(total=len(due_s), desc=f"{rate:g}/s", leave=False, disable=None) as bar:
-            recording = generator.open_loop(
+            recording = open_loop(
                 target,
                 payloads,
                 due_s,
@@ -131,15 +126,15 @@ def _search(
                 give_up_s=loadtest.timeout_s,
                 on_done=lambda body: bar.update(),
             )
-        return summarize(rate, recording, settle_s)
+        return summarize(rate, recording, loadtest.settle_s, loadtest.p99_ms)
 
     def measure(rate: float) -> Step:
-        step = send(rate, loadtest.step_s + loadtest.settle_s, loadtest.settle_s)
-        tqdm.write(_row(step, loadtest.p99_ms), file=out)
+        step = send(rate, loadtest.settle_s + loadtest.step_s)
+        tqdm.write(_row(step), file=out)
         return step
 
     tqdm.write(f"{target.name}: warm-up, {loadtest.warm_up_s:g} s", file=out)
-    send(loadtest.start_rate, loadtest.warm_up_s, 0.0)
+    send(loadtest.start_rate, loadtest.warm_up_s)
     tqdm.write(_HEADING, file=out)
     return search(measure, loadtest)
 
@@ -147,10 +142,10 @@ def _search(
 _HEADING = "     rate  answered     p50     p90     p99 ms  failed   late  verdict"
 
 
-def _row(step: Step, p99_ms: float) -> str:
-    verdict = "passed" if step.passes(p99_ms) else "failed"
+def _row(step: Step) -> str:
+    verdict = "passed" if step.passed else "failed"
     if step.failed:
-        verdict += ": " + ", ".join(f"{count} {kind}" for kind, count in step.errors.items())
+        verdict += f": {step.describe_errors()}"
     if step.generator_limited:
         verdict += " (the load generator was too slow)"
     return (
@@ -172,7 +167,7 @@ def document(result: Search, instances: int, loadtest: LoadTestSettings) -> dict
         "target_per_minute": rate and loadtest.target_per_minute(rate),
         "end_reason": result.end_reason,
         "generator_limited": result.generator_limited,
-        "steps": [step.document() for step in result.steps],
+        "steps": [asdict(step) for step in result.steps],
     }
 
 
@@ -180,18 +175,24 @@ def conclusion(
     result: Search, instances: int, stage: str | None, loadtest: LoadTestSettings
 ) -> str:
     """Return the result and the commands that use it. Raise LoadTestFailed if no rate passed."""
+    if not result.steps:
+        raise LoadTestFailed(f"No rate was measured: {result.end_reason}.")
     if result.best is None:
-        raise LoadTestFailed(_explain_failure(result))
+        first = result.steps[0]
+        slow = f"p99 was {first.p99_ms:.0f} ms, above {loadtest.p99_ms:g}"
+        raise LoadTestFailed(
+            f"The first rate, {first.rate:g} per second, failed: "
+            f"{first.describe_errors() or slow}. Lower --start-rate."
+        )
     rate = result.best.rate / instances
-    target = loadtest.target_per_minute(rate)
+    target = f"{loadtest.target_per_minute(rate):.0f}"
     lines = [
         f"{rate:.1f} requests per second and instance keep p99 within {loadtest.p99_ms:g} ms "
         f"without a failure ({result.end_reason}).",
-        f"Scaling target: {rate:.1f} x {loadtest.safety:g} x 60 = {target:.0f} "
+        f"Scaling target: {rate:.1f} x {loadtest.safety:g} x 60 = {target} "
         "invocations per minute and instance",
-        f"  python -m ops endpoint scale --stage {stage or 'STAGE'} "
-        f"--target-per-minute {target:.0f}",
-        f"  python -m ops costs --rate-per-instance {rate:.1f} --target-per-minute {target:.0f}",
+        f"  python -m ops endpoint scale --stage {stage or 'STAGE'} --target-per-minute {target}",
+        f"  python -m ops costs --rate-per-instance {rate:.1f} --target-per-minute {target}",
     ]
     if result.generator_limited:
         lines.append(
@@ -199,12 +200,3 @@ def conclusion(
             "more. Run the test on a machine of its own."
         )
     return "\n".join(lines)
-
-
-def _explain_failure(result: Search) -> str:
-    if not result.steps:
-        return f"No rate was measured: {result.end_reason}."
-    first = result.steps[0]
-    errors = ", ".join(f"{count} {kind}" for kind, count in first.errors.items())
-    reason = errors or f"p99 was {first.p99_ms:.0f} ms, above {result.p99_ms:g}"
-    return f"The first rate, {first.rate:g} per second, failed: {reason}. Lower --start-rate."

@@ -12,12 +12,8 @@ from cli.errors import SettingsError
 SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "samples" / "dalmatian.png"
 SAMPLE_SIZE_PX = 500
 """Longest side of the sample as it is sent: common on web pages."""
-MEDIA_TYPES = {
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".png": "image/png",
-    ".webp": "image/webp",
-}
+JPEG = "image/jpeg"
+MEDIA_TYPES = {".jpg": JPEG, ".jpeg": JPEG, ".png": "image/png", ".webp": "image/webp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +31,13 @@ def read(paths: Sequence[Path]) -> list[Image]:
     """
     if not paths:
         return [_sample()]
-    files = [file for path in paths for file in (_images_in(path) if path.is_dir() else [path])]
+    files: list[Path] = []
+    for path in paths:
+        images = (file for file in path.rglob("*") if file.suffix.lower() in MEDIA_TYPES)
+        files += sorted(images) if path.is_dir() else [path]
     if not files:
         raise SettingsError(f"There is no JPEG, PNG or WebP in {', '.join(map(str, paths))}.")
     return [_read_file(file) for file in files]
-
-
-def _images_in(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in MEDIA_TYPES)
 
 
 def _read_file(file: Path) -> Image:
@@ -60,4 +55,4 @@ def _sample() -> Image:
     with PIL.Image.open(SAMPLE) as image:
         image.thumbnail((SAMPLE_SIZE_PX, SAMPLE_SIZE_PX))
         image.convert("RGB").save(stream, "JPEG", quality=85)
-    return Image(stream.getvalue(), "image/jpeg")
+    return Image(stream.getvalue(), JPEG)

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,6 +24,7 @@ class Step:
     """Responses per second."""
     requests: int
     errors: dict[str, int]
+    failed: int
     p50_ms: float
     p90_ms: float
     p99_ms: float
@@ -35,42 +35,40 @@ class Step:
     """Requests that were due while all connections waited for responses."""
     cpu_share: float
     """Share of one core that the generator used."""
+    generator_limited: bool
+    """Whether the generator may have been measured instead of the server."""
+    passed: bool
+    """Whether no request failed and p99 is within the limit."""
 
-    @property
-    def failed(self) -> int:
-        return sum(self.errors.values())
-
-    @property
-    def generator_limited(self) -> bool:
-        """Whether the generator may have been measured instead of the server."""
-        return self.late_p99_ms > MAX_LATE_MS or self.cpu_share > MAX_CPU_SHARE
-
-    def passes(self, p99_ms: float) -> bool:
-        """Whether no request failed and p99 is within the limit."""
-        return not self.failed and self.requests > 0 and self.p99_ms <= p99_ms
-
-    def document(self) -> dict[str, Any]:
-        return {**asdict(self), "failed": self.failed, "generator_limited": self.generator_limited}
+    def describe_errors(self) -> str:
+        """Return the failures as text: `3 HTTP 503, 1 not sent`."""
+        return ", ".join(f"{count} {kind}" for kind, count in self.errors.items())
 
 
-def summarize(rate: float, recording: Recording, settle_s: float) -> Step:
+def summarize(rate: float, recording: Recording, settle_s: float, p99_ms: float) -> Step:
     """Summarize a recording. In the first `settle_s`, only failures count."""
     calls = [call for call in recording.calls if call.due_s >= settle_s]
     latencies = [call.latency_s * 1000 for call in calls if call.error is None]
-    late = [call.late_s * 1000 for call in calls if not call.connections_busy]
+    late = [(call.sent_s - call.due_s) * 1000 for call in calls if not call.connections_busy]
+    late_p99_ms = percentile(late, 99) if late else 0.0
+    cpu_share = recording.cpu_s / recording.wall_s if recording.wall_s > 0 else 0.0
     duration_s = max((call.done_s for call in calls), default=settle_s) - settle_s
+    errors = recording.errors()
     return Step(
         rate=rate,
         answered_rate=len(latencies) / duration_s if duration_s > 0 else 0.0,
         requests=len(calls) + recording.unsent,
-        errors=recording.errors(),
+        errors=errors,
+        failed=sum(errors.values()),
         p50_ms=percentile(latencies, 50),
         p90_ms=percentile(latencies, 90),
         p99_ms=percentile(latencies, 99),
         max_ms=percentile(latencies, 100),
-        late_p99_ms=percentile(late, 99) if late else 0.0,
+        late_p99_ms=late_p99_ms,
         connections_busy=sum(call.connections_busy for call in calls),
-        cpu_share=recording.cpu_s / recording.wall_s if recording.wall_s > 0 else 0.0,
+        cpu_share=cpu_share,
+        generator_limited=late_p99_ms > MAX_LATE_MS or cpu_share > MAX_CPU_SHARE,
+        passed=not errors and percentile(latencies, 99) <= p99_ms,
     )
 
 

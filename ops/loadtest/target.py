@@ -6,20 +6,21 @@ through InvokeEndpoint, which requires permission.
 
 import functools
 import http.client
-import ipaddress
-import select
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.util import wait_for_read
 
 from aws import account as accounts
 from aws.account import Account
 from cli.errors import SettingsError
 from ops.loadtest.images import Image
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class RequestFailed(Exception):
@@ -46,7 +47,7 @@ class LocalServer:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise SettingsError(f'--url is "{url}". Write it like http://127.0.0.1:8080.')
-        if not _is_loopback(parts.hostname):
+        if parts.hostname not in LOOPBACK:
             raise SettingsError(
                 f"--url is {url}, which is not on this machine. "
                 "For a SageMaker endpoint, use --stage or --endpoint."
@@ -59,13 +60,12 @@ class LocalServer:
     @contextmanager
     def connect(self) -> Iterator[Send]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
-        try:
+        with closing(connection):
             yield functools.partial(self._send, connection)
-        finally:
-            connection.close()
 
     def _send(self, connection: http.client.HTTPConnection, image: Image) -> bytes:
-        if _closed_by_server(connection):
+        # an idle connection is readable only once the server has closed it, which is not a failure
+        if connection.sock and wait_for_read(connection.sock, timeout=0):
             connection.close()
         headers = {"Content-Type": image.media_type, "Accept": "application/json"}
         try:
@@ -94,9 +94,8 @@ class Endpoint:
         )
         self._client = account.session.client("sagemaker-runtime", config=config)
 
-    @contextmanager
-    def connect(self) -> Iterator[Send]:
-        yield self._send
+    def connect(self) -> AbstractContextManager[Send]:
+        return nullcontext(self._send)
 
     def _send(self, image: Image) -> bytes:
         try:
@@ -109,24 +108,3 @@ class Endpoint:
             raise RequestFailed(f"{accounts.error_code(error)} {status}".strip()) from error
         except BotoCoreError as error:
             raise RequestFailed(type(error).__name__) from error
-
-
-def _closed_by_server(connection: http.client.HTTPConnection) -> bool:
-    """Whether the server has closed the idle connection, which is not a failure.
-
-    Before a request, the only thing to read is the end of the stream.
-    """
-    if connection.sock is None:
-        return False
-    idle = select.poll()
-    idle.register(connection.sock, select.POLLIN)
-    return bool(idle.poll(0))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -89,8 +89,6 @@ def test_default_instance_types_have_a_price() -> None:
 def test_the_price_of_an_instance() -> None:
     assert prices.instance_usd_per_hour("training", "ml.g5.xlarge") == 1.408
     assert prices.instance_usd_per_hour("hosting", "ml.nothing.large") is None
-    overrides = {"hosting ml.c6i.large": 0.05}
-    assert prices.instance_usd_per_hour("hosting", "ml.c6i.large", overrides) == 0.05
 
 
 def test_training_and_hosting_cost_the_same() -> None:

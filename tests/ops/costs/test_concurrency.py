@@ -1,6 +1,8 @@
 """Tests of API limits and Lambda concurrency, by Little's law and Erlang's formula."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -46,17 +48,27 @@ def test_large_loads() -> None:
     assert load.rejected_per_day / (100_000 * 86_400) == pytest.approx(29 / 30, abs=1e-3)
 
 
-def test_limits_are_read_from_the_stage_and_its_resources() -> None:
-    stage = stages.Stage(
-        "prod", "e", "whatbreed-prod", reserved_concurrency=10, traced=False, memory_mb=512,
-        provisioned_concurrency=2,
-    )  # fmt: skip
-    rest_api = {"MethodSettings": [{"MetricsEnabled": True}, {"ThrottlingRateLimit": 20}]}
-    assert concurrency.parse(stage, rest_api) == ApiStage("prod", 512, 10, 2, 20.0)
-    unlimited = stages.Stage("dev", "e", "whatbreed-dev", reserved_concurrency=None, traced=False)
-    api = concurrency.parse(unlimited, {})
-    assert api == ApiStage("dev", 128, None, 0, None)
-    assert api.concurrency == 1000
+def test_limits_are_read_from_the_stage_and_its_resources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = {"environment_variables": {"ENDPOINT_NAME": "e"}}
+    prod = {**endpoint, "reserved_concurrency": 10, "lambda_memory_size": 512}
+    config = {"app_name": "whatbreed", "stages": {"prod": prod, "dev": endpoint}}
+    methods = [{"MetricsEnabled": True}, {"ThrottlingRateLimit": 20}]
+    provisioned = {"ProvisionedConcurrencyConfig": {"ProvisionedConcurrentExecutions": 2}}
+    resources = {
+        "RestAPI": {"Properties": {"MethodSettings": methods}},
+        "APIHandler": {"Properties": provisioned},
+    }
+    folder = tmp_path / ".chalice"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "resources-prod.json").write_text(json.dumps({"Resources": resources}))
+    monkeypatch.setenv(stages.PROJECT_VARIABLE, str(tmp_path))
+    assert concurrency.read("prod") == ApiStage("prod", 512, 10, 2, 20.0)
+    unlimited = concurrency.read("dev")
+    assert unlimited == ApiStage("dev", 128, None, 0, None)
+    assert unlimited.concurrency == 1000
 
 
 def test_every_stage_of_the_project_has_limits() -> None:

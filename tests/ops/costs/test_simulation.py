@@ -14,23 +14,23 @@ SERVER = Server(workers=2, service_s=0.02, waiting=64)  # 100 per second
 def test_steady_load_needs_rate_divided_by_target() -> None:
     # 35 per second at a target of 10 per second and instance are 4 instances at 8.75 each.
     day = simulate(Traffic((35.0,) * 24), SERVER, SCALING, COSTS)
-    assert (day.min_instances, day.max_instances) == (4, 4)
-    assert day.instance_hours == pytest.approx(4 * 24)
-    assert day.requests == pytest.approx(35 * 86_400)
-    assert day.rejected == pytest.approx(0, abs=1e-6)
-    queue = steady_state(SERVER, 8.8)  # rounded to 0.2 % of the capacity
-    assert day.p99_s == pytest.approx(quantile_s(queue.tail, 0.99))
-    assert day.worst_p99_s == pytest.approx(day.p99_s)
+    assert (day.instances_min, day.instances_max) == (4, 4)
+    assert day.instance_hours_per_day == pytest.approx(4 * 24)
+    assert day.requests_per_day == pytest.approx(35 * 86_400)
+    assert day.rejected_per_day == pytest.approx(0, abs=1e-6)
+    _, tail = steady_state(SERVER, 8.8)  # rounded to 0.2 % of the capacity
+    assert day.p99_ms == pytest.approx(quantile_s(tail, 0.99) * 1000)
+    assert day.p99_worst_minute_ms == pytest.approx(day.p99_ms)
     assert len(day.rates) == 1440
 
 
 def test_an_endpoint_at_its_maximum_rejects_the_rest() -> None:
     # 4 instances of 100 per second each get 500: a fifth is rejected.
     day = simulate(Traffic((500.0,) * 24), SERVER, SCALING, COSTS)
-    assert day.max_instances == 4
+    assert day.instances_max == 4
     assert day.rejected_fraction == pytest.approx(0.2, abs=1e-6)
     assert day.rejected_rates[0] == pytest.approx(100, abs=0.01)
-    assert day.desired_instances == 50
+    assert day.instances_desired == 50
 
 
 def test_a_surge_is_rejected_until_new_instances_serve() -> None:
@@ -41,8 +41,8 @@ def test_a_surge_is_rejected_until_new_instances_serve() -> None:
     assert (np.flatnonzero(day.rejected_rates > 1) - noon).tolist() == list(range(9))
     assert day.rejected_rates[noon] == pytest.approx(140, abs=0.1)
     assert day.in_service[noon + 9] == 5
-    assert day.rejected == pytest.approx(140 * 9 * 60, rel=0.001)
-    assert day.worst_p99_s > 0.6  # the queue is full then
+    assert day.rejected_per_day == pytest.approx(140 * 9 * 60, rel=0.001)
+    assert day.p99_worst_minute_ms > 600  # the queue is full then
     # They stop after 15 minutes below 90 % of the target.
     assert day.in_service[noon + 45] == 5
     assert day.in_service[noon + 47] == 1
@@ -51,5 +51,5 @@ def test_a_surge_is_rejected_until_new_instances_serve() -> None:
 def test_a_target_of_10_per_minute_needs_an_instance_per_request_every_6_s() -> None:
     scaling = SCALING.model_copy(update={"target_per_minute": 10, "max_instances": 10**6})
     day = simulate(Traffic((15.0,) * 24), SERVER, scaling, COSTS)
-    assert day.max_instances == 90
-    assert day.instance_hours == pytest.approx(90 * 24)
+    assert day.instances_max == 90
+    assert day.instance_hours_per_day == pytest.approx(90 * 24)

@@ -8,9 +8,10 @@ from PIL import Image
 
 from ops.errors import LoadTestFailed
 from ops.loadtest.command import conclusion
+from ops.loadtest.generator import Call, Recording
 from ops.loadtest.search import Search
 from ops.loadtest.settings import LoadTestSettings
-from ops.loadtest.step import Step
+from ops.loadtest.step import summarize
 from tests import servers
 from tests.emulator.fixtures import Command
 
@@ -119,13 +120,14 @@ def test_images_that_cannot_be_read(name: str, tmp_path: Path, command: Command)
     assert outcome.err.count("\n") == 1
 
 
-def search(*p99_ms: float, late_ms: float = 1.0) -> Search:
-    """A search whose steps of 10, 20, … requests per second have these p99."""
-    steps = [
-        Step(10.0 * number, 10.0 * number, 100, {}, 10, 20, p99, p99, late_ms, 0, 0.2)
-        for number, p99 in enumerate(p99_ms, 1)
-    ]
-    return Search(250, steps, "the limit is between two measured rates")
+def search(*p99_ms: float, late_s: float = 0.001) -> Search:
+    """A search whose steps of 10, 20, … requests per second have these p99, with a limit of 250."""
+    return Search(
+        [
+            summarize(10.0 * number, Recording([Call(0, late_s, p99 / 1000, None, False)]), 0, 250)
+            for number, p99 in enumerate(p99_ms, 1)
+        ]
+    )
 
 
 def test_the_conclusion_names_the_commands_that_use_the_target() -> None:
@@ -135,9 +137,9 @@ def test_the_conclusion_names_the_commands_that_use_the_target() -> None:
     assert "python -m ops costs --rate-per-instance 10.0 --target-per-minute 300" in text
 
 
-@pytest.mark.parametrize(("late_ms", "warns"), [(50.0, True), (1.0, False)])
-def test_the_conclusion_warns_about_a_slow_generator(late_ms: float, warns: bool) -> None:
-    text = conclusion(search(100, 900, late_ms=late_ms), 1, None, LoadTestSettings(p99_ms=250))
+@pytest.mark.parametrize(("late_s", "warns"), [(0.05, True), (0.001, False)])
+def test_the_conclusion_warns_about_a_slow_generator(late_s: float, warns: bool) -> None:
+    text = conclusion(search(100, 900, late_s=late_s), 1, None, LoadTestSettings(p99_ms=250))
     assert ("The load generator was too slow" in text) is warns
 
 
@@ -145,7 +147,7 @@ def test_the_conclusion_without_a_result_gives_the_reason() -> None:
     with pytest.raises(LoadTestFailed, match="p99 was 900 ms, above 250"):
         conclusion(search(900), 1, None, LoadTestSettings())
     with pytest.raises(LoadTestFailed, match="No rate was measured: stopped"):
-        conclusion(Search(250, [], "stopped"), 1, None, LoadTestSettings())
+        conclusion(Search([], "stopped"), 1, None, LoadTestSettings())
 
 
 def test_the_target_by_aws_rule() -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from ops.loadtest.generator import Call, Recording
 from ops.loadtest.search import search
 from ops.loadtest.settings import LoadTestSettings
-from ops.loadtest.step import Step
+from ops.loadtest.step import Step, summarize
 
 SETTINGS = LoadTestSettings(
     p99_ms=100,
@@ -20,7 +21,8 @@ SETTINGS = LoadTestSettings(
 
 
 def step(rate: float, p99_ms: float) -> Step:
-    return Step(rate, rate, int(rate), {}, p99_ms, p99_ms, p99_ms, p99_ms, 0, 0, 0)
+    recording = Recording([Call(0, 0, p99_ms / 1000, None, False)] * int(rate))
+    return summarize(rate, recording, 0, SETTINGS.p99_ms)
 
 
 def measured_rates(limit: float) -> list[float]:

@@ -1,39 +1,50 @@
-"""Tests of the monthly bill, with values computed by hand."""
+"""Tests of the monthly bill and a training job, with values computed by hand."""
 
 import pytest
 
 from aws import prices
 from aws.settings import FitSettings
-from ops.costs import bill
-from ops.costs.bill import DAYS_PER_MONTH, GB
-from ops.costs.concurrency import ApiStage, function_load
-from ops.costs.queueing import Server
+from ops.costs.concurrency import ApiStage
+from ops.costs.plan import DAYS_PER_MONTH, GB, Item, Plan
 from ops.costs.settings import CostsSettings
-from ops.costs.simulation import simulate
 from ops.costs.traffic import Traffic
+from ops.loadtest.settings import LoadTestSettings
 from tests.ops.costs.test_target_tracking import SCALING
 
-SERVER = Server(workers=2, service_s=0.02, waiting=64)
-COSTS = CostsSettings(
-    lambda_ms=300, photo_kb=100, answer_kb=4, log_bytes=1000, log_days=DAYS_PER_MONTH
-)
 
-
-def bill_of(provisioned: int) -> dict[str, bill.Item]:
-    """A month of 5 requests per second on one instance."""
-    traffic = Traffic((5.0,) * 24)
-    day = simulate(traffic, SERVER, SCALING, COSTS)
-    api = ApiStage("prod", 512, reserved=100, provisioned=provisioned, throttle_rate=None)
-    functions = function_load(api, traffic, COSTS.lambda_s)
-    items = bill.monthly("ml.c6i.large", day, api, functions, COSTS, prices.read())
-    assert bill.usd_per_million(items, day) == pytest.approx(
-        sum(item.usd for item in items) / (5 * 86_400 * DAYS_PER_MONTH) * 1e6
+def plan(provisioned: int = 0) -> Plan:
+    """A plan for 5 requests per second on one instance, and two for training."""
+    return Plan(
+        traffic=Traffic((5.0,) * 24),
+        api=ApiStage("prod", 512, reserved=100, provisioned=provisioned, throttle_rate=None),
+        instance_types=["ml.c6i.large"],
+        measured_rates={"ml.c6i.large": 100},
+        scaling=SCALING,
+        fit=FitSettings(instance_type="ml.g5.xlarge", instance_count=2, volume_gb=100),
+        costs=CostsSettings(
+            lambda_ms=300,
+            photo_kb=100,
+            answer_kb=4,
+            log_bytes=1000,
+            log_days=DAYS_PER_MONTH,
+            job_hours=3,
+            spot_saving=0.65,
+        ),
+        loadtest=LoadTestSettings(),
+        prices=prices.read(),
     )
-    return {item.name: item for item in items}
+
+
+def monthly_bill(provisioned: int) -> dict[str, Item]:
+    [candidate] = plan(provisioned).candidates
+    usd = sum(item.usd for item in candidate.items)
+    assert candidate.usd_per_month == usd
+    assert candidate.usd_per_million == pytest.approx(usd / (5 * 86_400 * DAYS_PER_MONTH) * 1e6)
+    return {item.name: item for item in candidate.items}
 
 
 def test_a_month_without_provisioned_functions() -> None:
-    items = bill_of(provisioned=0)
+    items = monthly_bill(provisioned=0)
     requests = 5 * 86_400 * 365 / 12  # 13.14 million
     assert items["hosting ml.c6i.large"].quantity == pytest.approx(730)
     assert items["hosting ml.c6i.large"].usd == pytest.approx(74.46)
@@ -49,7 +60,7 @@ def test_a_month_without_provisioned_functions() -> None:
 
 
 def test_provisioned_functions_cost_all_day_and_run_cheaper() -> None:
-    without, items = bill_of(provisioned=0), bill_of(provisioned=4)
+    without, items = monthly_bill(provisioned=0), monthly_bill(provisioned=4)
     assert items["lambda provisioned arm64"].quantity == pytest.approx(4 * 0.5 * 730 * 3600)
     on_demand = items["lambda duration arm64"]
     on_provisioned = items["lambda duration arm64 on provisioned"]
@@ -62,9 +73,7 @@ def test_provisioned_functions_cost_all_day_and_run_cheaper() -> None:
 
 
 def test_a_training_job_on_demand_and_on_spot() -> None:
-    fit = FitSettings(instance_type="ml.g5.xlarge", instance_count=2, volume_gb=100)
-    costs = CostsSettings(job_hours=3, spot_saving=0.65)
-    job = bill.training_job(fit, costs, prices.read())
+    job = plan().training_job()
     volume = 0.14 * 100 * 2 * 3 / 730
-    assert job.on_demand_usd == pytest.approx(1.408 * 6 + volume)
-    assert job.spot_usd == pytest.approx(1.408 * 6 * 0.35 + volume)
+    assert job["on_demand_usd"] == pytest.approx(1.408 * 6 + volume)
+    assert job["spot_usd"] == pytest.approx(1.408 * 6 * 0.35 + volume)
