@@ -46,6 +46,8 @@ _UPRIGHT = {
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _REDUCING_GAP = 3.0  # as in Pillow's resize: reduce cheaply to 3 times the size first
 _STRIP_PIXELS = 1_000_000  # pixels that are converted at a time
+# Image data for a JPEG that lacks some, with all restart markers, in case it uses them.
+_FILLER = b"".join(b"\xaa\x33\x0f" * 21 + bytes([0xFF, 0xD0 + index % 8]) for index in range(64))
 
 # Pillow's decoders raise almost anything for malformed data.
 DECODER_ERRORS = (
@@ -75,7 +77,7 @@ class InputImage:
     """An image whose structure was read and accepted. Its pixels are decoded on demand.
 
     `format` is JPEG, PNG or WEBP; `width` and `height` are in pixels after EXIF orientation.
-    `decode_bytes` estimates the memory that decoding needs. Raises `ImageTooLarge` or `NotAnImage`.
+    A server decodes one `heavy` image at a time. Raises `ImageTooLarge` or `NotAnImage`.
     """
 
     def __init__(self, payload: bytes) -> None:
@@ -85,7 +87,7 @@ class InputImage:
         size = (self._structure.width, self._structure.height)
         self.format = self._structure.format
         self.width, self.height = size[::-1] if sideways else size
-        self.decode_bytes = self._structure.decode_bytes
+        self.heavy = self._structure.heavy
 
     def pixels(self, spec: InputSpec) -> NDArray[np.uint8]:
         """Return the upright RGB pixels of the centred square, uint8, shape [size, size, 3].
@@ -95,13 +97,13 @@ class InputImage:
         """
         structure = self._structure
         try:
-            if not structure.complete and _is_cut_off(structure.payload):
-                raise NotAnImage(f"The {self.format} is cut off.")
             if structure.isolate:
                 content = isolation.decode(structure.payload, self.format, spec)
                 square = Image.frombytes("RGB", (spec.size_px, spec.size_px), content)
             else:
                 square = decode_square(structure.payload, spec)
+            if not structure.complete and _needs_more_data(structure.payload, spec, square):
+                raise NotAnImage(f"The {self.format} is cut off.")
             turn = _UPRIGHT.get(structure.orientation)
             return np.asarray(square if turn is None else square.transpose(turn))
         except _TooSlow:
@@ -160,18 +162,13 @@ def decode_square(payload: bytes, spec: InputSpec) -> Image.Image:
         return _converted_square(image, box, size)
 
 
-def _is_cut_off(payload: bytes) -> bool:
-    """Tell whether a JPEG without an end marker lacks image data too.
+def _needs_more_data(payload: bytes, spec: InputSpec, square: Image.Image) -> bool:
+    """Return whether a JPEG that decodes to `square` lacks image data, not only its end marker.
 
     Bytes appended to the data change the image only if the decoder still needs some.
     """
-    data, end = payload[:-2], payload[-2:]
-    images = []
-    for filler in (b"\x55", b"\xaa\x33\x0f"):
-        with Image.open(_Budget(data + filler * 64 + end), formats=("JPEG",)) as image:
-            image.draft(image.mode, (image.width // 8, image.height // 8))
-            images.append(image.tobytes())
-    return images[0] != images[1]
+    data, end = payload[:-2].rstrip(b"\xff"), payload[-2:]  # the file may end in half a marker
+    return decode_square(data + _FILLER + end, spec).tobytes() != square.tobytes()
 
 
 def _converted_square(
