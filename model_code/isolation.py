@@ -4,12 +4,12 @@ For codecs whose cost the structure of a file does not show: a lossless WebP of 
 300 KB can ask for 65,536 groups of Huffman tables, which are 380 MB.
 """
 
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from model_code import decoding
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
 
@@ -35,8 +35,6 @@ def decode(payload: bytes, format: str, spec: InputSpec) -> bytes:
             input=payload,
             capture_output=True,
             cwd=_PROJECT,
-            # numpy's BLAS starts a thread per core, which decoding does not need
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             timeout=MAX_WALL_S,
             check=False,
         )
@@ -53,18 +51,16 @@ def decode(payload: bytes, format: str, spec: InputSpec) -> bytes:
 def _main() -> int:
     import resource
 
-    from model_code import images
-
     limit = _data_bytes() + MAX_DECODE_BYTES
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     signal.setitimer(signal.ITIMER_PROF, MAX_CPU_S)  # SIGPROF ends the process
     spec = InputSpec(int(sys.argv[1]), float(sys.argv[2]), (0, 0, 0), (1, 1, 1))
     payload = sys.stdin.buffer.read()
     try:
-        square = images.decode_square(payload, spec)
+        square = decoding.decode_square(payload, spec)
     except MemoryError:
         return 1
-    except images.DECODER_ERRORS:
+    except decoding.DECODER_ERRORS:
         return _DAMAGED
     sys.stdout.buffer.write(square.tobytes())
     return 0

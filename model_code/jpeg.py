@@ -21,7 +21,7 @@ MAX_SCAN_BLOCKS = 16_000_000
 HEAVY_SCAN_BLOCKS = 6_000_000
 """Blocks from which time makes an image heavy, whatever its memory."""
 MIN_DRAFT_SIDE_PX = 1_000
-"""Short side from which `images` decodes at half size or less, for inputs of up to 330 pixels."""
+"""Short side from which `decoding` decodes at half size or less, for inputs of up to 330 pixels."""
 _ARITHMETIC_WEIGHT = 5  # an arithmetic-coded block may take 180 ns
 
 _EOI = b"\xff\xd9"
@@ -90,7 +90,7 @@ def read(payload: bytes) -> Structure:
         raise NotAnImage("The JPEG is damaged: it has no image data.")
     frame = reader.frame
     if not complete:
-        reader.scan_blocks *= 2  # `images` decodes it twice
+        reader.scan_blocks *= 3  # `decoding.is_cut_off` decodes it twice
         _check_scan_blocks(reader, frame)
     decode_bytes = _decode_bytes(reader, frame)
     return Structure(
