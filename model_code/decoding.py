@@ -16,7 +16,7 @@ from model_code.artifact import InputSpec
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_DECODE_S = 1.0
 """Processor time of one decoder. The limits of `jpeg`, `png` and `webp` keep every known image well
-below; this one stops what they do not know."""
+below; this one stops images that they do not cover."""
 MIN_DECODE_SCALE = 1.5
 """Decode a JPEG to at least this multiple of the input size, measured in docs/performance.md."""
 
@@ -110,7 +110,7 @@ def _converted_square(
     """
     scale = (box[2] - box[0]) / size[0]
     factor = max(1, int(scale / _REDUCING_GAP))
-    # What the filter sees around the box; Pillow takes half of it where it reduces first.
+    # Pixels that the filter reads around the box; Pillow takes half of them if it reduces first.
     margin = 0.5 * scale if factor > 1 else max(1.0, scale)
     left, top = max(0, int(box[0] - margin)), max(0, int(box[1] - margin))
     right = min(image.width, math.ceil(box[2] + margin))

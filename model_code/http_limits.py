@@ -1,4 +1,4 @@
-"""Limits of the web server on what a client may send, and how slowly.
+"""Limits of the web server on connections, and on the size and time of a request.
 
 uvicorn itself limits neither the size of a request's head nor the time it takes.
 """
@@ -21,7 +21,7 @@ _CLOSE_AFTER_S = 5.0  # the application responds first, if it reads the body
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with these limits. A client that exceeds one is disconnected."""
+    """uvicorn's HTTP protocol with these limits. It disconnects a client that exceeds one."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -13,9 +13,9 @@ from model_code.errors import ImageTooLarge, NotAnImage
 from model_code.structure import Structure
 
 MAX_PAYLOAD_BYTES = 5 * 1024 * 1024
-"""What the limits of Lambda and SageMaker leave for an image, see docs/security.md."""
+"""The space that the limits of Lambda and SageMaker leave for an image, see docs/security.md."""
 
-# What makes an image upright for each EXIF orientation but 1 (Exif 2.32, section 4.6.4 A).
+# Transposition that makes an image upright, by EXIF orientation (Exif 2.32, section 4.6.4 A).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

@@ -14,7 +14,7 @@ from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
 
 MAX_DECODE_BYTES = 232_000_000
-"""Private memory for decoding: `structure.MAX_DECODE_BYTES` and what Pillow needs besides."""
+"""Private memory for decoding: `structure.MAX_DECODE_BYTES` plus Pillow's overhead."""
 MAX_CPU_S = 1.0
 MAX_WALL_S = 10.0
 """On a machine that is busy with other requests."""

@@ -48,7 +48,7 @@ class _Frame:
 
 @dataclass(slots=True)
 class _Reader:
-    """What has been read so far, and the segments to hand on."""
+    """The segments for the decoder, and the state of reading them."""
 
     output: list[bytes] = field(default_factory=lambda: [b"\xff\xd8"])
     tables: dict[tuple[int, int], bytes] = field(default_factory=dict)

@@ -56,9 +56,9 @@ def read(payload: bytes) -> Structure:
 
 
 def _chunks(payload: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
-    """Each chunk up to IEND: type, data, and whether its checksum is right.
+    """Yield type, data and validity of the checksum of each chunk before IEND.
 
-    A chunk that the file ends in is yielded with what is there of it.
+    The last chunk of a truncated file is incomplete.
     """
     position = len(SIGNATURE)
     for _ in range(MAX_CHUNKS):

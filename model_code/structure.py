@@ -17,7 +17,7 @@ pointers than in pixels."""
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What a file holds. `payload` has the same pixels as the file, without anything else.
+    """The structure of a file. `payload` has the same pixels as the file, and nothing else.
 
     `orientation` is EXIF's, 1 to 8. A heavy image costs so much memory or time that the server
     decodes one at a time. `complete` is false if the file ends before its end marker. `isolate`
