@@ -214,6 +214,17 @@ def run(app: Callable[..., object], host: str, port: int) -> None:
     )
 
 
+def start(options: argparse.Namespace, create: Callable[[Predictor], Starlette]) -> int:
+    """Serve what `create` returns for the model in `options`. Return 1 if the model is broken."""
+    try:
+        predictor = load_predictor(options.model)
+    except BrokenArtifact as error:
+        log.error("%s", error)
+        return 1
+    run(create(predictor), options.host, options.port)
+    return 0
+
+
 def add_arguments(parser: argparse.ArgumentParser, model: Path, host: str, port: int) -> None:
     """Add the options of both servers, with their defaults."""
     parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
@@ -234,13 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_arguments(parser, default_model_dir(), "0.0.0.0", port)  # noqa: S104
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        predictor = load_predictor(options.model)
-    except BrokenArtifact as error:
-        log.error("%s", error)
-        return 1
-    run(create_app(predictor), options.host, options.port)
-    return 0
+    return start(options, create_app)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ example:
 
 import json
 import sys
-from contextlib import ExitStack, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +152,11 @@ def _roll_out(
             return rollout.wait(account, name, version.config_name)
         return endpoints.present(account, name)
     except Exception:
-        _remove_created(created, stage)
+        try:
+            created.close()
+        except Exception as error:  # the error of the deployment matters more
+            print(f"Some resources are left: {accounts.explain(error)}", flush=True)
+            print(f"`python -m ops endpoint teardown --stage {stage.name}` removes them.")
         raise
 
 
@@ -179,14 +183,6 @@ def roll_back(
     rollout.remember_previous(account, endpoint, current_config)
     print(f"{name} is rolled back to {previous}")
     return endpoint
-
-
-def _remove_created(created: ExitStack, stage: Stage) -> None:
-    try:
-        created.close()
-    except Exception as error:  # the error of the deployment matters more
-        print(f"Some resources are left: {accounts.explain(error)}", flush=True)
-        print(f"`python -m ops endpoint teardown --stage {stage.name}` removes them.")
 
 
 def _require_settled(endpoint: dict[str, Any] | None) -> None:
