@@ -30,7 +30,7 @@ T = TypeVar("T")
 _SERVICE = "sagemaker-runtime"
 _DESCRIBE = b"{}"
 MAX_MEGAPIXELS = 40
-"""The container's limit (model_code/images.py), for the text of its 413."""
+"""The container's limit (model_code/structure.py), for the text of its 413."""
 
 logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO it logs where credentials are
 

@@ -1,4 +1,4 @@
-"""The orientation in EXIF metadata, the only thing that is read of it."""
+"""The orientation in EXIF metadata, the only tag that is read."""
 
 import struct
 
@@ -7,7 +7,7 @@ _MAX_ENTRIES = 512  # cameras write about 20 into the first directory
 
 
 def orientation(exif: bytes) -> int:
-    """Return the orientation, 1 to 8, of a TIFF structure, with or without `Exif` in front.
+    """Return the orientation, 1 to 8, of a TIFF structure, with or without the prefix `Exif`.
 
     Broken or missing metadata means upright (1). Source: TIFF 6.0, section 2; Exif 2.32, 4.6.4 A.
     """

@@ -4,16 +4,18 @@ For codecs whose cost the structure of a file does not show: a lossless WebP of 
 300 KB can ask for 65,536 groups of Huffman tables, which are 380 MB.
 """
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from model_code import decoding
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
 
 MAX_DECODE_BYTES = 232_000_000
-"""Private memory for decoding: `structure.MAX_DECODE_BYTES` and what Pillow needs besides."""
-MAX_CPU_S = 1
+"""Private memory for decoding: `structure.MAX_DECODE_BYTES` plus Pillow's overhead."""
+MAX_CPU_S = 1.0
 MAX_WALL_S = 10.0
 """On a machine that is busy with other requests."""
 
@@ -43,26 +45,22 @@ def decode(payload: bytes, format: str, spec: InputSpec) -> bytes:
     if result.returncode == _DAMAGED:
         raise NotAnImage(f"The {format} is damaged.")
     megabytes = MAX_DECODE_BYTES // 1_000_000
-    raise ImageTooLarge(f"Decoding the {format} takes more than {megabytes} MB or {MAX_CPU_S} s.")
+    raise ImageTooLarge(f"Decoding the {format} takes more than {megabytes} MB or {MAX_CPU_S:g} s.")
 
 
 def _main() -> int:
     import resource
 
-    from model_code import images
-
     limit = _data_bytes() + MAX_DECODE_BYTES
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = round(used.ru_utime + used.ru_stime + 0.5) + MAX_CPU_S
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    signal.setitimer(signal.ITIMER_PROF, MAX_CPU_S)  # SIGPROF ends the process
     spec = InputSpec(int(sys.argv[1]), float(sys.argv[2]), (0, 0, 0), (1, 1, 1))
     payload = sys.stdin.buffer.read()
     try:
-        square = images.decode_square(payload, spec)
+        square = decoding.decode_square(payload, spec)
     except MemoryError:
         return 1
-    except images.DECODER_ERRORS:
+    except decoding.DECODER_ERRORS:
         return _DAMAGED
     sys.stdout.buffer.write(square.tobytes())
     return 0

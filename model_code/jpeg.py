@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from model_code import exif
 from model_code.errors import ImageTooLarge, NotAnImage
-from model_code.structure import Structure, check_memory, check_size
+from model_code.structure import HEAVY_DECODE_BYTES, Structure, check_memory, check_size
 
 SIGNATURE = b"\xff\xd8\xff"
 MAX_SEGMENTS = 2_000
@@ -17,10 +17,12 @@ MAX_SEGMENTS = 2_000
 MAX_SCANS = 100
 """libjpeg writes 10 scans, mozjpeg's longest script has 40."""
 MAX_SCAN_BLOCKS = 16_000_000
-"""Blocks that all scans visit, up to 17 ns each. 40 megapixels in 10 scans are 5 million."""
+"""Blocks that all scans visit, up to 25 ns each. 40 megapixels in 10 scans are 5 million."""
+HEAVY_SCAN_BLOCKS = 6_000_000
+"""Blocks from which time makes an image heavy, whatever its memory."""
 MIN_DRAFT_SIDE_PX = 1_000
-"""Short side from which `images` decodes at half size or less, for inputs of up to 330 pixels."""
-_ARITHMETIC_WEIGHT = 4  # an arithmetic-coded block costs as much as four Huffman-coded ones
+"""Short side from which `decoding` decodes at half size or less, for inputs of up to 330 pixels."""
+_ARITHMETIC_WEIGHT = 5  # an arithmetic-coded block may take 180 ns
 
 _EOI = b"\xff\xd9"
 # A marker with a segment: not stuffing (00), TEM (01), RST (D0 to D7) or fill (FF).
@@ -32,19 +34,21 @@ _OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
 
 @dataclass(slots=True)
 class _Frame:
-    """A frame header. `blocks` are the 8 x 8 blocks of each component by its id."""
+    """A frame header. `blocks` are the 8 x 8 blocks by component id, `all_blocks` their sum."""
 
     segment: bytes
     width: int
     height: int
     progressive: bool
     arithmetic: bool
+    components: int
     blocks: dict[int, int]
+    all_blocks: int
 
 
 @dataclass(slots=True)
 class _Reader:
-    """What has been read so far, and the segments to hand on."""
+    """The segments for the decoder, and the state of reading them."""
 
     output: list[bytes] = field(default_factory=lambda: [b"\xff\xd8"])
     tables: dict[tuple[int, int], bytes] = field(default_factory=dict)
@@ -85,13 +89,17 @@ def read(payload: bytes) -> Structure:
     if reader.frame is None or not reader.scans:
         raise NotAnImage("The JPEG is damaged: it has no image data.")
     frame = reader.frame
+    if not complete:
+        reader.scan_blocks *= 3  # `decoding.is_cut_off` decodes it twice
+        _check_scan_blocks(reader, frame)
+    decode_bytes = _decode_bytes(reader, frame)
     return Structure(
         format="JPEG",
         width=frame.width,
         height=frame.height,
         orientation=reader.orientation or 1,
         payload=b"".join(reader.output) + _EOI,
-        decode_bytes=_decode_bytes(reader),
+        heavy=decode_bytes >= HEAVY_DECODE_BYTES or reader.scan_blocks >= HEAVY_SCAN_BLOCKS,
         complete=complete,
     )
 
@@ -122,29 +130,38 @@ def _read_segment(reader: _Reader, code: int, body: bytes) -> None:
 
 def _read_frame(code: int, body: bytes) -> _Frame:
     try:
-        precision, height, width, count = struct.unpack_from(">BHHB", body)
-        components = [struct.unpack_from("BBB", body, 6 + 3 * index) for index in range(count)]
+        precision, height, width, component_count = struct.unpack_from(">BHHB", body)
+        components = [
+            struct.unpack_from("BBB", body, 6 + 3 * index) for index in range(component_count)
+        ]
     except struct.error:
         raise NotAnImage("The JPEG is damaged: its frame header is too short.") from None
     if precision != 8:
         raise NotAnImage(f"The JPEG has {precision} bits per sample; only 8 are supported.")
-    if not (width and height and 1 <= count <= 4):
+    if not (width and height):
         raise NotAnImage("The JPEG is damaged: it has no pixels.")
+    if not 1 <= component_count <= 4:
+        raise NotAnImage(f"The JPEG has {component_count} components; only 1 to 4 are supported.")
     check_size("JPEG", width, height)
     factors = [(sampling >> 4, sampling & 15) for _, sampling, _ in components]
     if not all(1 <= factor <= 4 for pair in factors for factor in pair):
         raise NotAnImage("The JPEG is damaged: its sampling factors are not 1 to 4.")
     widest, highest = max(h for h, _ in factors), max(v for _, v in factors)
+    blocks: dict[int, int] = {}
+    all_blocks = 0
+    for (identifier, _, _), (h, v) in zip(components, factors, strict=True):
+        count = -(-width * h // (8 * widest)) * -(-height * v // (8 * highest))
+        blocks[identifier] = max(count, blocks.get(identifier, 0))  # several may share an id
+        all_blocks += count
     return _Frame(
         segment=bytes([0xFF, code]) + (len(body) + 2).to_bytes(2) + body,
         width=width,
         height=height,
         progressive=code in (0xC2, 0xCA),
         arithmetic=code in _ARITHMETIC_FRAMES,
-        blocks={
-            identifier: -(-width * h // (8 * widest)) * -(-height * v // (8 * highest))
-            for (identifier, _, _), (h, v) in zip(components, factors, strict=True)
-        },
+        components=len(components),
+        blocks=blocks,
+        all_blocks=all_blocks,
     )
 
 
@@ -171,18 +188,17 @@ def _read_scan(reader: _Reader, header: bytes, data: bytes) -> None:
     if frame is None or not header or len(header) < 4 + 2 * header[0]:
         raise NotAnImage("The JPEG is damaged: a scan has no frame or a short header.")
     components = header[1 : 1 + 2 * header[0] : 2]
+    blocks = sum(frame.blocks.get(component, 0) for component in components)
     reader.scans += 1
-    reader.scan_blocks += sum(frame.blocks.get(component, 0) for component in components)
-    reader.multiple_scans |= len(components) < len(frame.blocks)
+    reader.scan_blocks += blocks * (_ARITHMETIC_WEIGHT if frame.arithmetic else 1)
     if reader.scans > MAX_SCANS:
         raise ImageTooLarge(f"The JPEG has more than {MAX_SCANS} scans.")
-    if reader.scan_blocks * (_ARITHMETIC_WEIGHT if frame.arithmetic else 1) > MAX_SCAN_BLOCKS:
-        raise ImageTooLarge(
-            f"The JPEG has too many scans ({reader.scans} or more) for "
-            f"{frame.width * frame.height / 1e6:.1f} megapixels. Save it as a baseline JPEG."
-        )
+    _check_scan_blocks(reader, frame)
     if reader.scans == 1:
-        check_memory("progressive JPEG", frame.width * frame.height / 1e6, _decode_bytes(reader))
+        reader.multiple_scans = len(components) < frame.components
+        check_memory(
+            "progressive JPEG", frame.width * frame.height / 1e6, _decode_bytes(reader, frame)
+        )
         for code, body in ((0xE0, reader.jfif), (0xEE, reader.adobe)):
             if body:
                 reader.output.append(_segment(code, body))
@@ -190,6 +206,14 @@ def _read_scan(reader: _Reader, header: bytes, data: bytes) -> None:
         reader.output.append(frame.segment)
     _write_tables(reader, {0xC4, 0xCC, 0xDB, 0xDD})
     reader.output += [_segment(0xDA, header), data]
+
+
+def _check_scan_blocks(reader: _Reader, frame: _Frame) -> None:
+    if reader.scan_blocks > MAX_SCAN_BLOCKS:
+        raise ImageTooLarge(
+            f"The JPEG has too many scans ({reader.scans} or more) for "
+            f"{frame.width * frame.height / 1e6:.1f} megapixels. Save it as a baseline JPEG."
+        )
 
 
 def _write_tables(reader: _Reader, codes: set[int]) -> None:
@@ -204,13 +228,10 @@ def _segment(code: int, body: bytes) -> bytes:
     return bytes([0xFF, code]) + (len(body) + 2).to_bytes(2) + body
 
 
-def _decode_bytes(reader: _Reader) -> int:
-    """The coefficients (128 bytes per block) if the decoder keeps them, and Pillow's pixels."""
-    frame = reader.frame
-    if frame is None:
-        return 0
+def _decode_bytes(reader: _Reader, frame: _Frame) -> int:
+    """Estimate memory: coefficients (128 bytes per block) if the decoder keeps them, and pixels."""
     keeps_coefficients = frame.progressive or reader.multiple_scans
-    pixels = frame.width * frame.height * (1 if len(frame.blocks) == 1 else 4)
+    pixels = frame.width * frame.height * (1 if frame.components == 1 else 4)
     if min(frame.width, frame.height) >= MIN_DRAFT_SIDE_PX:
         pixels //= 4
-    return pixels + keeps_coefficients * 128 * sum(frame.blocks.values())
+    return pixels + keeps_coefficients * 128 * frame.all_blocks

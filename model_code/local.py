@@ -18,7 +18,6 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message
 
 from model_code import inference, serve
-from model_code.errors import BrokenArtifact
 
 ENDPOINT_NAME = "whatbreed-local"
 VARIANT = "AllTraffic"
@@ -111,19 +110,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--endpoint-name", default=ENDPOINT_NAME, help="name of the endpoint")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        predictor = serve.load_predictor(options.model)
-    except BrokenArtifact as error:
-        serve.log.error("%s", error)
-        return 1
-    model = predictor.model.artifact
-    address = f"http://{options.host}:{options.port}"
-    print(
-        f"Endpoint {options.endpoint_name}: {model.name} {model.version} at {address}", flush=True
-    )
-    app = create_app(serve.create_app(predictor), options.endpoint_name)
-    serve.run(app, options.host, options.port)
-    return 0
+
+    def create(predictor: serve.Predictor) -> Starlette:
+        model, address = predictor.model.artifact, f"http://{options.host}:{options.port}"
+        name = options.endpoint_name
+        print(f"Endpoint {name}: {model.name} {model.version} at {address}", flush=True)
+        return create_app(serve.create_app(predictor), name)
+
+    return serve.start(options, create)
 
 
 if __name__ == "__main__":

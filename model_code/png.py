@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from model_code import exif
 from model_code.errors import ImageTooLarge, NotAnImage
-from model_code.structure import MAX_DECODE_BYTES, Structure, check_memory, check_size
+from model_code.structure import HEAVY_DECODE_BYTES, Structure, check_memory, check_size
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNKS = 10_000
@@ -32,7 +32,7 @@ def read(payload: bytes) -> Structure:
                 data.append(body)
             continue
         data_ended = bool(data)
-        if kind == b"eXIf":
+        if kind == b"eXIf" and intact:
             orientation = exif.orientation(body)
         elif kind in (b"IHDR", b"PLTE"):
             if not intact:
@@ -51,14 +51,14 @@ def read(payload: bytes) -> Structure:
         height=height,
         orientation=orientation,
         payload=SIGNATURE + b"".join(_chunk(kind, kept[kind]) for kind in order if kind in kept),
-        decode_bytes=decode_bytes,
+        heavy=decode_bytes >= HEAVY_DECODE_BYTES,
     )
 
 
 def _chunks(payload: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
-    """Each chunk up to IEND: type, data, and whether its checksum is right.
+    """Yield type, data and validity of the checksum of each chunk before IEND.
 
-    A chunk that the file ends in is yielded with what is there of it.
+    The last chunk of a truncated file is incomplete.
     """
     position = len(SIGNATURE)
     for _ in range(MAX_CHUNKS):
@@ -99,7 +99,7 @@ def _check_header(header: bytes) -> tuple[int, int, int]:
     # Pillow's modes: 1, L and P take a byte per pixel, I;16 two, all others four.
     pixel_bytes = 4 if channels > 1 else 2 if depth == 16 else 1
     check_memory("PNG", pixels / 1e6, pixels * pixel_bytes)
-    return width, height, min(pixels * pixel_bytes, MAX_DECODE_BYTES)
+    return width, height, pixels * pixel_bytes
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from model_code import artifact, images, inference
 from model_code.errors import BrokenArtifact, InvocationError, Overloaded, RequestTimeout
-from model_code.http_limits import LimitedProtocol
+from model_code.http_limits import BODY_TIMEOUT_S, LimitedProtocol
 from model_code.images import InputImage
 from model_code.runtime import release_mapped_file
 
@@ -35,10 +35,6 @@ MAX_WAITING = 64
 """Invocations in the queue. With more, the last one waits longer than clients do."""
 MAX_WAITING_HEAVY = 8
 """Heavy images in the queue, up to 1.5 s each."""
-HEAVY_DECODE_BYTES = 40_000_000
-"""Decoding memory of a heavy image. 12 megapixels need 12 MB in a JPEG, 48 MB in a PNG."""
-BODY_TIMEOUT_S = 10.0
-"""For a request's body to arrive. SageMaker's router has all of it when it connects."""
 RETRY_AFTER_S = 1
 WORKERS_PER_INFERENCE = 2
 """One decodes or serialises while the other waits for its inference (docs/performance.md)."""
@@ -109,7 +105,7 @@ class Predictor:
     def _invoke(self, body: bytes, content_type: str) -> bytes | InputImage:
         """Return the response to an invocation, or its image if that is heavy."""
         data = inference.input_fn(body, content_type)
-        if isinstance(data, InputImage) and data.decode_bytes >= HEAVY_DECODE_BYTES:
+        if isinstance(data, InputImage) and data.heavy:
             return data
         return self._predict(data)
 
@@ -218,6 +214,17 @@ def run(app: Callable[..., object], host: str, port: int) -> None:
     )
 
 
+def start(options: argparse.Namespace, create: Callable[[Predictor], Starlette]) -> int:
+    """Serve what `create` returns for the model in `options`. Return 1 if the model is broken."""
+    try:
+        predictor = load_predictor(options.model)
+    except BrokenArtifact as error:
+        log.error("%s", error)
+        return 1
+    run(create(predictor), options.host, options.port)
+    return 0
+
+
 def add_arguments(parser: argparse.ArgumentParser, model: Path, host: str, port: int) -> None:
     """Add the options of both servers, with their defaults."""
     parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
@@ -238,13 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_arguments(parser, default_model_dir(), "0.0.0.0", port)  # noqa: S104
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        predictor = load_predictor(options.model)
-    except BrokenArtifact as error:
-        log.error("%s", error)
-        return 1
-    run(create_app(predictor), options.host, options.port)
-    return 0
+    return start(options, create_app)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ MAX_PIXELS = 40_000_000
 """More than three times the 12 megapixels of a phone's photo."""
 MAX_DECODE_BYTES = 225_000_000
 """Peak memory of one decoder. A WebP of 13 megapixels needs as much."""
+HEAVY_DECODE_BYTES = 40_000_000
+"""Decoding memory of a heavy image. 12 megapixels need 12 MB in a JPEG, 48 MB in a PNG."""
 MAX_SIDE_PX = 65_535
 """JPEG's own limit. Pillow keeps a pointer per row, so a PNG of one column would cost more in
 pointers than in pixels."""
@@ -15,11 +17,11 @@ pointers than in pixels."""
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What a file holds. `payload` has the same pixels as the file, without anything else.
+    """The structure of a file. `payload` has the same pixels as the file, and nothing else.
 
-    `orientation` is EXIF's, 1 to 8. `decode_bytes` estimates the peak memory of decoding at full
-    size. `complete` is false if the file ends before its end marker. `isolate` asks for a
-    process with limits, because the structure does not show the cost.
+    `orientation` is EXIF's, 1 to 8. A heavy image costs so much memory or time that the server
+    decodes one at a time. `complete` is false if the file ends before its end marker. `isolate`
+    requests a process with limits, because the structure does not show the cost.
     """
 
     format: str
@@ -27,7 +29,7 @@ class Structure:
     height: int
     orientation: int
     payload: bytes
-    decode_bytes: int
+    heavy: bool
     complete: bool = True
     isolate: bool = False
 

@@ -7,22 +7,30 @@ from collections.abc import Iterator
 
 from model_code import exif
 from model_code.errors import ImageTooLarge, NotAnImage
-from model_code.structure import Structure, check_memory, check_size
+from model_code.structure import (
+    HEAVY_DECODE_BYTES,
+    MAX_DECODE_BYTES,
+    Structure,
+    check_memory,
+    check_size,
+)
 
 MAX_CHUNKS = 10_000
 """An animation has one chunk per frame."""
 DECODE_BYTES_PER_PIXEL = 17.3
 """Pillow decodes through libwebp's animation decoder: two canvases, the frame and its own copy
 (measured, lossless with alpha)."""
-MAX_BLOCKS = 10_000
-"""Blocks of 4 x 4 pixels up to which a lossless image is decoded in this process: each may have
-Huffman tables of its own, of up to 10 KB."""
+TABLE_BYTES = 20_000
+"""Huffman tables that a lossless image may have for every 4 x 4 pixels (libwebp's kTableSize)."""
+MIN_TABLE_BITS = 20
+"""The shortest description of these tables: five codes of one symbol."""
 
+_KEPT = (b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L")  # in the order of the container
 _ALPHA_FLAG, _ANIMATION_FLAG = 0x10, 0x02
 
 
 def is_webp(payload: bytes) -> bool:
-    """Tell whether a file starts as a WebP does."""
+    """Return whether a file starts as a WebP does."""
     return payload[:4] == b"RIFF" and payload[8:12] == b"WEBP"
 
 
@@ -32,11 +40,8 @@ def read(payload: bytes) -> Structure:
     Raises `ImageTooLarge` and `NotAnImage`.
     """
     kept: dict[bytes, bytes] = {}
-    orientation = 1
     for kind, body in _chunks(payload):
-        if kind == b"EXIF":
-            orientation = exif.orientation(body)
-        elif kind in (b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L"):
+        if kind in (b"EXIF", *_KEPT):
             kept.setdefault(kind, body)
     extended = kept.get(b"VP8X")
     width, height = _frame_size(kept)
@@ -50,17 +55,18 @@ def read(payload: bytes) -> Structure:
     megapixels = width * height / 1e6
     decode_bytes = int(DECODE_BYTES_PER_PIXEL * width * height)
     check_memory("WebP", megapixels, decode_bytes)
-    lossless = not kept.keys().isdisjoint((b"VP8L", b"ALPH", b"ANMF"))
-    order = (b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L")
-    content = b"WEBP" + b"".join(_chunk(kind, kept[kind]) for kind in order if kind in kept)
+    lossless_bytes = sum(len(kept.get(kind, b"")) for kind in (b"VP8L", b"ALPH", b"ANMF"))
+    blocks = -(-width // 4) * -(-height // 4)
+    decode_bytes += TABLE_BYTES * min(blocks, 8 * lossless_bytes // MIN_TABLE_BITS)
+    content = b"WEBP" + b"".join(_chunk(kind, kept[kind]) for kind in _KEPT if kind in kept)
     return Structure(
         format="WEBP",
         width=width,
         height=height,
-        orientation=orientation,
+        orientation=exif.orientation(kept.get(b"EXIF", b"")),
         payload=b"RIFF" + len(content).to_bytes(4, "little") + content,
-        decode_bytes=decode_bytes,
-        isolate=lossless and -(-width // 4) * -(-height // 4) > MAX_BLOCKS,
+        heavy=decode_bytes >= HEAVY_DECODE_BYTES,
+        isolate=decode_bytes > MAX_DECODE_BYTES,
     )
 
 
@@ -77,7 +83,7 @@ def _chunks(payload: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _frame_size(kept: dict[bytes, bytes]) -> tuple[int, int]:
-    """Width and height of the frame as its bitstream says them, 0 x 0 for an animation's."""
+    """Return the frame's width and height from its bitstream; 0 x 0 for an animation."""
     if (lossy := kept.get(b"VP8 ")) is not None and lossy[3:6] == b"\x9d\x01\x2a":
         return (
             int.from_bytes(lossy[6:8], "little") & 0x3FFF,

@@ -80,6 +80,29 @@ def scans(
     return head + body + b"\xff\xd9"
 
 
+def refinements(
+    width: int, height: int, count: int, arithmetic: bool = False, restart: int = 0
+) -> bytes:
+    """A grey JPEG with `count` scans that visit each coefficient and change none.
+
+    With Huffman coding, 15 bits skip 32,767 blocks; without data, arithmetic decoders read zeros.
+    """
+    head = b"\xff\xd8" + huffman_tables() + segment(0xDD, struct.pack(">H", restart))
+    head += frame(0xCA if arithmetic else 0xC2, width, height, [0x11])
+    body = scan([1], 0, 0) + b"\0"
+    body += segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\xe0")  # code 0: a run of blocks
+    runs = -(-width // 8) * -(-height // 8) // 32_767 + 1
+    bits = np.tile(np.array([0] + [1] * 14, np.uint8), runs)
+    data = np.packbits(bits).tobytes().replace(b"\xff", b"\xff\0")
+    for _ in range(count - 1):
+        body += scan([1], 1, 63, 1, 0) + (b"\0" if arithmetic else data)
+    return head + body + b"\xff\xd9"
+
+
+def without_end_marker(build: Build) -> bytes:
+    return build()[:-2]
+
+
 def with_segments(payload: bytes, flood: bytes) -> bytes:
     """Insert `flood` behind the start of a JPEG, as often as fits."""
     times = (MAX_BYTES - len(payload)) // len(flood)
@@ -110,6 +133,16 @@ def jpegs() -> Iterator[tuple[str, Build]]:
                         f"{sampling[0]:#x}, {width} x {height}",
                         partial(scans, width, height, count, sampling, arithmetic),
                     )
+    for count in (6, 12, 25):
+        for arithmetic in (False, True):
+            for restart in (0, 1):
+                build = partial(refinements, 6320, 6320, count, arithmetic, restart)
+                name = (
+                    f"JPEG, {count} {'arithmetic' if arithmetic else 'Huffman'} refinements, "
+                    f"restart interval {restart}"
+                )
+                yield name, build
+                yield f"{name}, no end marker", partial(without_end_marker, build)
     floods = {
         "APP0": segment(0xE0, b""), "APP1": segment(0xE1, b""),
         "Exif": segment(0xE1, b"Exif\0\0" + b"II*\0\x08\0\0\0\0\0"),
@@ -292,6 +325,7 @@ def webps() -> Iterator[tuple[str, Build]]:
     yield "WebP, huge canvas", _webp_on_a_huge_canvas
     for groups in (1_000, 65_536):
         yield f"WebP, {groups} groups of Huffman tables", partial(webp_with_groups, groups)
+    yield "WebP, 10,000 groups in 400 x 400 pixels", partial(webp_with_groups, 10_000, 400)
     for name in (b"EXIF", b"XMP ", b"ICCP", b"abcd"):
         yield f"WebP, {name.decode().strip()} flood", partial(_flooded_webp, name)
 
@@ -316,8 +350,8 @@ def _tiny_webp_chunks() -> bytes:
     return encode(Image.new("RGB", (16, 16)), "WEBP")[12:]
 
 
-def webp_with_groups(count: int) -> bytes:
-    """A lossless WebP of one megapixel whose blocks of 4 x 4 pixels use `count` sets of tables.
+def webp_with_groups(count: int, side: int = 1024) -> bytes:
+    """A lossless WebP whose blocks of 4 x 4 pixels use `count` sets of tables.
 
     Source: https://developers.google.com/speed/webp/docs/webp_lossless_bitstream_specification
     """
@@ -340,8 +374,8 @@ def webp_with_groups(count: int) -> bytes:
         bits.append(np.ones(256, np.uint8))
 
     put(0x2F, 8)
-    put(1023, 14)
-    put(1023, 14)
+    put(side - 1, 14)
+    put(side - 1, 14)
     put(0, 4)
     put(0, 2)  # neither transforms nor a colour cache
     put(0b0001, 4)  # several groups, one per block of 4 x 4 pixels
@@ -353,7 +387,7 @@ def webp_with_groups(count: int) -> bytes:
     put_one_symbol_code()
     put_one_symbol_code()
     reversed_bits = np.array([int(f"{value:08b}"[::-1], 2) for value in range(256)])
-    groups = np.arange(256 * 256) % count
+    groups = np.arange((side // 4) ** 2) % count
     codes = reversed_bits[groups & 255] | reversed_bits[groups >> 8] << 8
     bits.append(((codes[:, np.newaxis] >> np.arange(16)) & 1).astype(np.uint8).ravel())
     bits.append(np.tile(np.array([1, 0, 0, 0], np.uint8), 5 * count))
@@ -380,7 +414,13 @@ def random_image(chance: random.Random) -> bytes:
                 for _ in range(chance.choice((1, 3, 4)))
             ]
             count = int(10 ** chance.uniform(0, 2.2))
-            payload = scans(width, height, count, sampling, arithmetic=chance.random() < 0.5)
+            arithmetic = chance.random() < 0.5
+            if chance.random() < 0.5:
+                payload = scans(width, height, count, sampling, arithmetic)
+            else:
+                payload = refinements(width, height, count, arithmetic, chance.choice((0, 1, 1000)))
+            if chance.random() < 0.5:
+                payload = payload[:-2]
         case 1:
             colour = chance.choice((0, 2, 3, 4, 6))
             depth = 8 if colour == 3 else chance.choice((8, 16))

@@ -14,24 +14,22 @@ from ops.loadtest.settings import LoadTestSettings
 
 def check(account: Account) -> Iterator[Finding]:
     """Yield a finding for each stage that can overload its endpoint at full concurrency."""
-    for name in stages.names():
-        yield from check_stage(account, stages.read(name))
+    for stage in map(stages.read, stages.names()):
+        yield from check_stage(account, stage)
 
 
 def check_stage(account: Account, stage: Stage) -> Iterator[Finding]:
     """Yield a finding if the stage can overload its endpoint, or has no limit."""
+    resource = f"stage {stage.name}"
     if endpoints.describe(account, stage.endpoint) is None:
         return
     state = scaling.state(account, stage.endpoint)
     if not state["targets"] or not state["policies"]:
         return  # the check of endpoints reports that
     if stage.reserved_concurrency is None:
-        yield Finding(
-            Severity.LOW,
-            f"stage {stage.name}",
-            "has no reserved concurrency: the API can use up the account's",
-            "set reserved_concurrency in .chalice/config.json, then release the stage",
-        )
+        problem = "has no reserved concurrency: the API can use up the account's"
+        fix = "set reserved_concurrency in .chalice/config.json, then release the stage"
+        yield Finding(Severity.LOW, resource, problem, fix)
         return
     tracking = state["policies"][0]["TargetTrackingScalingPolicyConfiguration"]
     instances = int(state["targets"][0]["MaxCapacity"])
@@ -40,7 +38,7 @@ def check_stage(account: Account, stage: Stage) -> Iterator[Finding]:
     if demand > capacity:
         yield Finding(
             Severity.MEDIUM,
-            f"stage {stage.name}",
+            resource,
             f"{stage.reserved_concurrency} functions send up to {demand:.0f} requests/s, "
             f"{instances} instances take {capacity:.0f}",
             f"python -m ops endpoint scale --stage {stage.name} "

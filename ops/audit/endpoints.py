@@ -19,25 +19,18 @@ def check(account: Account) -> Iterator[Finding]:
 def _check_one(account: Account, name: str, stage: str) -> Iterator[Finding]:
     resource = f"endpoint {name}"
     deploy = f"python -m ops endpoint deploy --stage {stage}"
-    config = endpoints.describe_config(
-        account, endpoints.present(account, name)["EndpointConfigName"]
-    )
+    config_name = endpoints.present(account, name)["EndpointConfigName"]
+    config = endpoints.describe_config(account, config_name)
     if config is None or any("ServerlessConfig" in each for each in config["ProductionVariants"]):
         return  # serverless inference scales itself and supports neither keys nor isolation
     if not scaling.state(account, name)["targets"]:
-        yield Finding(
-            Severity.LOW,
-            resource,
-            "has no autoscaling: it is too small or too large most of the day",
-            f"python -m ops endpoint scale --stage {stage}",
-        )
+        problem = "has no autoscaling: it is too small or too large most of the day"
+        scale = f"python -m ops endpoint scale --stage {stage}"
+        yield Finding(Severity.LOW, resource, problem, scale)
     if not config.get("KmsKeyId"):
-        yield Finding(
-            Severity.MEDIUM,
-            resource,
-            "its volumes are not encrypted with a customer key",
-            f"set kms_key in [aws] of settings.toml, then {deploy}",
-        )
+        problem = "its volumes are not encrypted with a customer key"
+        fix = f"set kms_key in [aws] of settings.toml, then {deploy}"
+        yield Finding(Severity.MEDIUM, resource, problem, fix)
     for variant in config["ProductionVariants"]:
         model = account.client("sagemaker").describe_model(ModelName=variant["ModelName"])
         if not model.get("EnableNetworkIsolation"):

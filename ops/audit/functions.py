@@ -1,6 +1,7 @@
 """Audit Lambda functions: roles that allow more than the function needs."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from aws import role_policies, stages
 from aws.account import Account
@@ -31,16 +32,12 @@ def _check_one(
     documents = [document for _, document in roles.policies(account, role)]
     if stage:
         needed = set(grants(role_policies.lambda_(account, stage)))
-        excess = [grant for document in documents for grant in grants(document)]
-        excess = [grant for grant in excess if grant not in needed]
+        allowed = chain.from_iterable(map(grants, documents))
+        excess = [grant for grant in allowed if grant not in needed]
         fix = f"python -m ops policy --stage {stage.name}, then release the stage again"
     else:
-        excess = [grant for document in documents for grant in wildcards(document)]
+        excess = list(chain.from_iterable(map(wildcards, documents)))
         fix = f"name actions and resources in the policy of role {role}"
     if excess:
-        yield Finding(
-            Severity.HIGH,
-            f"function {function}",
-            f"may do more than it needs: {summarize(excess)}",
-            fix,
-        )
+        problem = f"may do more than it needs: {summarize(excess)}"
+        yield Finding(Severity.HIGH, f"function {function}", problem, fix)

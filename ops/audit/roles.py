@@ -40,13 +40,9 @@ def _check_policies(account: Account, role: str) -> Iterator[Finding]:
     fix = _narrow(account, role)
     for policy, document in policies(account, role):
         if policy.endswith("FullAccess") or policy == "AdministratorAccess":
-            yield Finding(
-                Severity.HIGH,
-                f"role {role}",
-                f"has {policy}",
-                f"{fix}, then aws iam detach-role-policy --role-name {role} "
-                f"--policy-arn arn:{account.partition}:iam::aws:policy/{policy}",
-            )
+            arn = f"arn:{account.partition}:iam::aws:policy/{policy}"
+            detach = f"aws iam detach-role-policy --role-name {role} --policy-arn {arn}"
+            yield Finding(Severity.HIGH, f"role {role}", f"has {policy}", f"{fix}, then {detach}")
         elif excess := list(wildcards(document)):
             problem = f"policy {policy} allows {summarize(excess)}"
             yield Finding(Severity.MEDIUM, f"role {role}", problem, fix)
@@ -56,12 +52,9 @@ def _check_use(account: Account, name: str) -> Iterator[Finding]:
     role = account.client("iam").get_role(RoleName=name)["Role"]
     last_used = role.get("RoleLastUsed", {}).get("LastUsedDate") or role["CreateDate"]
     if datetime.now(UTC) - last_used > UNUSED_AFTER:
-        yield Finding(
-            Severity.LOW,
-            f"role {name}",
-            f"has not been used since {last_used:%Y-%m-%d}",
-            f"detach its policies, then aws iam delete-role --role-name {name}",
-        )
+        problem = f"has not been used since {last_used:%Y-%m-%d}"
+        fix = f"detach its policies, then aws iam delete-role --role-name {name}"
+        yield Finding(Severity.LOW, f"role {name}", problem, fix)
 
 
 def _narrow(account: Account, role: str) -> str:

@@ -13,7 +13,7 @@ example:
 
 import json
 import sys
-from contextlib import ExitStack, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from cli import commands
 from cli.errors import SettingsError
 from model_code.artifact import DEFAULT_MODEL_DIR
 from ops.endpoint import model_archive, model_version, rollback_alarms, rollout
-from ops.endpoint.model_archive import ModelArchive
 from ops.endpoint.model_version import ModelVersion
 from ops.endpoint.serving_image import architecture, latest_image
 
@@ -68,10 +67,11 @@ def command(
             endpoint = roll_back(account, target, serving, dry_run=dry_run)
         else:
             image = image or latest_image(account, serving.repository, architecture(serving))
-            archive = None if job else model_archive.pack(model or DEFAULT_MODEL_DIR)
-            uri = (
-                archive.uri(account) if archive else model_archive.job_model_uri(account, str(job))
-            )
+            if job:
+                archive, uri = None, model_archive.job_model_uri(account, job)
+            else:
+                archive = model_archive.pack(model or DEFAULT_MODEL_DIR)
+                uri = model_archive.uri(account, archive)
             version = model_version.plan(account, target.endpoint, image, uri, serving)
             endpoint = deploy(
                 account, target, serving, version, archive, wait=not detach, dry_run=dry_run
@@ -85,7 +85,7 @@ def deploy(
     stage: Stage,
     serving: ServingSettings,
     version: ModelVersion,
-    archive: ModelArchive | None,
+    archive: bytes | None,
     *,
     wait: bool,
     dry_run: bool,
@@ -106,9 +106,7 @@ def deploy(
         return None
     _require_settled(current)
     if archive:
-        uploaded = archive.upload(account)
-        uri = archive.uri(account)
-        print(f"uploaded {uri}" if uploaded else f"{uri} is already uploaded", flush=True)
+        model_archive.upload(account, archive)
     if failed:
         endpoints.delete(account, name)
         current = None
@@ -141,8 +139,7 @@ def _roll_out(
     try:
         if new:
             created.callback(rollback_alarms.delete, account, name)
-        alarms = rollback_alarms.put(account, name, serving)
-        if new:
+            rollback_alarms.put(account, name, serving)
             account.client("sagemaker").create_endpoint(
                 EndpointName=name,
                 EndpointConfigName=version.config_name,
@@ -150,12 +147,16 @@ def _roll_out(
             )
             created.callback(endpoints.delete, account, name)
         else:
-            rollout.update(account, name, version.config_name, serving, alarms)
+            rollout.update(account, name, version.config_name, serving)
         if wait:
-            return _wait(account, name, version.config_name)
+            return rollout.wait(account, name, version.config_name)
         return endpoints.present(account, name)
     except Exception:
-        _remove_created(created, stage)
+        try:
+            created.close()
+        except Exception as error:  # the error of the deployment matters more
+            print(f"Some resources are left: {accounts.explain(error)}", flush=True)
+            print(f"`python -m ops endpoint teardown --stage {stage.name}` removes them.")
         raise
 
 
@@ -177,34 +178,11 @@ def roll_back(
         print(f"would roll {name} back from {current_config} to {previous}")
         return None
     _require_settled(current)
-    alarms = rollback_alarms.put(account, name, serving)
-    rollout.update(account, name, previous, serving, alarms)
-    endpoint = _wait(account, name, previous)
+    rollout.update(account, name, previous, serving)
+    endpoint = rollout.wait(account, name, previous)
     rollout.remember_previous(account, endpoint, current_config)
     print(f"{name} is rolled back to {previous}")
     return endpoint
-
-
-def _wait(account: Account, name: str, config: str) -> dict[str, Any]:
-    """Wait until the endpoint serves `config`. Raises AwsError with AWS's reason if it does not."""
-    endpoint = rollout.wait(account, name)
-    status, serving = endpoint["EndpointStatus"], endpoint["EndpointConfigName"]
-    if status == "InService" and serving == config:
-        return endpoint
-    reason = " ".join(endpoint.get("FailureReason", "AWS gives no reason").split()).rstrip(".")
-    result = f"{serving} keeps serving." if status == "InService" else f"{name} is {status}."
-    raise AwsError(
-        f"The deployment of {config} failed: {reason}. {result} "
-        f"Log: /aws/sagemaker/Endpoints/{name}."
-    )
-
-
-def _remove_created(created: ExitStack, stage: Stage) -> None:
-    try:
-        created.close()
-    except Exception as error:  # the error of the deployment matters more
-        print(f"Some resources are left: {accounts.explain(error)}", flush=True)
-        print(f"`python -m ops endpoint teardown --stage {stage.name}` removes them.")
 
 
 def _require_settled(endpoint: dict[str, Any] | None) -> None:

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from aws import s3_storage, training_jobs
@@ -18,33 +17,7 @@ from model_code.errors import BrokenArtifact
 FILES = (artifact.DESCRIPTION_FILE, artifact.GRAPH_FILE, artifact.WEIGHTS_FILE)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelArchive:
-    """The bytes of a model.tar.gz."""
-
-    content: bytes
-
-    def uri(self, account: Account) -> str:
-        """Return the S3 URI to which `upload` writes; it contains a digest of the content."""
-        digest = hashlib.sha256(self.content).hexdigest()
-        return account.uri(MODELS, digest[:16], "model.tar.gz")
-
-    def upload(self, account: Account) -> bool:
-        """Upload the archive unless S3 has it. Return whether it was uploaded.
-
-        Raises AwsError if the bucket does not exist.
-        """
-        if not s3_storage.exists(account):
-            raise AwsError(missing_bucket(account.bucket))
-        uri = self.uri(account)
-        if _exists(account, uri):
-            return False
-        bucket, key = split_uri(uri)
-        account.client("s3").upload_fileobj(io.BytesIO(self.content), bucket, key)
-        return True
-
-
-def pack(folder: Path) -> ModelArchive:
+def pack(folder: Path) -> bytes:
     """Compress the artifact in `folder`. The same files always give the same bytes.
 
     Raises AwsError if the artifact is missing or broken.
@@ -64,7 +37,25 @@ def pack(folder: Path) -> ModelArchive:
             entry.uname = entry.gname = ""
             with (folder / name).open("rb") as content:
                 archive.addfile(entry, content)
-    return ModelArchive(target.getvalue())
+    return target.getvalue()
+
+
+def uri(account: Account, archive: bytes) -> str:
+    """Return the S3 URI to which `upload` writes; it contains a digest of the archive."""
+    return account.uri(MODELS, hashlib.sha256(archive).hexdigest()[:16], "model.tar.gz")
+
+
+def upload(account: Account, archive: bytes) -> None:
+    """Upload the archive unless S3 has it. Raises AwsError if the bucket does not exist."""
+    if not s3_storage.exists(account):
+        raise AwsError(missing_bucket(account.bucket))
+    target = uri(account, archive)
+    if _exists(account, target):
+        print(f"{target} is already uploaded", flush=True)
+        return
+    bucket, key = split_uri(target)
+    account.client("s3").upload_fileobj(io.BytesIO(archive), bucket, key)
+    print(f"uploaded {target}", flush=True)
 
 
 def job_model_uri(account: Account, job_name: str) -> str:
@@ -78,10 +69,10 @@ def job_model_uri(account: Account, job_name: str) -> str:
             f"Training job {job_name} is {job['TrainingJobStatus']}: "
             "only a completed job has a model."
         )
-    uri = str(job["ModelArtifacts"]["S3ModelArtifacts"])
-    if not _exists(account, uri):
-        raise AwsError(f"{uri} no longer exists: train again.")
-    return uri
+    model = str(job["ModelArtifacts"]["S3ModelArtifacts"])
+    if not _exists(account, model):
+        raise AwsError(f"{model} no longer exists: train again.")
+    return model
 
 
 def _exists(account: Account, uri: str) -> bool:

@@ -100,16 +100,14 @@ def create(account: Account, version: ModelVersion) -> ExitStack:
 
 def configs(account: Account, endpoint: str) -> list[str]:
     """Return the names of the endpoint configs that `deploy` created for `endpoint`."""
-    pages = account.client("sagemaker").get_paginator("list_endpoint_configs")
-    names = pages.paginate(NameContains=endpoint).search("EndpointConfigs[].EndpointConfigName")
-    return [name for name in names if _belongs_to(endpoint, name)]
+    return _names(
+        account, endpoint, "list_endpoint_configs", "EndpointConfigs[].EndpointConfigName"
+    )
 
 
 def models(account: Account, endpoint: str) -> list[str]:
     """Return the names of the models that `deploy` created for `endpoint`."""
-    pages = account.client("sagemaker").get_paginator("list_models")
-    names = pages.paginate(NameContains=endpoint).search("Models[].ModelName")
-    return [name for name in names if _belongs_to(endpoint, name)]
+    return _names(account, endpoint, "list_models", "Models[].ModelName")
 
 
 def prune(account: Account, endpoint: str, keep: set[str]) -> None:
@@ -130,9 +128,11 @@ def prune(account: Account, endpoint: str, keep: set[str]) -> None:
             sagemaker.delete_model(ModelName=model)
 
 
-def _belongs_to(endpoint: str, name: str) -> bool:
+def _names(account: Account, endpoint: str, operation: str, names: str) -> list[str]:
+    pages = account.client("sagemaker").get_paginator(operation).paginate(NameContains=endpoint)
     # the name of another endpoint, or one chosen by hand, may begin with the same characters
-    return re.fullmatch(re.escape(endpoint) + r"-[0-9a-f]{10}", name) is not None
+    own = re.compile(re.escape(endpoint) + r"-[0-9a-f]{10}")
+    return list(filter(own.fullmatch, pages.search(names)))
 
 
 def _digest(document: dict[str, Any]) -> str:

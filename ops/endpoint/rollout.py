@@ -4,17 +4,18 @@ from typing import Any
 
 from aws import endpoints
 from aws.account import Account
+from aws.errors import AwsError
 from aws.polling import poll
 from aws.settings import ServingSettings
+from ops.endpoint import rollback_alarms
 
 PREVIOUS_CONFIG_TAG = "previous-config"
 _BUSY = frozenset({"Creating", "Updating", "RollingBack", "SystemUpdating", "Deleting"})
 
 
-def update(
-    account: Account, endpoint: str, config: str, serving: ServingSettings, alarms: list[str]
-) -> None:
+def update(account: Account, endpoint: str, config: str, serving: ServingSettings) -> None:
     """Start the rollout of `config`. The number of instances that autoscaling chose is kept."""
+    alarms = rollback_alarms.put(account, endpoint, serving)
     [variant] = endpoints.present(account, endpoint)["ProductionVariants"]
     target = endpoints.describe_config(account, config) or {"ProductionVariants": []}
     serverless = "CurrentServerlessConfig" in variant or any(
@@ -58,16 +59,25 @@ def deployment_config(
     return {**policy, "AutoRollbackConfiguration": rollback}
 
 
-def wait(account: Account, endpoint: str) -> dict[str, Any]:
+def wait(account: Account, endpoint: str, config: str) -> dict[str, Any]:
     """Print the endpoint's status until it settles, and return its description.
 
-    Raises AwsError if the endpoint is deleted meanwhile.
+    Raises AwsError with AWS's reason if it does not serve `config` then, or was deleted.
     """
-    return poll(
+    description = poll(
         account,
         read=lambda: endpoints.present(account, endpoint),
         settled=lambda description: description["EndpointStatus"] not in _BUSY,
         status=lambda description: f"{endpoint}: {description['EndpointStatus']}",
+    )
+    status, serving = description["EndpointStatus"], description["EndpointConfigName"]
+    if status == "InService" and serving == config:
+        return description
+    reason = " ".join(description.get("FailureReason", "AWS gives no reason").split()).rstrip(".")
+    result = f"{serving} keeps serving." if status == "InService" else f"{endpoint} is {status}."
+    raise AwsError(
+        f"The deployment of {config} failed: {reason}. {result} "
+        f"Log: /aws/sagemaker/Endpoints/{endpoint}."
     )
 
 

@@ -14,7 +14,6 @@ example:
 """
 
 import json
-from collections.abc import Collection
 from typing import Any
 
 import click
@@ -102,7 +101,8 @@ def apply(account: Account, endpoint: str, scaling: ScalingSettings) -> None:
     If that fails on an endpoint without autoscaling, everything is removed again.
     """
     client, target = account.client("application-autoscaling"), scalable_target(endpoint)
-    new = not state(account, endpoint)["targets"]
+    current = state(account, endpoint)
+    existing = {schedule["ScheduledActionName"] for schedule in current["schedules"]}
     client.register_scalable_target(
         **target, MinCapacity=scaling.min_instances, MaxCapacity=scaling.max_instances
     )
@@ -118,7 +118,8 @@ def apply(account: Account, endpoint: str, scaling: ScalingSettings) -> None:
                 "ScaleOutCooldown": scaling.scale_out_cooldown_s,
             },
         )
-        _delete_schedules(account, endpoint, keep={item.name for item in scaling.schedules})
+        for name in existing - {schedule.name for schedule in scaling.schedules}:
+            client.delete_scheduled_action(**target, ScheduledActionName=name)
         for schedule in scaling.schedules:
             client.put_scheduled_action(
                 **target,
@@ -127,7 +128,7 @@ def apply(account: Account, endpoint: str, scaling: ScalingSettings) -> None:
                 ScalableTargetAction={"MinCapacity": schedule.min, "MaxCapacity": schedule.max},
             )
     except BaseException:
-        if new:
+        if not current["targets"]:
             remove(account, endpoint)
         raise
 
@@ -135,19 +136,15 @@ def apply(account: Account, endpoint: str, scaling: ScalingSettings) -> None:
 def remove(account: Account, endpoint: str) -> None:
     """Remove autoscaling from an endpoint. Its instances stay."""
     client, target = account.client("application-autoscaling"), scalable_target(endpoint)
-    _delete_schedules(account, endpoint)
-    for policy in client.describe_scaling_policies(**target)["ScalingPolicies"]:
+    current = state(account, endpoint)
+    for schedule in current["schedules"]:
+        client.delete_scheduled_action(
+            **target, ScheduledActionName=schedule["ScheduledActionName"]
+        )
+    for policy in current["policies"]:
         client.delete_scaling_policy(**target, PolicyName=policy["PolicyName"])
     # AWS deregisters the target of an endpoint that was deleted
     or_none(lambda: client.deregister_scalable_target(**target))
-
-
-def _delete_schedules(account: Account, endpoint: str, keep: Collection[str] = ()) -> None:
-    client, target = account.client("application-autoscaling"), scalable_target(endpoint)
-    for action in client.describe_scheduled_actions(**target)["ScheduledActions"]:
-        name = action["ScheduledActionName"]
-        if name not in keep:
-            client.delete_scheduled_action(**target, ScheduledActionName=name)
 
 
 def state(account: Account, endpoint: str) -> dict[str, list[dict[str, Any]]]:

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 
@@ -79,7 +80,8 @@ def push_image(
         if dry_run:
             print(f"would build {name} with {builder} and push it to ECR")
             return
-        repository = ensure_repository(account, serving.repository)
+        ensure_repository(account, serving.repository)
+        repository = _repository_uri(account, serving.repository)
         print(f"building {repository}:{tag} with {builder}", flush=True)
         build(account, context, f"{repository}:{tag}", architecture)
     image = _image(account, serving.repository, tag)
@@ -121,11 +123,9 @@ def latest_image(account: Account, repository: str, architecture: str) -> str:
 
     Raises AwsError if there is none.
     """
-    pages = account.client("ecr").get_paginator("describe_images")
-    result = or_none(lambda: pages.paginate(repositoryName=repository).build_full_result()) or {}
     images = [
         image
-        for image in result.get("imageDetails", [])
+        for image in all_images(account, repository)
         if any(tag.startswith(f"{architecture}-") for tag in image.get("imageTags", []))
     ]
     if not images:
@@ -137,13 +137,19 @@ def latest_image(account: Account, repository: str, architecture: str) -> str:
     return f"{_repository_uri(account, repository)}@{newest['imageDigest']}"
 
 
-def ensure_repository(account: Account, name: str) -> str:
-    """Return the URI of the ECR repository. Create it if it is missing: scanned, immutable tags."""
+def all_images(account: Account, repository: str) -> list[dict[str, Any]]:
+    """Return AWS's descriptions of the images in an ECR repository, which may be missing."""
+    pages = account.client("ecr").get_paginator("describe_images")
+    result = or_none(lambda: pages.paginate(repositoryName=repository).build_full_result())
+    return list(result["imageDetails"]) if result else []
+
+
+def ensure_repository(account: Account, name: str) -> None:
+    """Create the ECR repository if it is missing: scanned, immutable tags."""
     ecr = account.client("ecr")
-    existing = or_none(lambda: ecr.describe_repositories(repositoryNames=[name]))
-    if existing:
-        return str(existing["repositories"][0]["repositoryUri"])
-    response = ecr.create_repository(
+    if or_none(lambda: ecr.describe_repositories(repositoryNames=[name])):
+        return
+    ecr.create_repository(
         repositoryName=name,
         imageTagMutability="IMMUTABLE",
         imageScanningConfiguration={"scanOnPush": True},
@@ -158,12 +164,10 @@ def ensure_repository(account: Account, name: str) -> str:
     ecr.put_lifecycle_policy(
         repositoryName=name, lifecyclePolicyText=json.dumps({"rules": [keep_ten]})
     )
-    return str(response["repository"]["repositoryUri"])
 
 
 def _repository_uri(account: Account, name: str) -> str:
-    response = account.client("ecr").describe_repositories(repositoryNames=[name])
-    return str(response["repositories"][0]["repositoryUri"])
+    return f"{account.id}.dkr.ecr.{account.region}.{account.dns_suffix}/{name}"
 
 
 def _image(account: Account, repository: str, tag: str) -> str | None:

@@ -12,7 +12,6 @@ example:
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -21,23 +20,15 @@ import click
 
 from aws import account as accounts
 from aws import endpoints, prices, s3_storage, stages
-from aws.account import Account, or_none
+from aws.account import Account
 from aws.s3_layout import CHECKPOINTS, JOBS
 from aws.settings import ServingSettings
 from cli import commands, tables
 from ops.endpoint import model_version, rollback_alarms, scaling
+from ops.endpoint.serving_image import all_images
 
 Removal = tuple[str, Callable[[], object]]
 """The name of a resource, and the call that removes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leftover:
-    """Stored data that stays and costs money."""
-
-    what: str
-    size_bytes: int
-    usd_per_month: float
 
 
 @commands.command(__doc__)
@@ -65,13 +56,13 @@ def command(
             print(f"{'would remove' if dry_run else 'removed'} {resource}", flush=True)
     left = leftovers(account, serving.repository)
     if as_json:
-        print(json.dumps({"removed": removed, "left": [asdict(item) for item in left]}, indent=2))
+        print(json.dumps({"removed": removed, "left": left}, indent=2))
         return
     if not removed:
         print(f"nothing of {endpoint} is left to remove")
     if left:
         rows = [
-            (item.what, f"{item.size_bytes / 1e9:.3f}", f"${item.usd_per_month:.2f}")
+            (item["what"], f"{item['size_bytes'] / 1e9:.3f}", f"${item['usd_per_month']:.2f}")
             for item in left
         ]
         print(tables.render(("remaining", "GB", "per month"), rows))
@@ -99,7 +90,9 @@ def endpoint_removals(account: Account, endpoint: str) -> Iterator[Removal]:
 def job_removals(account: Account) -> Iterator[Removal]:
     """Yield running jobs, warm pools, and the input files and checkpoints of jobs."""
     sagemaker = account.client("sagemaker")
-    for job in _jobs(account):
+    prefix = account.settings.prefix
+    pages = sagemaker.get_paginator("list_training_jobs").paginate(NameContains=prefix)
+    for job in pages.search(f"TrainingJobSummaries[?starts_with(TrainingJobName, '{prefix}-')]"):
         name = job["TrainingJobName"]
         if job["TrainingJobStatus"] == "InProgress":
             yield f"running job {name}", partial(sagemaker.stop_training_job, TrainingJobName=name)
@@ -118,15 +111,14 @@ def job_removals(account: Account) -> Iterator[Removal]:
         ("input files of jobs", JOBS, "/input/"),
         ("checkpoint files", CHECKPOINTS, "/"),
     ):
-        prefix = f"{account.settings.prefix}/{folder}/"
-        objects = s3_storage.listing(account, account.bucket, prefix)
+        objects = s3_storage.listing(account, account.bucket, f"{prefix}/{folder}/")
         keys = [item["Key"] for item in objects if part in item["Key"]]
         if keys:
             yield f"{len(keys)} {description}", partial(s3_storage.delete, account, keys)
 
 
-def leftovers(account: Account, repository: str) -> list[Leftover]:
-    """Return what stays: each folder of the bucket, and the serving images."""
+def leftovers(account: Account, repository: str) -> list[dict[str, Any]]:
+    """Return the stored data that stays: each folder of the bucket, and the serving images."""
     sizes = Counter[str]()
     if s3_storage.exists(account):
         prefix = f"{account.settings.prefix}/"
@@ -135,21 +127,12 @@ def leftovers(account: Account, repository: str) -> list[Leftover]:
     left = [
         _leftover(account.uri(folder), size, "s3 storage") for folder, size in sorted(sizes.items())
     ]
-    pages = account.client("ecr").get_paginator("describe_images")
-    images = or_none(lambda: pages.paginate(repositoryName=repository).build_full_result())
-    if images:
-        size = sum(image.get("imageSizeInBytes", 0) for image in images["imageDetails"])
+    if images := all_images(account, repository):
+        size = sum(image.get("imageSizeInBytes", 0) for image in images)
         left.append(_leftover(f"images in {repository}", size, "ecr storage"))
     return left
 
 
-def _leftover(what: str, size_bytes: int, price: str) -> Leftover:
-    return Leftover(what, size_bytes, round(prices.read().usd(price, size_bytes / 1e9), 2))
-
-
-def _jobs(account: Account) -> Iterator[dict[str, Any]]:
-    prefix = account.settings.prefix
-    pages = account.client("sagemaker").get_paginator("list_training_jobs")
-    for job in pages.paginate(NameContains=prefix).search("TrainingJobSummaries[]"):
-        if job["TrainingJobName"].startswith(f"{prefix}-"):
-            yield job
+def _leftover(what: str, size_bytes: int, price: str) -> dict[str, Any]:
+    usd = round(prices.read().usd(price, size_bytes / 1e9), 2)
+    return {"what": what, "size_bytes": size_bytes, "usd_per_month": usd}

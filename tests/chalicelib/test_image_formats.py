@@ -6,10 +6,10 @@ import pytest
 
 from chalicelib import endpoint, image_formats
 from chalicelib.problems import NotAnImage
-from model_code import images, structure
+from model_code import decoding, structure
 
 
-@pytest.mark.parametrize("format", images.FORMATS)
+@pytest.mark.parametrize("format", decoding.FORMATS)
 def test_each_format_of_the_container_is_recognised(
     encode: Callable[..., bytes], format: str
 ) -> None:
@@ -19,7 +19,7 @@ def test_each_format_of_the_container_is_recognised(
 
 
 def test_there_are_no_other_formats() -> None:
-    assert len(image_formats.MEDIA_TYPES) == len(images.FORMATS)
+    assert len(image_formats.MEDIA_TYPES) == len(decoding.FORMATS)
 
 
 @pytest.mark.parametrize("payload", [b"", b"<html>", b"RIFF\0\0\0\0WAVE", b"\xff\xd8"])

@@ -19,6 +19,10 @@ WORST = (
     "JPEG, 100 Huffman scans, 3 components of 0x22, 4000 x 3000",
     "JPEG, 100 arithmetic scans, 3 components of 0x22, 6320 x 6320",
     "JPEG, 5000 Huffman scans, 4 components of 0x11, 4000 x 3000",
+    "JPEG, 12 Huffman refinements, restart interval 0, no end marker",
+    "JPEG, 25 Huffman refinements, restart interval 0",
+    "JPEG, 25 Huffman refinements, restart interval 0, no end marker",
+    "JPEG, 6 arithmetic refinements, restart interval 1",
     "JPEG, 610 x 65500, progressive",
     "JPEG, Exif of 64 KB in front",
     "JPEG, COM in front",
@@ -41,6 +45,7 @@ WORST = (
     "WebP, huge canvas",
     "WebP, EXIF flood",
     "WebP, 65536 groups of Huffman tables",
+    "WebP, 10,000 groups in 400 x 400 pixels",
 )
 MAX_TIMES_HONEST = 6.0
 """An honest WebP of 12 megapixels takes 0.15 to 0.25 s of a core, 6 times is below 1.5 s. The worst

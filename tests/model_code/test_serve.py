@@ -227,6 +227,16 @@ def test_stalled_requests_are_ended(address: str) -> None:
     assert requests.get(f"{address}/ping", timeout=5).status_code == 200
 
 
+def test_a_body_that_nothing_reads_is_ended(address: str) -> None:
+    """The response comes at once. The rest of the body must not keep the connection open."""
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(b"x")  # which ends uvicorn's own timeout
+        assert connection.recv(100) == b""
+
+
 def test_a_large_head_is_refused(address: str) -> None:
     response = requests.get(f"{address}/ping", headers={"X-Filler": "x" * 20_000}, timeout=5)
     assert response.status_code == 400

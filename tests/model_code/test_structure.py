@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_code import exif, jpeg
+from model_code import decoding, exif, jpeg
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
 from model_code.images import InputImage
@@ -67,7 +67,10 @@ def test_png_metadata_changes_nothing(payload: bytes) -> None:
         JPEG[:2] + segment(0xFE, b"comment") * 500 + JPEG[2:],
         JPEG[:2] + segment(0xED, b"Photoshop 3.0\0garbage") + JPEG[2:],
         JPEG[:2] + b"\xff" * 5000 + JPEG[2:],
+        JPEG[:20] + b"\0\xff\0garbage" + segment(0xF0, b"unknown") + JPEG[20:],
+        JPEG[:2] + b"\xff\xd0\xff\x01" + JPEG[2:],
         JPEG[:-2],
+        JPEG[:-1],
         JPEG + b"trailing",
         encode(IMAGE, "MPO", save_all=True, append_images=[IMAGE]),
     ],
@@ -87,6 +90,59 @@ def test_webp_metadata_changes_nothing() -> None:
     ):
         extra = name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) & 1)
         assert np.array_equal(pixels(hostile_images.riff(chunks + extra)), pixels(WEBP))
+
+
+@pytest.mark.parametrize("size", [0, 100, 0xFFFFFF])
+def test_the_size_of_the_riff_container_does_not_matter(size: int) -> None:
+    payload = WEBP[:4] + struct.pack("<I", size) + WEBP[8:] + b"trailing"
+    assert np.array_equal(pixels(payload), pixels(WEBP))
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("flags", range(4))
+def test_a_first_frame_that_does_not_cover_the_canvas(alpha: bool, flags: int) -> None:
+    """Bit for bit as Pillow decodes the whole file."""
+    frame = photo(101, 77, "RGBA" if alpha else "RGB")
+    chunks = encode(frame, "WEBP", lossless=True)[12:]
+    chunks = chunks[chunks.index(b"VP8L") :]
+    sizes = [number.to_bytes(3, "little") for number in (10, 20, 100, 76, 10)]
+    anmf = b"".join(sizes) + bytes([flags]) + chunks
+    vp8x = bytes([0x12, 0, 0, 0]) + (199).to_bytes(3, "little") + (149).to_bytes(3, "little")
+    animation = b""
+    for kind, body in ((b"VP8X", vp8x), (b"ANIM", bytes(6)), (b"ANMF", anmf), (b"ANMF", anmf)):
+        animation += kind + struct.pack("<I", len(body)) + body + b"\0" * (len(body) & 1)
+    payload = hostile_images.riff(animation)
+    image = InputImage(payload)
+    assert (image.width, image.height) == (200, 150)
+    expected = decoding.decode_square(payload, SPEC)
+    assert np.array_equal(image.pixels(SPEC), np.asarray(expected))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("interval", [{"restart_marker_blocks": 1}, {"restart_marker_rows": 1}])
+def test_restart_intervals(progressive: bool, interval: dict[str, int]) -> None:
+    payload = encode(IMAGE, "JPEG", progressive=progressive, **interval)
+    assert np.array_equal(pixels(payload), pixels(JPEG))
+    assert np.array_equal(pixels(payload[:-2]), pixels(JPEG))
+    if not progressive:  # half of its scans show the whole image
+        with pytest.raises(NotAnImage, match="cut off"):
+            pixels(payload[: len(payload) // 2])
+
+
+@pytest.mark.parametrize(
+    ("build", "heavy"),
+    [
+        (lambda: encode(photo(4000, 3000), "JPEG"), False),
+        (lambda: hostile_images.scans(4000, 3000, 60, [0x11]), True),
+        (lambda: hostile_images.png(4000, 3000, 8, 2), True),
+        (lambda: hostile_images.png(2000, 1500, 8, 2), False),
+        (lambda: encode(photo(1200, 900), "WEBP"), False),
+        (lambda: hostile_images.webp_with_groups(10_000, 400), True),
+        (lambda: encode(photo(120, 90), "WEBP", lossless=True), False),
+    ],
+)
+def test_heavy_images(build: Callable[[], bytes], heavy: bool) -> None:
+    assert InputImage(build()).heavy is heavy
 
 
 def test_only_exif_turns_an_image() -> None:
@@ -128,6 +184,17 @@ def test_a_jpeg_without_its_last_rows_is_refused(part: float, progressive: bool)
     [
         (lambda: hostile_images.scans(64, 64, 101, [0x11]), "more than 100 scans"),
         (lambda: hostile_images.scans(5000, 5000, 60, [0x11] * 3), "too many scans"),
+        (
+            lambda: hostile_images.refinements(6000, 6000, 25).removesuffix(b"\xff\xd9"),
+            "too many scans",
+        ),
+        (
+            # three components of one id, of which the last is the smallest
+            lambda: hostile_images.scans(6000, 6000, 100, [0x44, 0x11, 0x11]).replace(
+                b"\x03\x01\x44\0\x02\x11\x01\x03\x11", b"\x03\x01\x44\0\x01\x11\x01\x01\x11"
+            ),
+            "too many scans",
+        ),
         (lambda: hostile_images.scans(7000, 6000, 1, [0x11]), "42.0 megapixels; the limit is 40"),
         (
             lambda: hostile_images.scans(6000, 6000, 5, [0x11] * 4),

@@ -59,7 +59,7 @@ def test_life_cycle(
     assert len(reservation["Instances"]) == 1
     archive = model_archive.pack(tiny_model.write(tmp_path / "first"))
     key = job["model"].removeprefix(f"s3://{BUCKET}/")
-    s3.put_object(Bucket=BUCKET, Key=key, Body=archive.content)  # moto's jobs have no output
+    s3.put_object(Bucket=BUCKET, Key=key, Body=archive)  # moto's jobs have no output
 
     # -- endpoint: create, scale, update, roll back
     run("ops", "endpoint", "deploy", "--stage", "dev", "--job", job["name"])

@@ -87,7 +87,7 @@ def test_the_container_without_docker(tmp_path: Path, tiny_model_dir: Path, enco
             rehearsal.copy(built, root, argument.removeprefix("--from=packages "))
         else:
             rehearsal.copy(ROOT, root, argument)
-    content = io.BytesIO(model_archive.pack(tiny_model_dir).content)
+    content = io.BytesIO(model_archive.pack(tiny_model_dir))
     with tarfile.open(fileobj=content) as archive:
         archive.extractall(root / "opt" / "ml" / "model", filter="data")
     image = tmp_path / "image.png"

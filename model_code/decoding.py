@@ -1,0 +1,141 @@
+"""Decodes the centred square of an image at the model's size.
+
+Without numpy, whose import would be half the memory of a process of `isolation`.
+"""
+
+import io
+import math
+import struct
+import time
+import warnings
+
+from PIL import Image
+
+from model_code.artifact import InputSpec
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MAX_DECODE_S = 1.0
+"""Processor time of one decoder. The limits of `jpeg`, `png` and `webp` keep every known image well
+below; this one stops images that they do not cover."""
+MIN_DECODE_SCALE = 1.5
+"""Decode a JPEG to at least this multiple of the input size, measured in docs/performance.md."""
+
+# Pillow only warns about images between its own limit and twice that.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+# Other warnings about an untrusted file ("Corrupt EXIF data") do not belong in our log.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\..*")
+
+_REDUCING_GAP = 3.0  # as in Pillow's resize: reduce cheaply to 3 times the size first
+_STRIP_PIXELS = 1_000_000  # pixels that are converted at a time
+
+# Pillow's decoders raise almost anything for malformed data.
+DECODER_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ZeroDivisionError,
+    OverflowError,
+    AttributeError,
+    struct.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+class TooSlow(Exception):
+    """A decoder has used up its processor time."""
+
+
+class _Budget(io.BytesIO):
+    """A file that stops a decoder after `MAX_DECODE_S`: Pillow reads 64 KB at a time."""
+
+    def __init__(self, payload: bytes) -> None:
+        super().__init__(payload)
+        self._end = time.thread_time() + MAX_DECODE_S
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() > self._end:
+            raise TooSlow
+        return super().read(size)
+
+
+def decode_square(payload: bytes, spec: InputSpec) -> Image.Image:
+    """Decode the centred square, resized to the model's size, not yet upright.
+
+    The crop comes before the turn, which is cheaper on the small image; the crop is centred.
+    """
+    with Image.open(_Budget(payload), formats=FORMATS) as image:
+        scale = min(image.size) / (spec.size_px / spec.crop)
+        if scale >= 2 * MIN_DECODE_SCALE:
+            # A JPEG decodes at 1/2, 1/4 or 1/8 of its size for a fraction of the cost.
+            times = MIN_DECODE_SCALE / scale
+            image.draft("RGB", (int(times * image.width), int(times * image.height)))
+        image.load()
+        side = min(image.size) * spec.crop
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        box = (left, top, left + side, top + side)
+        size = (spec.size_px, spec.size_px)
+        if image.mode == "RGB" and "transparency" not in image.info:
+            return image.resize(size, Image.Resampling.HAMMING, box=box, reducing_gap=_REDUCING_GAP)
+        return _converted_square(image, box, size)
+
+
+def is_cut_off(payload: bytes) -> bool:
+    """Return whether a JPEG without an end marker lacks image data too.
+
+    Bytes appended to the data change the image only if the decoder still needs some.
+    """
+    data, end = payload[:-2].rstrip(b"\xff"), payload[-2:]  # the file may end in half a marker
+    images = []
+    for filler in (b"\x55", b"\xaa\x33\x0f"):
+        # an image with restart intervals uses no data in front of the right restart marker
+        intervals = [filler * 64 + bytes([0xFF, marker]) for marker in range(0xD0, 0xD8)]
+        with Image.open(_Budget(data + b"".join(intervals) + end), formats=("JPEG",)) as image:
+            image.draft(image.mode, (image.width // 8, image.height // 8))
+            images.append(image.tobytes())
+    return images[0] != images[1]
+
+
+def _converted_square(
+    image: Image.Image, box: tuple[float, float, float, float], size: tuple[int, int]
+) -> Image.Image:
+    """Resize `box` of an image that must be converted to RGB first.
+
+    The result is that of Pillow's resize with `reducing_gap`, but conversion and reduction go strip
+    by strip, so that no copy at full size is made.
+    """
+    scale = (box[2] - box[0]) / size[0]
+    factor = max(1, int(scale / _REDUCING_GAP))
+    # Pixels that the filter reads around the box; Pillow takes half of them if it reduces first.
+    margin = 0.5 * scale if factor > 1 else max(1.0, scale)
+    left, top = max(0, int(box[0] - margin)), max(0, int(box[1] - margin))
+    right = min(image.width, math.ceil(box[2] + margin))
+    bottom = min(image.height, math.ceil(box[3] + margin))
+    width, height = right - left, bottom - top
+    reduced = Image.new("RGB", (math.ceil(width / factor), math.ceil(height / factor)))
+    rows = max(1, _STRIP_PIXELS // width // factor) * factor
+    for start in range(0, height, rows):
+        strip = _rgb(image.crop((left, top + start, right, min(bottom, top + start + rows))))
+        reduced.paste(strip.reduce(factor) if factor > 1 else strip, (0, start // factor))
+    inner = (
+        (box[0] - left) / factor,
+        (box[1] - top) / factor,
+        (box[2] - left) / factor,
+        (box[3] - top) / factor,
+    )
+    return reduced.resize(size, Image.Resampling.HAMMING, box=inner)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Convert to RGB: 16-bit samples scaled, transparency laid on white, the rest by Pillow."""
+    if image.mode == "I;16":  # little-endian grey: Pillow would clip at 255
+        return Image.frombytes("L", image.size, image.tobytes()[1::2]).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
