@@ -39,8 +39,8 @@ from training.weights import MovingAverage
 class Trainer:
     """Everything a run needs. `train` runs it to the end, from the checkpoint in `output` if any.
 
-    SIGTERM sets `stop_requested`, which ends the run after the current step. Raises TrainingError if
-    the photos, the settings or the checkpoint do not fit.
+    SIGTERM sets `stop_requested`, which ends the run after the current step. Raises TrainingError
+    if the photos, the settings or the checkpoint do not fit.
     """
 
     def __init__(
