@@ -1,4 +1,4 @@
-"""Audit IAM roles: excessive permissions, and roles that nobody uses."""
+"""Audit IAM roles: excessive permissions, and unused roles."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
