@@ -1,6 +1,6 @@
 """The target of a load test: a server on this machine, or a SageMaker endpoint of the account.
 
-Other URLs are refused: load on somebody else's server is an attack. A SageMaker endpoint is called
+Other URLs are refused: load on another's server is an attack. A SageMaker endpoint is called
 through InvokeEndpoint, which requires permission.
 """
 

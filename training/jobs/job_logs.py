@@ -18,7 +18,7 @@ _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 
 def confirm_on_terminal(question: str) -> bool:
-    """Ask a yes-or-no question; no if nobody is at the terminal."""
+    """Ask a yes-or-no question; no without a terminal."""
     if not sys.stdin.isatty():
         return False
     try:
