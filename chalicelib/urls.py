@@ -9,7 +9,7 @@ from chalicelib.problems import InvalidRequest, UrlNotAllowed
 
 MAX_CHARACTERS = 2048
 DEFAULT_PORTS = {"http": 80, "https": 443}
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")  # surrogates cannot be encoded
 
 
 @dataclass(frozen=True, slots=True)
