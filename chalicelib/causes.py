@@ -38,7 +38,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _type_and_codes(error: BaseException) -> str:
     codes: list[object] = []
     if isinstance(error, ssl.SSLError):
-        codes = [error.reason, getattr(error, "verify_code", None)]  # OpenSSL's constants
+        # OpenSSL's constants
+        codes = [getattr(error, name, None) for name in ("reason", "verify_code")]
     elif isinstance(error, OSError):
         codes = [errno.errorcode.get(error.errno or 0)]
     return " ".join([type(error).__name__, *(str(code) for code in codes if code)])
