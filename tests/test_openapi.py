@@ -127,7 +127,9 @@ def test_limits() -> None:
     assert f"{settings.fetch_max_redirects} redirects" in request["url"]["description"]
     assert f"{settings.fetch_timeout_s:g} seconds" in request["url"]["description"]
     assert batch["urls"]["maxItems"] == settings.batch_max_urls
-    assert f"JSON body up to {inputs.MAX_JSON_BYTES // 1000} KB" in DESCRIPTION["info"]["description"]
+    assert (
+        f"JSON body up to {inputs.MAX_JSON_BYTES // 1000} KB" in DESCRIPTION["info"]["description"]
+    )
     too_large = DESCRIPTION["components"]["responses"]["RequestTooLarge"]["description"]
     assert f"larger than {inputs.MAX_JSON_BYTES:,} bytes" in too_large
     assert image_fetcher.USER_AGENT in DESCRIPTION["info"]["description"]
