@@ -1,12 +1,17 @@
 """The routes: parse the request, call the service, respond."""
 
+import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
-from chalice.app import Chalice, CORSConfig, Request, Response
+from chalice.app import CORSConfig, Request, Response
 
 from chalicelib import image_formats, inputs, pages, settings
+from chalicelib.causes import cause_with_location
+from chalicelib.events import App
 from chalicelib.middleware import AnswerResponse, Middleware
+from chalicelib.problems import InternalError, InvalidRequest, Problem
 from chalicelib.service import Service
 
 if "AWS_CHALICE_CLI_MODE" in os.environ:
@@ -14,7 +19,7 @@ if "AWS_CHALICE_CLI_MODE" in os.environ:
 
     preflight.check()
 
-ANY_TYPE = ["*/*"]
+View = Callable[[], Response | dict[str, Any]]
 
 try:
     config = settings.load(os.environ)
@@ -23,12 +28,31 @@ except settings.SettingsError as error:
 service = Service(config)
 cors = CORSConfig(allow_origin=config.cors_allow_origin) if config.cors_allow_origin else None
 
-app = Chalice(app_name="whatbreed")
+app = App(app_name="whatbreed")
 app.api.binary_types = list(image_formats.MEDIA_TYPES)
 app.register_middleware(Middleware(cors), "http")
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     service.endpoint.connect()  # in the init phase, which has a full vCPU
+
+
+def route(path: str, method: str, content_type: str = "*/*") -> Callable[[View], View]:
+    """Register a view. Chalice would log the messages of its unexpected exceptions."""
+
+    def register(view: View) -> View:
+        @functools.wraps(view)
+        def guarded() -> Response | dict[str, Any]:
+            try:
+                return view()
+            except Problem:
+                raise
+            except Exception as error:
+                raise InternalError(cause=cause_with_location(error)) from None
+
+        app.route(path, methods=[method], content_types=[content_type], cors=cors)(guarded)
+        return guarded
+
+    return register
 
 
 def current_request() -> Request:
@@ -39,8 +63,11 @@ def current_request() -> Request:
 
 
 def body() -> bytes:
-    raw = current_request().raw_body
-    return raw.encode() if isinstance(raw, str) else raw
+    try:
+        raw = current_request().raw_body
+        return raw.encode() if isinstance(raw, str) else raw
+    except ValueError:
+        raise InvalidRequest("The body cannot be decoded.") from None
 
 
 def query() -> inputs.Query:
@@ -49,43 +76,43 @@ def query() -> inputs.Query:
 
 # `inputs` checks the type, because `chalice deploy` refuses routes that mix binary and text types
 # (chalice/deploy/validate.py).
-@app.route("/predict", methods=["POST"], content_types=ANY_TYPE, cors=cors)
+@route("/predict", "POST")
 def predict() -> Response:
     content_type = current_request().headers.get("content-type", inputs.JSON)
     return AnswerResponse(service.predict(inputs.from_body(content_type, body(), query())))
 
 
-@app.route("/predict/batch", methods=["POST"], content_types=[inputs.JSON], cors=cors)
+@route("/predict/batch", "POST", inputs.JSON)
 def predict_batch() -> Response:
     request = inputs.from_batch(body(), query(), config.batch_max_urls)
     return AnswerResponse(service.predict_batch(request))
 
 
-@app.route("/predict", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+@route("/predict", "GET")
 def predict_url() -> Response:
     return AnswerResponse(service.predict(inputs.from_query(query())))
 
 
-@app.route("/breeds", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+@route("/breeds", "GET")
 def breeds() -> dict[str, Any]:
     return service.breeds()
 
 
-@app.route("/health", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+@route("/health", "GET")
 def health() -> dict[str, Any]:
     return service.health(inputs.deep(query()))
 
 
-@app.route("/", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+@route("/", "GET")
 def page() -> Response:
     return pages.page()
 
 
-@app.route("/docs", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+@route("/docs", "GET")
 def docs() -> Response:
     return pages.docs()
 
 
-@app.route("/openapi.json", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+@route("/openapi.json", "GET")
 def openapi() -> Response:
     return pages.openapi()

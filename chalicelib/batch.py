@@ -1,11 +1,11 @@
 """Runs the images of a batch in parallel, under one deadline."""
 
 import logging
-import traceback
 from collections.abc import Callable, Sequence
 from concurrent import futures
 from typing import TypeVar
 
+from chalicelib.causes import cause_with_location
 from chalicelib.deadline import Deadline
 from chalicelib.problems import BatchTimeout, InternalError, Problem
 
@@ -45,8 +45,8 @@ def _classify(classify: Callable[[str, Deadline], T], url: str, deadline: Deadli
         return _timeout()
     except Problem as problem:
         return problem
-    except Exception:
-        cause = traceback.format_exc()
+    except Exception as error:
+        cause = cause_with_location(error)
         log.error("Unexpected error for one image of a batch: %s", cause)
         return InternalError(cause=cause)
 

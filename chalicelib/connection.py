@@ -6,12 +6,15 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import zip_longest
 
 from chalicelib.addresses import Address
 from chalicelib.deadline import Deadline
 from chalicelib.urls import DEFAULT_PORTS, Target
 
 MAX_HEADER_BYTES = 64 * 1024
+MAX_ADDRESSES = 4
+"""Addresses of a host to try. More would turn a request into a flood of connections."""
 
 OpenSocket = Callable[[tuple[str, int], float], socket.socket]
 
@@ -73,7 +76,7 @@ class Connection(http.client.HTTPConnection):
 
     def _connect_to_first(self) -> socket.socket:
         failure = OSError("no address")
-        for address in self._addresses:
+        for address in _connection_order(self._addresses):
             timeout_s = min(self._connect_timeout_s, self._deadline.remaining_s())
             try:
                 return self._open_socket((str(address), self._target.port), timeout_s)
@@ -82,6 +85,14 @@ class Connection(http.client.HTTPConnection):
         if isinstance(failure, TimeoutError):  # only the deadline's own timeout may leave here
             raise ConnectionError("connection timed out")
         raise failure
+
+
+def _connection_order(addresses: Sequence[Address]) -> Sequence[Address]:
+    """Return the addresses to try: both families in turn, as in RFC 8305, if the host has both."""
+    preferred = [address for address in addresses if address.version == addresses[0].version]
+    others = [address for address in addresses if address.version != addresses[0].version]
+    pairs = zip_longest(preferred, others)
+    return [address for pair in pairs for address in pair if address][:MAX_ADDRESSES]
 
 
 class _DeadlineStream(io.RawIOBase):

@@ -1,8 +1,10 @@
 """Client of the SageMaker endpoint: sends an image, returns its scores."""
 
+import http
 import json
 import logging
 import math
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import botocore.exceptions
 import botocore.loaders
 import botocore.session
 
+from chalicelib.causes import cause_of
 from chalicelib.deadline import Deadline
 from chalicelib.problems import (
     EndpointBusy,
@@ -31,6 +34,9 @@ _SERVICE = "sagemaker-runtime"
 _DESCRIBE = b"{}"
 MAX_MEGAPIXELS = 40
 """The container's limit (model_code/structure.py), for the text of its 413."""
+_MAX_REASON = 200
+# The container's sentences about an image (model_code), which the client may read.
+_REASON = re.compile("(The (image|JPEG|PNG|WebP|WEBP)|Decoding the) [ -~]+")
 
 logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO it logs where credentials are
 
@@ -90,6 +96,7 @@ class Endpoint:
                         },
                     ),
                 )
+                self._client.meta.events.register_first(f"needs-retry.{_SERVICE}", _check_retry)
         return self._client
 
     def classify(self, payload: bytes, media_type: str) -> Scores:
@@ -123,7 +130,9 @@ class Endpoint:
             botocore.exceptions.ConnectTimeoutError,
             botocore.exceptions.ReadTimeoutError,
         ) as error:
-            raise EndpointTimeout("The model did not respond in time.", cause=repr(error)) from None
+            raise EndpointTimeout(
+                "The model did not respond in time.", cause=cause_of(error)
+            ) from None
         except botocore.exceptions.ClientError as error:
             raise _service_problem(error) from None
         except (
@@ -133,11 +142,25 @@ class Endpoint:
             botocore.exceptions.NoRegionError,
             botocore.exceptions.CredentialRetrievalError,
         ) as error:
-            raise EndpointUnavailable("The model cannot be reached.", cause=repr(error)) from None
+            raise EndpointUnavailable(
+                "The model cannot be reached.", cause=cause_of(error)
+            ) from None
         except botocore.exceptions.BotoCoreError as error:
             raise EndpointFailed(
-                "The connection to the model was lost.", cause=repr(error)
+                "The connection to the model was lost.", cause=cause_of(error)
             ) from None
+
+
+def _check_retry(response: Any, caught_exception: Any, operation: Any, **_: Any) -> None:
+    """Raise a timeout at once: a retry would give the same image to a second worker.
+
+    botocore's standard mode retries timeouts. Its other retries are useful: a connection that was
+    closed while Lambda was frozen fails when it is used again.
+    """
+    if isinstance(caught_exception, botocore.exceptions.ReadTimeoutError):
+        raise caught_exception
+    if response is not None and response[0].status_code == http.HTTPStatus.GATEWAY_TIMEOUT:
+        raise botocore.exceptions.ClientError(response[1], operation.name)
 
 
 # Error codes of the service itself, see "Errors" of
@@ -160,28 +183,49 @@ _UNAVAILABLE = frozenset(
 
 
 def _service_problem(error: botocore.exceptions.ClientError) -> Problem:
-    """Translate an error of SageMaker. The container's own text is only logged, as `cause`."""
     response: dict[str, Any] = error.response
-    code = response.get("Error", {}).get("Code", "")
-    cause = str(error)
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    cause = f"{re.sub('[^A-Za-z0-9]', '', code)[:80]}, status {status}"
     if code == "ModelError":
-        return _container_problem(response.get("OriginalStatusCode"), cause)
+        return _container_problem(response, cause)
     if code in _BUSY:
         return _busy(cause)
+    if status == http.HTTPStatus.GATEWAY_TIMEOUT:
+        return EndpointTimeout("The model did not respond in time.", cause=cause)
     if code in _UNAVAILABLE:
         return EndpointUnavailable("The model is not in service.", cause=cause)
     return EndpointFailed("The model's service failed.", cause=cause)
 
 
-def _container_problem(status: int | None, cause: str) -> Problem:
-    """Translate the container's status code, see model_code/errors.py."""
-    if status == 413:  # of pixels: the number of bytes is checked before
-        return ImageTooLarge(f"The image has over {MAX_MEGAPIXELS} megapixels.", cause=cause)
-    if status in (415, 422):
+def _container_problem(response: dict[str, Any], cause: str) -> Problem:
+    """Translate the container's status code and message, see model_code/errors.py."""
+    status = response.get("OriginalStatusCode")
+    cause = f"{cause}, container status {status}"
+    reason = _container_reason(response.get("OriginalMessage"))
+    if status == 413:
+        detail = reason or "The image is too large or too costly to decode."
+        return ImageTooLarge(detail, cause=cause)
+    if status == 422:
+        detail = reason or "The image is damaged and cannot be decoded."
+        return NotAnImage(detail, cause=cause)
+    if status == 415:
         return NotAnImage("The image is damaged and cannot be decoded.", cause=cause)
     if status in (429, 503):
         return _busy(cause)
     return EndpointFailed("The model failed to process this image.", cause=cause)
+
+
+def _container_reason(message: Any) -> str:
+    """Return the container's sentence about an image, or "" if the message is anything else."""
+    try:
+        document = json.loads(message)
+    except (RecursionError, TypeError, ValueError):
+        return ""
+    reason = document.get("error") if isinstance(document, dict) and len(document) == 1 else None
+    if isinstance(reason, str) and len(reason) <= _MAX_REASON and _REASON.fullmatch(reason):
+        return reason
+    return ""
 
 
 def _busy(cause: str) -> EndpointBusy:
@@ -196,7 +240,9 @@ def _parse(read: Callable[[dict[str, Any]], T], body: bytes) -> T:
             raise TypeError("not a JSON object")
         return read(document)
     except (KeyError, TypeError, ValueError) as error:
-        raise EndpointFailed("The model returned an invalid response.", cause=repr(error)) from None
+        raise EndpointFailed(
+            "The model returned an invalid response.", cause=cause_of(error)
+        ) from None
 
 
 def _description(document: dict[str, Any]) -> ModelDescription:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from chalicelib import addresses
 from chalicelib.addresses import Address
+from chalicelib.causes import cause_of
 from chalicelib.connection import Connection, OpenSocket, default_tls_context
 from chalicelib.deadline import Deadline
 from chalicelib.image_formats import MEDIA_TYPES
@@ -24,6 +25,8 @@ from chalicelib.problems import (
 from chalicelib.settings import Settings
 from chalicelib.urls import Target
 
+USER_AGENT = "WhatBreed (fetches images on behalf of its users)"
+"""The middleware refuses requests with it: a URL must not lead back to this API."""
 _CHUNK_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {
@@ -31,7 +34,7 @@ _HEADERS = {
     # Images are already compressed; a compressed transfer could be a decompression bomb.
     "Accept-Encoding": "identity",
     "Connection": "close",
-    "User-Agent": "WhatBreed (fetches images on behalf of its users)",
+    "User-Agent": USER_AGENT,
 }
 
 Resolve = Callable[[str, int, Deadline], Sequence[Address]]
@@ -105,15 +108,15 @@ class ImageFetcher:
             raise
         except ssl.SSLError as error:
             raise ImageUnreachable(
-                "The image's host has no valid TLS certificate.", cause=repr(error)
+                "The image's host has no valid TLS certificate.", cause=cause_of(error)
             ) from None
         except OSError as error:
             raise ImageUnreachable(
-                "The connection to the image's host failed.", cause=repr(error)
+                "The connection to the image's host failed.", cause=cause_of(error)
             ) from None
         except (http.client.HTTPException, ValueError) as error:
             raise ImageUnreachable(
-                "The image's host sent an invalid HTTP response.", cause=repr(error)
+                "The image's host sent an invalid HTTP response.", cause=cause_of(error)
             ) from None
         finally:
             connection.hang_up()
@@ -140,8 +143,8 @@ def _follow(target: Target, location: str) -> Target:
     """Return the target of a redirect. A malformed one is the host's fault, not the client's."""
     try:
         return target.redirect(location)
-    except InvalidRequest as error:
-        raise ImageUnreachable("The URL redirects to an invalid URL.", cause=str(error)) from None
+    except InvalidRequest:
+        raise ImageUnreachable("The URL redirects to an invalid URL.") from None
 
 
 def _read_body(response: http.client.HTTPResponse, max_bytes: int) -> bytes:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.image_formats import MEDIA_TYPES
-from chalicelib.problems import InvalidRequest, UnsupportedMediaType
+from chalicelib.problems import InvalidRequest, RequestTooLarge, UnsupportedMediaType
 
 JSON = "application/json"
+MAX_JSON_BYTES = 512_000
+"""The largest batch, 20 URLs of 2,048 escaped characters, has 492,000 bytes."""
 
 Query = Mapping[str, list[str]]
 
@@ -39,7 +41,10 @@ class BatchInput:
 
 
 def from_body(content_type: str, body: bytes, query: Query) -> UrlInput | ImageInput:
-    """Parse `POST /predict`. Raises `UnsupportedMediaType` or `InvalidRequest`."""
+    """Parse `POST /predict`.
+
+    Raises `UnsupportedMediaType`, `RequestTooLarge` or `InvalidRequest`.
+    """
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type not in (JSON, *MEDIA_TYPES):
         raise UnsupportedMediaType(
@@ -61,7 +66,7 @@ def from_body(content_type: str, body: bytes, query: Query) -> UrlInput | ImageI
 
 
 def from_batch(body: bytes, query: Query, max_urls: int) -> BatchInput:
-    """Parse `POST /predict/batch`. Raises `InvalidRequest`.
+    """Parse `POST /predict/batch`. Raises `RequestTooLarge` or `InvalidRequest`.
 
     The URLs themselves are not validated here: an invalid one is a problem of its image alone.
     """
@@ -90,6 +95,8 @@ def deep(query: Query) -> bool:
 
 
 def _json_object(body: bytes, example: str) -> dict[str, Any]:
+    if len(body) > MAX_JSON_BYTES:
+        raise RequestTooLarge(f"The JSON body is larger than {MAX_JSON_BYTES} bytes.")
     try:
         document = json.loads(body, object_pairs_hook=_unique)
     except (ValueError, RecursionError):

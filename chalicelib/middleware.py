@@ -1,7 +1,6 @@
 """Chalice middleware for every response: problem documents, headers and the log line."""
 
 import time
-import traceback
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +8,9 @@ from typing import Any
 from chalice.app import CORSConfig, Request, Response
 
 from chalicelib import telemetry
+from chalicelib.causes import cause_with_location
+from chalicelib.events import NO_ROUTE
+from chalicelib.image_fetcher import USER_AGENT
 from chalicelib.inputs import JSON
 from chalicelib.problems import (
     MEDIA_TYPE,
@@ -17,6 +19,7 @@ from chalicelib.problems import (
     MethodNotAllowed,
     Problem,
     UnsupportedMediaType,
+    UrlNotAllowed,
 )
 from chalicelib.service import Answer
 from chalicelib.telemetry import BatchFigures, ImageFigures
@@ -47,6 +50,7 @@ class Middleware:
         problem: Problem | None = None
         headers: dict[str, Any] = {}
         try:
+            _refuse_unsupported(request)
             response = get_response(request)
             if response.status_code >= 400:
                 if "Allow" in response.headers:
@@ -54,8 +58,8 @@ class Middleware:
                 raise _chalice_problem(response)
         except Problem as error:
             problem = error
-        except Exception:
-            problem = InternalError(cause=traceback.format_exc())
+        except Exception as error:
+            problem = InternalError(cause=cause_with_location(error))
         if problem:
             headers |= {"Content-Type": MEDIA_TYPE, **problem.headers}
             response = Response(problem.document, status_code=problem.status)
@@ -84,9 +88,19 @@ class Middleware:
         return response
 
 
+def _refuse_unsupported(request: Request) -> None:
+    if request.path == NO_ROUTE:
+        raise InvalidRequest(
+            "The event is neither a request of an API Gateway REST API nor an object such as "
+            '{"url": "https://…"}.'
+        )
+    if USER_AGENT in request.headers.get("user-agent", ""):
+        raise UrlNotAllowed("URLs that lead back to this API are not allowed.")
+
+
 def _chalice_problem(response: Response) -> Problem:
     """Translate an error response that Chalice created before calling a view."""
-    cause = str(response.body)
+    cause = str(response.body["Code"])  # the message contains headers of the request
     if response.status_code == 400:
         return InvalidRequest("The request is malformed.", cause=cause)
     if response.status_code == 405:

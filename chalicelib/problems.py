@@ -2,9 +2,11 @@
 
     Problem
     ├── InvalidRequest        400  invalid JSON, missing or relative `url`, `top_k` out of range
-    ├── UrlNotAllowed         403  forbidden scheme, port or credentials, or a private address
+    ├── UrlNotAllowed         403  forbidden scheme, port or credentials, a private address, or
+    │                              this API's own
     ├── MethodNotAllowed      405  the route does not support the method
-    ├── ImageTooLarge         413  too many bytes or pixels
+    ├── ImageTooLarge         413  too many bytes or pixels, or too costly to decode
+    ├── RequestTooLarge       413  the JSON body has too many bytes
     ├── UnsupportedMediaType  415  the request body is neither JSON nor a supported image
     ├── NotAnImage            422  not an intact JPEG, PNG or WebP image
     ├── ImageUnreachable      424  the image's host did not deliver it
@@ -15,8 +17,8 @@
     ├── EndpointTimeout       504  the endpoint took too long
     └── BatchTimeout          504  the batch timed out before this image was processed
 
-`detail` is for the client: no traceback, no address, no text from the container. `cause` is for the
-log.
+`detail` is for the client: no traceback and no address. `cause` is for the log: types and codes of
+exceptions (`causes`), never text that a client or a host sent.
 """
 
 from collections.abc import Mapping
@@ -78,6 +80,12 @@ class ImageTooLarge(Problem):
     @classmethod
     def in_bytes(cls, max_bytes: int) -> "ImageTooLarge":
         return cls(f"The image is larger than {max_bytes} bytes.")
+
+
+class RequestTooLarge(Problem):
+    status = 413
+    type = "request-too-large"
+    title = "The request is too large"
 
 
 class UnsupportedMediaType(Problem):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from chalicelib import batch, image_formats, ranking
+from chalicelib.cached_call import CachedCall
 from chalicelib.deadline import Deadline
 from chalicelib.endpoint import Endpoint, ModelDescription
 from chalicelib.image_fetcher import ImageFetcher
@@ -14,6 +15,8 @@ from chalicelib.settings import Settings
 from chalicelib.telemetry import BatchFigures, ImageFigures
 
 DEFAULT_TOP_K = 5
+DESCRIPTION_TTL_S = 5.0
+"""How long the model's description is cached, so that asking for it cannot occupy the endpoint."""
 
 Figures = TypeVar("Figures", ImageFigures, BatchFigures)
 
@@ -33,6 +36,7 @@ class Service:
         self._settings = settings
         self._fetcher = ImageFetcher(settings)
         self.endpoint = Endpoint(settings)
+        self._description = CachedCall(self._describe, DESCRIPTION_TTL_S)
         self._breed_count: int | None = None
 
     def predict(self, request: UrlInput | ImageInput) -> Answer[ImageFigures]:
@@ -70,7 +74,7 @@ class Service:
 
     def breeds(self) -> dict[str, Any]:
         """Return the breeds in the order of `logits`, and the model."""
-        model = self._describe()
+        model = self._description()
         return {"breeds": list(model.breeds), "model": ranking.identity(model)}
 
     def health(self, deep: bool) -> dict[str, Any]:
@@ -78,7 +82,7 @@ class Service:
         if not deep:
             return {"status": "ok"}
         start = time.perf_counter()
-        model = self._describe()
+        model = self._description()
         return {
             "status": "ok",
             "model": ranking.identity(model),

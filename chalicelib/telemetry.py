@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from chalicelib.causes import MAX_CHARACTERS
+
 NAMESPACE = "WhatBreed"
 LOCAL_STAGE = "local"
 
@@ -68,7 +70,10 @@ def log_request(
     problem: str = "",
     cause: str = "",
 ) -> None:
-    """Write the log line of one request: no URL, no header and no image content."""
+    """Write the log line of one request: no URL, no header and no image content.
+
+    `cause` has types and codes of exceptions, see `causes`.
+    """
     global _cold_start
     record: dict[str, Any] = {
         "request_id": request_id,
@@ -84,7 +89,7 @@ def log_request(
     if trace_id := _trace_id():
         record["trace_id"] = trace_id
     if problem:
-        record |= {"problem": problem, "cause": cause, "problems": 1}
+        record |= {"problem": problem, "cause": cause[:MAX_CHARACTERS], "problems": 1}
     if isinstance(figures, ImageFigures):
         record |= asdict(figures)
     elif figures is not None:

@@ -9,7 +9,9 @@ from chalicelib.problems import InvalidRequest, UrlNotAllowed
 
 MAX_CHARACTERS = 2048
 DEFAULT_PORTS = {"http": 80, "https": 443}
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")  # surrogates cannot be encoded
+
+_DOMAIN = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Target:
         if "@" in parts.netloc:
             raise UrlNotAllowed("URLs with a user name or a password are not allowed.")
         try:
-            host = _ipv6(host) if ":" in host else host.encode("idna").decode("ascii")
+            host = _ipv6(host) if ":" in host else _domain(host)
         except ValueError:  # includes UnicodeError
             raise InvalidRequest("The URL's host name is invalid.") from None
         path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
@@ -64,6 +66,14 @@ class Target:
             return self.parse(urljoin(self.url, location))
         except ValueError:  # from urljoin
             raise InvalidRequest("The URL is malformed.") from None
+
+
+def _domain(host: str) -> str:
+    """Return `host` in ASCII. Raise `ValueError` if no host name can have its characters."""
+    domain = host.encode("idna").decode("ascii")
+    if not _DOMAIN.fullmatch(domain):  # IDNA's normalisation makes spaces and more
+        raise ValueError("a character that is not allowed in a host name")
+    return domain
 
 
 def _ipv6(host: str) -> str:

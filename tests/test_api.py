@@ -4,12 +4,16 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
 
+from chalicelib.image_fetcher import USER_AGENT
+from tests import hostile_images
 from tests.servers import HOST, SwitchableHandler, answer, api_server, free_port, web_server
 
 pytestmark = pytest.mark.server
@@ -158,6 +162,64 @@ def test_403_loopback_is_not_contacted(strict_api: str) -> None:
     assert requests_seen == []
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://dogs.example/\ud800",
+        "http://dogs.example/?q=\udfff",
+        "http://dogs.example/#\ud800",
+        "http://\ud800.example/",
+        "http://\ud800@dogs.example/",
+        "\ud800://dogs.example/",
+        "http://a¨b.example/",
+    ],
+)
+def test_400_a_url_that_cannot_be_encoded(api: str, url: str) -> None:
+    check_problem(post_url(api, url), 400, "invalid-request")
+    raw = json.dumps({"url": url}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    check_problem(post(api, raw, "application/json"), 400, "invalid-request")
+    batch = requests.post(f"{api}/predict/batch", json={"urls": [url]}, timeout=TIMEOUT_S)
+    assert batch.json()["results"][0]["type"] == "invalid-request"
+    percent_encoded = quote(url.encode("utf-8", "surrogatepass"), safe="")
+    response = requests.get(f"{api}/predict?url={percent_encoded}", timeout=TIMEOUT_S)
+    # `chalice local` replaces invalid UTF-8.
+    assert response.json()["type"] in ("invalid-request", "url-not-allowed", "image-unreachable")
+
+
+def test_403_a_url_that_leads_back_to_the_api(api: str) -> None:
+    """Each request for it would cause another one."""
+    paths: list[str] = []
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        paths.append(request.path)
+        headers = {"Location": f"{api}/predict?url={quote(f'{address}/again')}"}
+        answer(302, b"", headers)(request)
+
+    with web_server(handle) as address:
+        problem = check_problem(post_url(api, f"{address}/start"), 424, "image-unreachable")
+        assert problem["detail"] == "The image's host responded with status 403."
+        query = {"url": f"{address}/start"}
+        response = requests.get(f"{api}/predict", params=query, timeout=TIMEOUT_S)
+        check_problem(response, 424, "image-unreachable")
+        urls = {"urls": [f"{address}/start"] * 3}
+        batch = requests.post(f"{api}/predict/batch", json=urls, timeout=TIMEOUT_S).json()
+        assert [result["status"] for result in batch["results"]] == [424] * 3
+    assert paths == ["/start"] * 5
+
+
+def test_403_requests_of_the_image_fetcher(api: str, red: str) -> None:
+    own = {"User-Agent": USER_AGENT}
+    for method, path, document in (
+        ("GET", f"predict?url={red}", None),
+        ("POST", "predict", {"url": red}),
+        ("POST", "predict/batch", {"urls": [red]}),
+    ):
+        response = requests.request(
+            method, f"{api}/{path}", json=document, headers=own, timeout=TIMEOUT_S
+        )
+        check_problem(response, 403, "url-not-allowed")
+
+
 def test_405_method_not_allowed(api: str) -> None:
     response = requests.delete(f"{api}/predict", timeout=TIMEOUT_S)
     check_problem(response, 405, "method-not-allowed")
@@ -172,6 +234,26 @@ def test_413_image_too_large(api: str, encode: Encode) -> None:
     many_pixels = encode(Image.new("1", (7000, 7000)))
     assert len(many_pixels) < 2_000_000
     check_problem(post(api, many_pixels, "image/png"), 413, "image-too-large")
+
+
+def test_413_names_the_containers_limit(api: str) -> None:
+    body = hostile_images.scans(100, 100, 101, [0x11], arithmetic=False)
+    problem = check_problem(post(api, body, "image/jpeg"), 413, "image-too-large")
+    assert problem["detail"] == "The JPEG has more than 100 scans."
+
+
+def test_413_request_too_large(api: str) -> None:
+    body = b'{"url": "' + b"x" * 600_000 + b'"}'
+    check_problem(post(api, body, "application/json"), 413, "request-too-large")
+    response = requests.post(
+        f"{api}/predict/batch", json={"urls": ["x" * 600_000]}, timeout=TIMEOUT_S
+    )
+    check_problem(response, 413, "request-too-large")
+
+
+@pytest.mark.parametrize("body", [b"[" * 400_000, b'{"url":' * 50_000, b"9" * 400_000])
+def test_400_json_that_is_costly_to_parse(api: str, body: bytes) -> None:
+    check_problem(post(api, body, "application/json"), 400, "invalid-request")
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "image/gif", "multipart/form-data"])
@@ -210,6 +292,26 @@ def test_cors_is_off_by_default(api: str, tiny_runtime: str) -> None:
             requests.options(f"{address}/predict", timeout=TIMEOUT_S),
         ):
             assert response.headers["Access-Control-Allow-Origin"] == origin
+
+
+def test_requests_for_the_description_share_one_invocation() -> None:
+    requests_seen: list[str] = []
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        requests_seen.append(request.path)
+        time.sleep(0.2)
+        model = {"name": "m", "version": "1", "temperature": 1, "dog_threshold": 0.5}
+        answer(200, json.dumps({"labels": ["Akita"], "model": model}).encode())(request)
+
+    with (
+        web_server(handle) as runtime,
+        api_server(runtime) as api,
+        ThreadPoolExecutor(16) as threads,
+    ):
+        urls = [f"{api}/breeds", f"{api}/health?deep=true"] * 8
+        responses = threads.map(lambda url: requests.get(url, timeout=TIMEOUT_S), urls)
+        assert [response.status_code for response in responses] == [200] * 16
+    assert len(requests_seen) == 1
 
 
 SECRET = "Traceback of the container at 127.0.0.1"

@@ -11,7 +11,7 @@ from chalice.app import Chalice
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from chalicelib import service, urls
+from chalicelib import image_fetcher, inputs, service, urls
 from chalicelib.image_formats import MEDIA_TYPES
 from chalicelib.inputs import JSON
 from chalicelib.problems import BatchTimeout, Problem
@@ -127,6 +127,14 @@ def test_limits() -> None:
     assert f"{settings.fetch_max_redirects} redirects" in request["url"]["description"]
     assert f"{settings.fetch_timeout_s:g} seconds" in request["url"]["description"]
     assert batch["urls"]["maxItems"] == settings.batch_max_urls
+    assert (
+        f"JSON body up to {inputs.MAX_JSON_BYTES // 1000} KB" in DESCRIPTION["info"]["description"]
+    )
+    too_large = DESCRIPTION["components"]["responses"]["RequestTooLarge"]["description"]
+    assert f"larger than {inputs.MAX_JSON_BYTES:,} bytes" in too_large
+    assert image_fetcher.USER_AGENT in DESCRIPTION["info"]["description"]
+    health = DESCRIPTION["paths"]["/health"]["get"]["description"]
+    assert f"at most every {service.DESCRIPTION_TTL_S:g} seconds" in health
     batch_text = DESCRIPTION["paths"]["/predict/batch"]["post"]["description"]
     assert f"{settings.batch_timeout_s:g} seconds" in batch_text
     assert SCHEMAS["Image"]["properties"]["bytes"]["maximum"] == settings.max_image_bytes
@@ -232,6 +240,10 @@ def test_problems_of_the_request(api: str) -> None:
     check_response(post(json={"url": "ftp://example.com/"}), 403, "url-not-allowed")
     check_response(requests.put(f"{api}/predict", timeout=TIMEOUT_S), 405, "method-not-allowed")
     check_response(post(data=bytes(2_000_001), headers=png), 413, "image-too-large")
+    long = "x" * inputs.MAX_JSON_BYTES
+    check_response(post(json={"url": long}), 413, "request-too-large")
+    batch = requests.post(f"{api}/predict/batch", json={"urls": [long]}, timeout=TIMEOUT_S)
+    check_response(batch, 413, "request-too-large")
     check_response(post(data=b"x", headers=text), 415, "unsupported-media-type")
     check_response(post(data=b"x", headers=png), 422, "not-an-image")
     check_response(post(json={"url": f"http://{HOST}:{free_port()}/"}), 424, "image-unreachable")

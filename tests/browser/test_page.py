@@ -262,22 +262,6 @@ def test_keyboard_only(visit: Visit, api: str, images: str) -> None:
     assert copied["predictions"] == json.loads(answer.stdout)["predictions"]
 
 
-def test_curl_for_a_file_name_with_special_characters(
-    visit: Visit, api: str, encode: Encode, tmp_path: Path
-) -> None:
-    name = "it's $HOME; a `dog`.png"
-    (tmp_path / name).write_bytes(encode("red"))
-    page = visit(api)
-    choose(page, tmp_path / name)
-    assert sentences(page) == ["Very likely a Red setter."]
-    page.get_by_text("For developers").click()
-    command = page.locator(".curl").inner_text()
-    completed = subprocess.run(
-        command, shell=True, check=True, capture_output=True, text=True, cwd=tmp_path
-    )
-    assert json.loads(completed.stdout)["predictions"][0]["breed"] == "Red setter"
-
-
 def test_a_phone(visit: Visit, api: str, images: str, encode: Encode) -> None:
     page = visit(api, **PHONE)
     no_horizontal_scrolling(page)

@@ -53,7 +53,7 @@ def test_under_a_stage(
     expect(page.locator(".card")).to_have_count(2)
     assert sentences(page) == ["Very likely a Red setter.", "Very likely a Blue terrier."]
     page.locator("summary").first.click()
-    expect(page.locator(".curl").first).to_contain_text(f"'{gateway}{STAGE}/predict'")
+    expect(page.locator(".curl").first).to_contain_text(f'curl "{gateway}{STAGE}/predict?url=')
     assert watch.elsewhere(f"{gateway}{STAGE}", images) == []
     assert watch.console == []
     page.get_by_role("link", name="API reference").click()

@@ -67,8 +67,8 @@ def refusal(status: int, code: str, **members: Any) -> Handle:
     return answer(status, body, {"x-amzn-ErrorType": code})
 
 
-def model_error(status: int) -> Handle:
-    return refusal(424, "ModelError", OriginalStatusCode=status, OriginalMessage=SECRET)
+def model_error(status: int, message: str = SECRET) -> Handle:
+    return refusal(424, "ModelError", OriginalStatusCode=status, OriginalMessage=message)
 
 
 def test_scores(ask: Any) -> None:
@@ -127,6 +127,53 @@ def test_failures(ask: Any, handle: Handle, problem: type[Problem]) -> None:
     assert type(caught.value) is problem
     assert "Traceback" not in caught.value.detail
     assert caught.value.cause
+    assert "Traceback" not in caught.value.cause
+
+
+@pytest.mark.parametrize("status", [413, 422])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "The JPEG has more than 100 scans.",
+        "The image has 48.8 megapixels; the limit is 40.",
+        "The WebP is damaged.",
+        "Decoding the PNG takes more than 250 MB or 2 s.",
+    ],
+)
+def test_the_containers_reason_is_passed_on(ask: Any, status: int, reason: str) -> None:
+    problem = {413: ImageTooLarge, 422: NotAnImage}[status]
+    with pytest.raises(problem) as caught:
+        ask(model_error(status, json.dumps({"error": reason})))
+    assert caught.value.detail == reason
+    assert reason not in caught.value.cause
+
+
+@pytest.mark.parametrize("status", [413, 415, 422, 500, 503])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "The JPEG has more than 100 scans.",
+        '"The JPEG has more than 100 scans."',
+        "[" * 100_000,
+        '{"error": ["The JPEG is damaged."]}',
+        '{"error": "The JPEG is damaged.", "trace": "Traceback"}',
+        '{"error": "Traceback: The JPEG is damaged."}',
+        '{"error": "The imagery of Traceback"}',
+        json.dumps({"error": "The JPEG is damaged.\nTraceback"}),
+        json.dumps({"error": "The JPEG is damaged: \u202e."}),
+        json.dumps({"error": "The JPEG " + "x" * 200}),
+    ],
+)
+def test_other_texts_of_the_container_are_not(ask: Any, status: int, message: str) -> None:
+    with pytest.raises(Problem) as caught:
+        ask(model_error(status, message))
+    assert caught.value.detail in {
+        "The image is too large or too costly to decode.",
+        "The image is damaged and cannot be decoded.",
+        "The model failed to process this image.",
+        "The model has too many requests. Retry soon.",
+    }
 
 
 @pytest.mark.parametrize(
@@ -226,6 +273,27 @@ def failing_once(handle: Handle) -> Iterator[tuple[Handle, list[str]]]:
 @pytest.mark.parametrize("handle", [refusal(503, "ServiceUnavailable"), refusal(500, "Internal")])
 def test_a_temporary_failure_is_retried(ask: Any, handle: Handle) -> None:
     with failing_once(handle) as (first_fail, requests):
+        assert ask(first_fail, endpoint_attempts=2).dog_probability == 0.75
+    assert len(requests) == 2
+
+
+def hang(request: BaseHTTPRequestHandler) -> None:
+    time.sleep(0.6)
+
+
+@pytest.mark.parametrize("handle", [hang, refusal(504, "GatewayTimeout")])
+def test_a_timeout_is_not_retried(ask: Any, handle: Handle) -> None:
+    """The second attempt would give the same image to a second worker."""
+    with failing_once(handle) as (first_fail, requests), pytest.raises(EndpointTimeout):
+        ask(first_fail, endpoint_attempts=3, endpoint_read_timeout_s=0.2)
+    assert len(requests) == 1
+
+
+def test_a_lost_connection_is_retried(ask: Any) -> None:
+    def hang_up(request: BaseHTTPRequestHandler) -> None:
+        request.connection.shutdown(socket.SHUT_RDWR)
+
+    with failing_once(hang_up) as (first_fail, requests):
         assert ask(first_fail, endpoint_attempts=2).dog_probability == 0.75
     assert len(requests) == 2
 

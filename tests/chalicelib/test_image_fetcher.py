@@ -162,6 +162,31 @@ def test_other_ports_are_refused(settings: Settings) -> None:
         ImageFetcher(settings, resolves_to("8.8.8.8")).fetch("http://dogs.example:22/")
 
 
+@pytest.mark.parametrize(
+    ("resolved", "tried"),
+    [
+        ([f"8.8.8.{last}" for last in range(1, 61)], [f"8.8.8.{last}" for last in range(1, 5)]),
+        (
+            ["2600::1", "2600::2", "2600::3", "2600::4", "2600::5", "8.8.8.8", "8.8.4.4"],
+            ["2600::1", "8.8.8.8", "2600::2", "8.8.4.4"],
+        ),
+        (["8.8.8.8", "2600::1"], ["8.8.8.8", "2600::1"]),
+    ],
+)
+def test_at_most_four_addresses_are_tried(
+    settings: Settings, resolved: list[str], tried: list[str]
+) -> None:
+    opened: list[str] = []
+
+    def refuse(target: tuple[str, int], timeout_s: float) -> socket.socket:
+        opened.append(target[0])
+        raise ConnectionRefusedError
+
+    with pytest.raises(ImageUnreachable):
+        ImageFetcher(settings, resolves_to(*resolved), refuse).fetch("http://dogs.example/")
+    assert opened == tried
+
+
 def test_an_unknown_host(settings: Settings) -> None:
     with pytest.raises(ImageUnreachable, match="does not exist"):
         ImageFetcher(settings).fetch("https://no-such-host.invalid/dog.jpg")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chalicelib import endpoint, image_formats
+from chalicelib import image_formats, pages
 from chalicelib.problems import NotAnImage
 from model_code import decoding, structure
 
@@ -33,5 +33,6 @@ def test_a_gif_is_refused(encode: Callable[..., bytes]) -> None:
         image_formats.media_type(encode("red", "GIF"))
 
 
-def test_the_limit_of_pixels_is_the_containers() -> None:
-    assert endpoint.MAX_MEGAPIXELS * 1_000_000 == structure.MAX_PIXELS
+def test_the_limit_of_pixels_in_the_docs_is_the_containers() -> None:
+    assert f"more than {structure.MAX_PIXELS:,} pixels" in pages.openapi().body
+    assert f"{structure.MAX_PIXELS // 1_000_000} megapixels" in pages.page().body

@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from chalicelib import inputs
+from chalicelib import urls as urls_module
 from chalicelib.inputs import BatchInput, ImageInput, UrlInput
-from chalicelib.problems import InvalidRequest, UnsupportedMediaType
+from chalicelib.problems import InvalidRequest, RequestTooLarge, UnsupportedMediaType
 
 URL = "https://example.com/dog.jpg"
 
@@ -42,7 +43,20 @@ def test_a_wrong_document_is_refused(document: Any) -> None:
         from_json(document)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b'{"url": NaN}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"url":' * 50_000,
+        b'{"url": NaN}',
+        b'{"top_k": ' + b"9" * 100_000 + b"}",
+        b'{"url": "u", "top_k": 1e400}',
+        b'{"url": "u", "top_k": -1e308}',
+    ],
+)
 def test_invalid_json_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
         inputs.from_body("application/json", body, {})
@@ -133,6 +147,24 @@ def test_a_wrong_batch_is_refused(body: bytes) -> None:
         inputs.from_batch(body, {}, max_urls=3)
     with pytest.raises(InvalidRequest):
         inputs.from_batch(b'{"urls": ["a"]}', {"top_k": ["1"]}, max_urls=3)
+
+
+def test_a_large_body_is_refused_unread() -> None:
+    limit = inputs.MAX_JSON_BYTES
+    body = b'{"urls": ["a"]' + b" " * (limit - 15) + b"}"
+    assert inputs.from_batch(body, {}, max_urls=1) == BatchInput(("a",), None)
+    invalid = b"\xff" * (limit + 1)
+    with pytest.raises(RequestTooLarge):
+        inputs.from_batch(invalid, {}, max_urls=1)
+    with pytest.raises(RequestTooLarge):
+        inputs.from_body("application/json", invalid, {})
+    assert inputs.from_body("image/png", invalid, {}) == ImageInput(invalid, None)
+
+
+def test_the_largest_batch_is_accepted() -> None:
+    urls = ["\U0001f415" * urls_module.MAX_CHARACTERS] * 20
+    body = json.dumps({"urls": urls}).encode()
+    assert inputs.from_batch(body, {}, max_urls=20).urls == tuple(urls)
 
 
 def test_a_batch() -> None:

@@ -24,7 +24,7 @@ def test_parts(url: str, host: str, port: int, path: str) -> None:
     ["", "dog.jpg", "/dog.jpg", "//example.com/dog.jpg", "https://", "https:///dog.jpg"]
     + ["https://exa mple.com", "https://example.com\\@evil.com", "https://example.com/\r\nX: y"]
     + ["https://example.com:99999/", "https://example.com:port/", "https://[::1", "https://a..b/"]
-    + ["https://example.com/" + "x" * 2048, "https://" + "ä" * 70 + ".com"],
+    + ["https://example.com/" + "x" * 2048, "https://" + "ä" * 70 + ".com", "https://a¨b.com/"],
 )
 def test_invalid_urls(url: str) -> None:
     with pytest.raises(InvalidRequest):
