@@ -1,6 +1,11 @@
 .DEFAULT_GOAL := help
 .PHONY: help run check test lint docs nightly walkthrough bench lock audit deploy rollback undeploy clean check-python need-stage
 
+# Recipes read these from the environment. They stay text: make would run a $(shell ...) in them.
+override STAGE := $(value STAGE)
+override ARGS := $(value ARGS)
+export STAGE ARGS
+
 # The first Python on the path that is new enough. To use another: make run PYTHON=/path/to/python
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -60,15 +65,17 @@ audit: .venv-tools/ready ## look up known vulnerabilities of all locked versions
 	@for lock in locks/dev.txt locks/bench.txt locks/tools.txt; do \
 		.venv-tools/bin/pip-audit --disable-pip --no-deps --requirement $$lock || exit 1; done
 
+# The pipeline sets DIGEST, the SHA-256 of the bundle. An empty one is refused.
+
 ## Release the API
 deploy: need-stage .venv-deploy/ready ## release to a stage: make deploy STAGE=dev; ARGS=--dry-run shows the changes
-	@.venv-deploy/bin/python -m ops api release --stage $(STAGE) $(ARGS)
+	@set -f; .venv-deploy/bin/python -m ops api release --stage "$$STAGE" $${DIGEST+--digest "$$DIGEST"} $$ARGS
 
 rollback: need-stage .venv-deploy/ready ## return to the previous release: make rollback STAGE=prod
-	@.venv-deploy/bin/python -m ops api release --stage $(STAGE) --rollback $(ARGS)
+	@set -f; .venv-deploy/bin/python -m ops api release --stage "$$STAGE" --rollback $$ARGS
 
 undeploy: need-stage .venv-deploy/ready ## remove the API from AWS: make undeploy STAGE=dev
-	@.venv-deploy/bin/python -m ops api remove --stage $(STAGE) $(ARGS)
+	@set -f; .venv-deploy/bin/python -m ops api remove --stage "$$STAGE" $$ARGS
 
 ## Clean up
 clean: ## remove virtualenvs, caches and build output
@@ -116,7 +123,8 @@ endef
 	$(call install,torch and TorchServe: some gigabytes)
 
 need-stage:
-	@test -n "$(STAGE)" || { echo "Name a stage of .chalice/config.json: make $(firstword $(MAKECMDGOALS)) STAGE=dev" >&2; exit 2; }
+	@case "$$STAGE" in ''|*[!A-Za-z0-9_-]*) echo "Name a stage of .chalice/config.json: make $(firstword $(MAKECMDGOALS)) STAGE=dev" >&2; exit 2; esac
+	@case "$$ARGS" in *[!A-Za-z0-9' =:/.,@%?&_+-']*) echo "ARGS may contain options only, without quotes and other special characters." >&2; exit 2; esac
 
 check-python:
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer is needed" \

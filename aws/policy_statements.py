@@ -4,6 +4,7 @@ The resource `*` is only used for actions in `UNSCOPED`, with a condition if IAM
 https://docs.aws.amazon.com/service-authorization/latest/reference/
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,6 +59,30 @@ def policy(*statements: Statement) -> Policy:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
+MANAGED_CHARACTERS = 6_144
+"""IAM's limit for a managed policy, without white space.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+"""
+
+
+def characters(document: Policy) -> int:
+    """Return the size of a policy as IAM counts it."""
+    return len(json.dumps(document, separators=(",", ":")))
+
+
+def split(document: Policy) -> list[Policy]:
+    """Return the statements of `document`, in order, as managed policies within IAM's limit."""
+    parts = [policy()]
+    for statement in document["Statement"]:
+        grown = policy(*parts[-1]["Statement"], statement)
+        if characters(grown) > MANAGED_CHARACTERS:
+            parts.append(policy(statement))
+        else:
+            parts[-1] = grown
+    return parts
+
+
 def allow(
     sid: str,
     actions: str | Sequence[str],
@@ -72,6 +97,11 @@ def allow(
         "Resource": resources if isinstance(resources, str) else list(resources),
         **({"Condition": condition} if condition else {}),
     }
+
+
+def deny(sid: str, actions: Sequence[str], resources: str | Sequence[str]) -> Statement:
+    """Return a statement that denies `actions` on `resources`, whatever else allows them."""
+    return {**allow(sid, actions, resources), "Effect": "Deny"}
 
 
 def below(account: Account, *parts: str) -> list[str]:

@@ -46,6 +46,30 @@ def ensure_role(
     return response is None
 
 
+def ensure_policy(account: Account, name: str, document: Policy) -> bool:
+    """Create the managed policy `name` or update it. Return whether anything changed."""
+    iam = account.client("iam")
+    arn = f"arn:{account.partition}:iam::{account.id}:policy/{name}"
+    response = or_none(lambda: iam.get_policy(PolicyArn=arn))
+    if response is None:
+        iam.create_policy(
+            PolicyName=name,
+            PolicyDocument=json.dumps(document),
+            Tags=account.settings.tag_list(),
+        )
+        return True
+    current = response["Policy"]["DefaultVersionId"]
+    version = iam.get_policy_version(PolicyArn=arn, VersionId=current)["PolicyVersion"]
+    if version["Document"] == document:
+        return False
+    # IAM keeps at most five versions of a policy
+    for old in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
+        if not old["IsDefaultVersion"]:
+            iam.delete_policy_version(PolicyArn=arn, VersionId=old["VersionId"])
+    iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
+    return True
+
+
 def ensure_instance_profile(account: Account, role: str) -> None:
     """Create the instance profile of the role's name and put the role into it."""
     iam = account.client("iam")

@@ -176,7 +176,8 @@ def folder() -> Path:
 
 def _provisioned_concurrency(stage: str, reserved: int | None) -> int | None:
     """Read it from resources-STAGE.json. Raises SettingsError if Lambda would refuse it."""
-    settings = properties(stage, "APIHandler").get("ProvisionedConcurrencyConfig", {})
+    alias = properties(stage, "APIHandlerAliaslive")
+    settings = alias.get("ProvisionedConcurrencyConfig", {})
     count = settings.get("ProvisionedConcurrentExecutions")
     if count is None:
         return None

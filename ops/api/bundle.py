@@ -8,6 +8,7 @@ example:
   python -m ops api bundle --stage dev --output build/package
 """
 
+import base64
 import hashlib
 import io
 import json
@@ -43,6 +44,11 @@ class Bundle:
     def digest(self) -> str:
         """SHA-256 of the zip in hex."""
         return hashlib.sha256(self.archive).hexdigest()
+
+    @property
+    def code_sha256(self) -> str:
+        """The same SHA-256 as Lambda reports it."""
+        return base64.b64encode(bytes.fromhex(self.digest)).decode()
 
 
 @commands.command(__doc__)

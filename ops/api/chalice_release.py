@@ -8,19 +8,24 @@ and the resources of an interrupted deployment are found again.
 
 import hashlib
 import json
+import re
 from contextlib import suppress
+from typing import Any
+
+from botocore.exceptions import ClientError
 
 from aws import stages
 from aws.account import Account, or_none
 from aws.errors import AwsError
 from cli.files import write_atomically
-from ops.api import bundle
+from ops.api import bundle, rest_api
 from ops.api.bundle import Bundle
-from ops.api.release_store import ReleaseStore
-from ops.iam import release_policy
+from ops.iam import api_roles
 
 HANDLER = "api_handler"
 """Chalice's name for the function behind the routes."""
+_FINGERPRINT = "release"
+"""Key of the function's tag with the fingerprint of what is deployed."""
 
 
 class ChaliceRelease:
@@ -30,12 +35,10 @@ class ChaliceRelease:
         self._account = account
         self._stage = stages.read(stage)
         self._function = self._stage.function
-        self._role = release_policy.function_role(self._stage)
+        self._role = api_roles.function_role(self._stage)
         self._log_group = f"/aws/lambda/{self._function}"
-        self._store = ReleaseStore(account, stage)
         self._file = stages.folder() / "deployed" / f"{stage}.json"
         config = stages.Config.read()
-        self._app = config.app_name
         own = config.stages[stage].api_gateway_stage
         self._gateway_stage = own or config.api_gateway_stage or "api"  # Chalice's default
         self._log_days = config.value(stage, "log_retention_in_days")
@@ -44,27 +47,39 @@ class ChaliceRelease:
         """Deploy the bundle if it differs from what is deployed, and return whether it does.
 
         Raises AwsError with AWS's message, for example if a pipeline would have to create the
-        function's role.
+        function's role, and if the function's code is not the bundle afterwards.
         """
+        api_roles.check_trust(self._account, self._stage)
         fingerprint = _fingerprint(built)
-        unchanged = self._store.read_record().get("fingerprint") == fingerprint
-        if unchanged and not force and self._function_arn() and self._api_id():
+        function = self._describe()
+        unchanged = function.get("Tags", {}).get(_FINGERPRINT) == fingerprint
+        if unchanged and self._has_code(built) and not force and self._api_id():
             return False
         if dry_run:
             return True
-        self._store.write_record({"fingerprint": ""})  # an interrupted deployment must run again
-        self._write_deployed_file()
-        self._ensure_log_group()
+        functions = self._account.client("lambda")
+        if function:  # an interrupted deployment must run again
+            functions.untag_resource(Resource=_arn(function), TagKeys=[_FINGERPRINT])
         try:
+            rest_api.ensure(self._account, self._stage)
+            self._write_deployed_file()
+            self._ensure_log_group()
             self._run_chalice("deploy")
-        except AwsError as error:
-            if "CreateRole" not in str(error):
+        except (AwsError, ClientError) as error:
+            if not re.search("CreateRole|CreateRestApi|TagResource", str(error)):
                 raise
             raise AwsError(
-                f"{error}. Ask an administrator to create {self._role} with `python -m ops policy "
-                f"--role pipeline --stage {self._stage.name} --repository OWNER/NAME --apply`."
+                f"{error}. Ask an administrator to create {self._role} and the REST API with "
+                f"`python -m ops policy --role pipeline --stage {self._stage.name} --repository "
+                "OWNER/NAME --apply`."
             ) from error
-        self._store.write_record({"fingerprint": fingerprint})
+        if not self._has_code(built):
+            raise AwsError(
+                f"Function {self._function} does not have the code of this bundle. Somebody else "
+                "may have deployed at the same time; find out who before you deploy again."
+            )
+        arn = _arn(self._describe())
+        functions.tag_resource(Resource=arn, Tags={_FINGERPRINT: fingerprint})
         return True
 
     def roll_back(self, *, dry_run: bool = False) -> bool:
@@ -93,7 +108,6 @@ class ChaliceRelease:
         for group in (self._log_group, f"{self._log_group}-{HANDLER}"):
             with suppress(logs.exceptions.ResourceNotFoundException):
                 logs.delete_log_group(logGroupName=group)
-        self._store.clear()
 
     def _run_chalice(self, command: str) -> None:
         bundle.run_chalice([command, "--stage", self._stage.name], self._account.region)
@@ -104,10 +118,9 @@ class ChaliceRelease:
         if role := self._role_arn():
             names = {"name": f"{HANDLER}_role", "role_name": self._role}
             resources.append({"resource_type": "iam_role", "role_arn": role, **names})
-        if function := self._function_arn():
-            resources.append(
-                {"resource_type": "lambda_function", "name": HANDLER, "lambda_arn": function}
-            )
+        if function := self._describe():
+            names = {"name": HANDLER, "lambda_arn": _arn(function)}
+            resources.append({"resource_type": "lambda_function", **names})
         if api_id := self._api_id():
             names = {"name": "rest_api", "rest_api_url": self._url(api_id)}
             resources.append({"resource_type": "rest_api", "rest_api_id": api_id, **names})
@@ -124,28 +137,17 @@ class ChaliceRelease:
         response = or_none(lambda: client.get_role(RoleName=self._role))
         return str(response["Role"]["Arn"]) if response else ""
 
-    def _function_arn(self) -> str:
+    def _describe(self) -> dict[str, Any]:
+        """Return Lambda's description of the function; {} if it does not exist."""
         client = self._account.client("lambda")
-        response = or_none(lambda: client.get_function(FunctionName=self._function))
-        return str(response["Configuration"]["FunctionArn"]) if response else ""
+        return or_none(lambda: client.get_function(FunctionName=self._function)) or {}
+
+    def _has_code(self, built: Bundle) -> bool:
+        code = self._describe().get("Configuration", {}).get("CodeSha256")
+        return bool(code == built.code_sha256)
 
     def _api_id(self) -> str:
-        """Find the API by its integrations, because its name is the same in every stage."""
-        pages = self._account.client("apigateway").get_paginator("get_rest_apis").paginate()
-        for page in pages:
-            for api in page["items"]:
-                if api["name"] == self._app and self._calls_function(api["id"]):
-                    return str(api["id"])
-        return ""
-
-    def _calls_function(self, api_id: str) -> bool:
-        gateway = self._account.client("apigateway")
-        resources = gateway.get_resources(restApiId=api_id, limit=500, embed=["methods"])["items"]
-        return any(
-            f":function:{self._function}/" in method.get("methodIntegration", {}).get("uri", "")
-            for resource in resources
-            for method in resource.get("resourceMethods", {}).values()
-        )
+        return rest_api.find(self._account, self._stage)
 
     def _ensure_log_group(self) -> None:
         """Create the function's log group with the retention of config.json.
@@ -162,6 +164,10 @@ class ChaliceRelease:
     def _url(self, api_id: str) -> str:
         host = f"{api_id}.execute-api.{self._account.region}.{self._account.dns_suffix}"
         return f"https://{host}/{self._gateway_stage}/"
+
+
+def _arn(function: dict[str, Any]) -> str:
+    return str(function["Configuration"]["FunctionArn"])
 
 
 def _fingerprint(built: Bundle) -> str:

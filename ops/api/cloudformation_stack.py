@@ -10,7 +10,8 @@ from aws.account import Account
 from aws.errors import AwsError
 from aws.polling import poll
 
-_CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+# Only SAM's transform: without CAPABILITY_IAM, CloudFormation refuses a template with a role.
+_CAPABILITIES = ["CAPABILITY_AUTO_EXPAND"]
 _NEW = "REVIEW_IN_PROGRESS"  # the status of a stack that has only a change set
 _UNCHANGED = ("didn't contain changes", "No updates are to be performed")
 
@@ -28,11 +29,19 @@ class Stack:
         outputs = (self._describe() or {}).get("Outputs", [])
         return {output["OutputKey"]: output["OutputValue"] for output in outputs}
 
-    def deploy(self, template_url: str, *, dry_run: bool = False) -> bool:
+    def deploy(
+        self,
+        template_url: str,
+        template: dict[str, Any],
+        parameters: dict[str, str],
+        *,
+        dry_run: bool = False,
+    ) -> bool:
         """Update the stack to the template and return whether it differed.
 
         Deletes a stack whose creation failed first, because CloudFormation cannot update it. Raises
-        AwsError with AWS's first reason if the update fails and has been rolled back.
+        AwsError if CloudFormation reads another document than `template` at the URL, and with AWS's
+        first reason if the update fails and has been rolled back.
         """
         status = (self._describe() or {"StackStatus": _NEW})["StackStatus"]
         if status == "ROLLBACK_COMPLETE" and not dry_run:
@@ -42,16 +51,21 @@ class Stack:
         elif status.endswith("_IN_PROGRESS") and status != _NEW:
             raise AwsError(f"Stack {self.name} is {status}. Wait until it is done and try again.")
         is_new = status in (_NEW, "ROLLBACK_COMPLETE")
-        change_set = self._create_change_set(template_url, "CREATE" if is_new else "UPDATE")
+        kind = "CREATE" if is_new else "UPDATE"
+        change_set = self._create_change_set(template_url, parameters, kind)
         if change_set is None:
             return False
+        names = {"StackName": self.name, "ChangeSetName": change_set}
+        if self._cloudformation.get_template(**names)["TemplateBody"] != template:
+            self._cloudformation.delete_change_set(**names)
+            raise AwsError(f"{template_url} changed while CloudFormation read it. Find out who.")
         if dry_run:
-            self._cloudformation.delete_change_set(ChangeSetName=change_set)
+            self._cloudformation.delete_change_set(**names)
             if is_new:
                 self._cloudformation.delete_stack(StackName=self.name)
             return True
         last_event = None if is_new else self._last_event()
-        self._cloudformation.execute_change_set(ChangeSetName=change_set)
+        self._cloudformation.execute_change_set(**names)
         status = self._wait_for_update()
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise AwsError(f"Stack {self.name} is {status}: {self._first_failure(last_event)}")
@@ -81,23 +95,30 @@ class Stack:
             raise
         return dict(response["Stacks"][0])
 
-    def _create_change_set(self, template_url: str, kind: str) -> str | None:
+    def _create_change_set(
+        self, template_url: str, parameters: dict[str, str], kind: str
+    ) -> str | None:
         """Create a change set, print its changes and return its id; None if there are none."""
         change_set = self._cloudformation.create_change_set(
             StackName=self.name,
             ChangeSetName=f"release-{time.time_ns()}",
             ChangeSetType=kind,
             TemplateURL=template_url,
+            Parameters=[
+                {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+            ],
             Capabilities=_CAPABILITIES,
             Tags=self._account.settings.tag_list(),
         )["Id"]
         description: dict[str, Any] = poll(
             self._account,
-            lambda: self._cloudformation.describe_change_set(ChangeSetName=change_set),
+            lambda: self._cloudformation.describe_change_set(
+                StackName=self.name, ChangeSetName=change_set
+            ),
             lambda description: description["Status"] in ("CREATE_COMPLETE", "FAILED"),
         )
         if description["Status"] == "FAILED":
-            self._cloudformation.delete_change_set(ChangeSetName=change_set)
+            self._cloudformation.delete_change_set(StackName=self.name, ChangeSetName=change_set)
             reason = description.get("StatusReason", "")
             if any(text in reason for text in _UNCHANGED):
                 return None

@@ -1,18 +1,20 @@
-"""The releases of a stage in S3: bundles, templates, and a record of what is deployed.
+"""The bundles and templates of a stage in S3, below `PREFIX/api/STAGE/` in the project's bucket.
 
-All keys are below `PREFIX/api/STAGE/` in the project's bucket. Bundles and templates are named by
-their SHA-256, so a release is stored once and never overwritten.
+Each object is named by its SHA-256 and written once. Whatever is read is compared with its name, so
+that nobody else's object is released.
 """
 
-import json
+import hashlib
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from aws import s3_storage
 from aws.account import Account, error_code
+from aws.errors import AwsError
 
-_RECORD = "deployed.json"
+BUNDLE = "bundles/{}.zip"
+TEMPLATE = "templates/{}.json"
 
 
 class ReleaseStore:
@@ -24,51 +26,53 @@ class ReleaseStore:
         self._prefix = f"{account.settings.prefix}/api/{stage}"
 
     def put(self, name: str, content: bytes) -> str:
-        """Store `content` as `name` unless it exists, and return its key."""
-        key = f"{self._prefix}/{name}"
-        if not self._exists(key):
-            self._s3.put_object(Bucket=self._account.bucket, Key=key, Body=content)
-        return key
+        """Store `content` unless it exists, and return its SHA-256 after reading it back.
 
-    def uri(self, key: str) -> str:
-        """Return the S3 URI of `key`, which SAM requires for code."""
-        return f"s3://{self._account.bucket}/{key}"
-
-    def url(self, key: str) -> str:
-        """Return the HTTPS URL of `key`, which CloudFormation requires for templates."""
-        account = self._account
-        return f"https://{account.bucket}.s3.{account.region}.{account.dns_suffix}/{key}"
-
-    def read_record(self) -> dict[str, Any]:
-        """Return what the last deployment recorded; empty before the first."""
+        `name` is BUNDLE or TEMPLATE. Raises AwsError if another content has the name.
+        """
+        digest = hashlib.sha256(content).hexdigest()
         try:
-            response = self._s3.get_object(
-                Bucket=self._account.bucket, Key=f"{self._prefix}/{_RECORD}"
-            )
+            self._s3.put_object(**self._object(name, digest), Body=content, IfNoneMatch="*")
         except ClientError as error:
-            if error_code(error) != "NoSuchKey":
+            if error_code(error) != "PreconditionFailed":
                 raise
-            return {}
-        return dict(json.loads(response["Body"].read()))
+        self.read(name, digest)
+        return digest
 
-    def write_record(self, record: dict[str, Any]) -> None:
-        """Record what is deployed now."""
-        self._s3.put_object(
-            Bucket=self._account.bucket,
-            Key=f"{self._prefix}/{_RECORD}",
-            Body=json.dumps(record, indent=2).encode(),
-        )
+    def read(self, name: str, digest: str) -> bytes:
+        """Return an object. Raise AwsError if it is missing or its SHA-256 is not `digest`."""
+        try:
+            content = self._s3.get_object(**self._object(name, digest))["Body"].read()
+        except ClientError as error:
+            # S3 answers AccessDenied for a missing object to callers that may not list the bucket.
+            if error_code(error) not in ("NoSuchKey", "AccessDenied"):
+                raise
+            raise AwsError(f"{self.uri(name, digest)} does not exist.") from error
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise AwsError(
+                f"{self.uri(name, digest)} does not have the SHA-256 in its name: somebody has "
+                "changed it. Find out who, delete it and release again."
+            )
+        return bytes(content)
+
+    def uri(self, name: str, digest: str) -> str:
+        """Return the S3 URI of an object, which SAM requires for code."""
+        return f"s3://{self._account.bucket}/{self._prefix}/{name.format(digest)}"
+
+    def url(self, name: str, digest: str) -> str:
+        """Return the HTTPS URL of an object, which CloudFormation requires for templates."""
+        account = self._account
+        host = f"{account.bucket}.s3.{account.region}.{account.dns_suffix}"
+        return f"https://{host}/{self._prefix}/{name.format(digest)}"
 
     def clear(self) -> None:
         """Delete all objects of the stage. Raise AwsError if one cannot be deleted."""
         objects = s3_storage.listing(self._account, self._account.bucket, f"{self._prefix}/")
         s3_storage.delete(self._account, [item["Key"] for item in objects])
 
-    def _exists(self, key: str) -> bool:
-        try:
-            self._s3.head_object(Bucket=self._account.bucket, Key=key)
-        except ClientError as error:
-            if error_code(error) not in ("404", "NoSuchKey"):
-                raise
-            return False
-        return True
+    def _object(self, name: str, digest: str) -> dict[str, Any]:
+        return {
+            "Bucket": self._account.bucket,
+            "Key": f"{self._prefix}/{name.format(digest)}",
+            "ExpectedBucketOwner": self._account.id,
+        }

@@ -1,18 +1,20 @@
-"""The IAM role that GitHub Actions assumes to release a stage, and the permissions boundary.
+"""The role that releases a stage: who may assume it, and what only it may do.
 
-The workflow exchanges GitHub's OIDC token for one hour of the role. The boundary limits every role
-of the API, whatever policy the workflow writes into it.
+GitHub Actions exchanges its OIDC token for one hour of the role; people assume it with their own
+credentials.
 """
 
-import json
 import re
+from collections.abc import Sequence
+from typing import Any
 
-from aws import policy_statements, role_policies, roles, stages
-from aws.account import Account, or_none
-from aws.policy_statements import Policy, allow
+from aws import policy_statements, roles, s3_storage, stages
+from aws.account import Account
+from aws.policy_statements import Policy, Statement
 from aws.stages import Stage
 from cli.errors import SettingsError
-from ops.iam import release_policy
+from ops.api import rest_api
+from ops.iam import api_roles, release_policy
 
 ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
@@ -24,29 +26,43 @@ def role_name(stage: Stage) -> str:
     return f"{application}-pipeline-{stage.name}"
 
 
-def trust(account: Account, stage: Stage, repository: str) -> Policy:
-    """Return the trust policy for jobs of `repository` in the stage's GitHub environment.
+def trust(account: Account, stage: Stage, repository: str, releasers: Sequence[str]) -> Policy:
+    """Return the trust policy for jobs in the stage's GitHub environment, and for `releasers`.
 
-    Raises SettingsError unless `repository` is OWNER/NAME: a wildcard would admit others.
+    Raises SettingsError unless `repository` is "" or OWNER/NAME, and each releaser the ARN of a
+    user or role of this account: a wildcard would admit others.
     """
-    if not re.fullmatch(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", repository):
-        raise SettingsError(f'--repository is "{repository}": write OWNER/NAME as on GitHub.')
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
+    statements = []
+    if repository:
+        if not re.fullmatch(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", repository):
+            raise SettingsError(f'--repository is "{repository}": write OWNER/NAME as on GitHub.')
+        subject = f"repo:{repository}:environment:{stage.name}"
+        statements.append(
             {
                 "Effect": "Allow",
                 "Principal": {"Federated": _provider_arn(account)},
                 "Action": "sts:AssumeRoleWithWebIdentity",
                 "Condition": {
-                    "StringEquals": {
-                        f"{ISSUER}:aud": AUDIENCE,
-                        f"{ISSUER}:sub": f"repo:{repository}:environment:{stage.name}",
-                    }
+                    "StringEquals": {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subject}
                 },
             }
-        ],
-    }
+        )
+    for releaser in releasers:
+        scope = f"arn:{account.partition}:iam::{account.id}:"
+        if not re.fullmatch(rf"{scope}(user|role)/[\w+=,.@/-]+", releaser):
+            raise SettingsError(
+                f'--releaser is "{releaser}": write the ARN of a user or role of this account, '
+                f"such as {scope}user/NAME."
+            )
+    if releasers:
+        statements.append(
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": list(releasers)},
+                "Action": "sts:AssumeRole",
+            }
+        )
+    return policy_statements.policy(*statements)
 
 
 def policy(account: Account, stage: Stage) -> Policy:
@@ -55,71 +71,70 @@ def policy(account: Account, stage: Stage) -> Policy:
     return release(account, stage)
 
 
-def boundary(account: Account, stage: Stage) -> Policy:
-    """Return the permissions boundary of the stage's roles: what its function needs.
+def bucket_statements(account: Account, stage: Stage) -> list[Statement]:
+    """Return what the bucket's policy refuses: releases written by others, or written twice.
 
-    In a CloudFormation stack it also allows what CodeDeploy needs to shift traffic, see
-    https://docs.aws.amazon.com/codedeploy/latest/userguide/getting-started-create-service-role.html
+    Empty for a stage that stores no releases. IAM compares the ARN of the role, whatever the name
+    of its session.
     """
-    document = role_policies.lambda_(account, stage)
     if not stages.has_stack(stage.name):
-        return document
-    function = account.arn("lambda", f"function:{stage.function}")
-    return policy_statements.policy(
-        *document["Statement"],
-        allow(
-            "ShiftTraffic",
-            ["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"],
-            [function, f"{function}:live"],
-        ),
-        # CodeDeploy describes all alarms of a deployment group in one call
-        allow("ReadAlarms", "cloudwatch:DescribeAlarms", account.arn("cloudwatch", "alarm:*")),
-    )
+        return []
+    name = stage.name.title().replace("-", "").replace("_", "")
+    refuse = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Resource": policy_statements.below(account, f"api/{stage.name}"),
+    }
+    role = account.role_arn(role_name(stage))
+    return [
+        {
+            "Sid": f"OnlyReleaseRoleWrites{name}",
+            **refuse,
+            "Action": ["s3:PutObject*", "s3:Replicate*"],
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": role}},
+        },
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+        {
+            "Sid": f"WriteOnce{name}",
+            **refuse,
+            "Action": "s3:PutObject",
+            "Condition": {"Null": {"s3:if-none-match": "true"}},
+        },
+    ]
 
 
-def ensure_boundary(account: Account, stage: Stage) -> bool:
-    """Create the stage's boundary or update it. Return whether anything changed."""
-    iam, arn = account.client("iam"), release_policy.boundary_arn(account, stage)
-    document = boundary(account, stage)
-    response = or_none(lambda: iam.get_policy(PolicyArn=arn))
-    if response is None:
-        iam.create_policy(
-            PolicyName=arn.rpartition("/")[2],
-            PolicyDocument=json.dumps(document),
-            Description=f"Permissions boundary of the roles of the API's stage {stage.name}",
-            Tags=account.settings.tag_list(),
-        )
-        return True
-    current = response["Policy"]["DefaultVersionId"]
-    version = iam.get_policy_version(PolicyArn=arn, VersionId=current)["PolicyVersion"]
-    if version["Document"] == document:
-        return False
-    # IAM keeps at most five versions of a policy
-    for old in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
-        if not old["IsDefaultVersion"]:
-            iam.delete_policy_version(PolicyArn=arn, VersionId=old["VersionId"])
-    iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
-    return True
+def documents(
+    account: Account, stage: Stage, repository: str, releasers: Sequence[str]
+) -> dict[str, Any]:
+    """Return the name, trust policy and policy of the role, and the bucket's statements."""
+    return {
+        "role": role_name(stage),
+        "trust": trust(account, stage, repository, releasers),
+        "policy": policy(account, stage),
+        "bucket": bucket_statements(account, stage),
+    }
 
 
-def ensure(account: Account, stage: Stage, repository: str) -> list[str]:
-    """Create or update what the workflow needs to release `stage`. Return a line for each change.
+def ensure(account: Account, stage: Stage, repository: str, releasers: Sequence[str]) -> list[str]:
+    """Create or update what a release of `stage` needs. Return a line for each change.
 
-    That is the identity provider, the boundary, the workflow's role and, if Chalice deploys the
-    stage, the function's role.
+    That is the identity provider, the API's roles, the release role, the statements of the bucket's
+    policy, and, if Chalice deploys the stage, its REST API.
     """
-    trust_policy = trust(account, stage, repository)  # first: it validates the repository
+    trust_policy = trust(account, stage, repository, releasers)  # first: it validates
     changes = []
-    if _ensure_provider(account):
+    if repository and _ensure_provider(account):
         changes.append(f"identity provider {ISSUER} created")
-    if ensure_boundary(account, stage):
-        changes.append(f"policy {stage.function}-boundary written")
+    changes += api_roles.ensure(account, stage)
     if not stages.has_stack(stage.name):
-        name = release_policy.function_role(stage)
-        if roles.ensure_role(account, name, roles.trust("lambda.amazonaws.com")):
-            changes.append(f"role {name} created")
-        account.client("iam").put_role_permissions_boundary(
-            RoleName=name, PermissionsBoundary=release_policy.boundary_arn(account, stage)
+        changes.append(f"REST API {rest_api.ensure(account, stage)} is tagged {stage.function}")
+    elif s3_storage.exists(account):
+        s3_storage.put_statements(account, bucket_statements(account, stage))
+        changes.append(f"bucket {account.bucket} accepts releases only from the role")
+    else:
+        changes.append(
+            f"bucket {account.bucket} does not exist: create it with `python -m training upload "
+            "--create-bucket` and run this command again to protect its releases"
         )
     name = role_name(stage)
     new = roles.ensure_role(account, name, trust_policy, policy(account, stage))

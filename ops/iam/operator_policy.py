@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aws import policy_statements, stages
 from aws.account import Account
-from aws.policy_statements import PULL, UNSCOPED, Policy, Statement, allow
+from aws.policy_statements import PULL, UNSCOPED, Policy, Statement, allow, deny
 
 
 def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
@@ -16,6 +16,7 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
     # SageMaker lowercases endpoint names in ARNs; IAM compares case-sensitively
     endpoints = [stages.read(name).endpoint.lower() for name in stages.names()]
     return policy_statements.policy(
+        *_protect_releases(account),
         *_storage(account),
         *_sagemaker(account, endpoints),
         *_roles(account, roles),
@@ -28,16 +29,45 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
     )
 
 
+def _protect_releases(account: Account) -> list[Statement]:
+    """Deny what would change a release, even if another policy of the operator allows it.
+
+    Only an administrator creates and configures the bucket: its policy protects the releases.
+    """
+    bucket = f"arn:{account.partition}:s3:::{account.bucket}"
+    functions = [stages.read(name).function for name in stages.names()]
+    releases = policy_statements.below(account, "api")
+    alarms = [account.arn("cloudwatch", f"alarm:{function}-api-*") for function in functions]
+    return [
+        deny(
+            "LeaveReleases",
+            [
+                "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject", "s3:PutObjectAcl",
+                "s3:PutObjectTagging", "s3:ReplicateObject",
+            ],
+            releases,
+        ),
+        deny(
+            "LeaveBucket",
+            [
+                "s3:CreateBucket", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:PutBucketAcl",
+                "s3:PutBucketOwnershipControls", "s3:PutBucketPolicy",
+                "s3:PutBucketPublicAccessBlock", "s3:PutBucketVersioning",
+                "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
+                "s3:PutReplicationConfiguration",
+            ],
+            bucket,
+        ),
+        deny("LeaveAlarms", ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"], alarms),
+    ]  # fmt: skip
+
+
 def _storage(account: Account) -> list[Statement]:
     bucket = f"arn:{account.partition}:s3:::{account.bucket}"
     return [
         allow(
-            "ManageBucket",
-            [
-                "s3:CreateBucket", "s3:GetBucketPolicy", "s3:GetBucketLocation", "s3:ListBucket",
-                "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock",
-                "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
-            ],
+            "ReadBucket",
+            ["s3:GetBucketPolicy", "s3:GetBucketLocation", "s3:ListBucket"],
             bucket,
         ),
         allow(
@@ -45,7 +75,7 @@ def _storage(account: Account) -> list[Statement]:
             ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
             f"{bucket}/{account.settings.prefix}/*",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _sagemaker(account: Account, endpoints: Sequence[str]) -> list[Statement]:

@@ -2,15 +2,18 @@
 
 --stage writes .chalice/policy-STAGE.json for `chalice deploy` and `chalice package`: invoke that
 stage's endpoint and write the function's own log. --role prints the policy of a role; --apply
-creates or updates the role. --role pipeline prints, per stage, the trust policy for GitHub Actions,
-the release policy, and the permissions boundary of the API's roles; --role boundary prints only the
-boundary. With --account and --region no call to AWS is made.
+creates or updates the role. --role deploy is for people: --apply writes it as managed policies to
+attach to their group or permission set. --role boundary is for the roles of the API and the
+boundary of its function's role. --role pipeline adds, per stage, the role that releases it, for
+GitHub Actions and for each --releaser, and what the bucket's policy refuses to others. With
+--account and --region no call to AWS is made.
 
 example:
   python -m ops policy --stage dev
   python -m ops policy --stage prod --account 123456789012 --region eu-central-1
   python -m ops policy --role training --apply
   python -m ops policy --role pipeline --repository OWNER/NAME --stage dev --apply
+  python -m ops policy --role pipeline --releaser arn:aws:iam::123456789012:user/NAME --apply
 """
 
 import json
@@ -23,16 +26,15 @@ from typing import Any
 import click
 
 from aws import account as accounts
-from aws import role_policies, roles, stages, training_image
+from aws import policy_statements, role_policies, roles, stages, training_image
 from aws.account import Account
 from aws.policy_statements import Policy
 from aws.settings import Ec2Settings, FitSettings, ServingSettings
-from aws.stages import Stage
 from cli import commands
 from cli.errors import SettingsError
 from cli.files import write_atomically
 from ops.endpoint import codebuild
-from ops.iam import github_oidc, operator_policy
+from ops.iam import api_roles, github_oidc, operator_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,13 @@ STAGE_ROLES = ("pipeline", "boundary")
     default="",
     help="OWNER/NAME on GitHub, for --role pipeline. Default: GITHUB_REPOSITORY.",
 )
+@click.option(
+    "--releaser",
+    "releasers",
+    multiple=True,
+    metavar="ARN",
+    help="User or role that may assume the role of --role pipeline. Repeatable.",
+)
 @click.option("--account", "account_id", help="Account number. Default: the caller's account.")
 @click.option(
     "--output",
@@ -100,6 +109,7 @@ def command(
     stage: str | None,
     role: str | None,
     repository: str,
+    releasers: tuple[str, ...],
     account_id: str | None,
     output: Path | None,
     apply: bool,
@@ -110,14 +120,22 @@ def command(
             raise SettingsError(f'--account is "{account_id}": an account number has 12 digits.')
         account.id = account_id  # so that STS is not called
     if role in STAGE_ROLES:
-        if role == "pipeline" and not repository:
-            raise SettingsError("--role pipeline needs --repository OWNER/NAME.")
+        if role == "pipeline" and not (repository or releasers):
+            raise SettingsError("--role pipeline needs --repository OWNER/NAME or --releaser ARN.")
         selected = [stages.read(name) for name in ([stage] if stage else stages.names())]
-        admitted = repository if role == "pipeline" else None
         if apply and not dry_run:
-            _apply_stage_roles(account, selected, admitted)
+            for each in selected:
+                if role == "boundary":
+                    changes = api_roles.ensure(account, each)
+                else:
+                    changes = github_oidc.ensure(account, each, repository, releasers)
+                print("\n".join(changes or [f"the roles of stage {each.name} are up to date"]))
             return
-        documents = {each.name: _stage_documents(account, each, admitted) for each in selected}
+        documents = {}
+        for each in selected:
+            documents[each.name] = api_roles.documents(account, each)
+            if role == "pipeline":
+                documents[each.name] |= github_oidc.documents(account, each, repository, releasers)
         _write(documents, None if dry_run else output)
     elif bool(stage) == bool(role):
         raise SettingsError(f"Give --stage or --role; both only with {' or '.join(STAGE_ROLES)}.")
@@ -126,38 +144,24 @@ def command(
         policy = role_policies.lambda_(account, stages.read(stage))
         _write(policy, None if dry_run else path)
     elif apply and not dry_run:
-        _apply_service_role(account, str(role))
+        if role == OPERATOR:
+            _apply_operator_policies(account)
+        else:
+            _apply_service_role(account, str(role))
     else:
         policy = operator(account) if role == OPERATOR else SERVICE_ROLES[str(role)].policy(account)
         _write(policy, None if dry_run else output)
 
 
-def _stage_documents(account: Account, stage: Stage, repository: str | None) -> dict[str, Any]:
-    documents: dict[str, Any] = {"boundary": github_oidc.boundary(account, stage)}
-    if repository:
-        documents |= {
-            "role": github_oidc.role_name(stage),
-            "trust": github_oidc.trust(account, stage, repository),
-            "policy": github_oidc.policy(account, stage),
-        }
-    return documents
-
-
-def _apply_stage_roles(account: Account, selected: list[Stage], repository: str | None) -> None:
-    for stage in selected:
-        if repository:
-            print("\n".join(github_oidc.ensure(account, stage, repository)))
-        else:
-            changed = github_oidc.ensure_boundary(account, stage)
-            state = "written" if changed else "is up to date"
-            print(f"policy {stage.function}-boundary {state}")
+def _apply_operator_policies(account: Account) -> None:
+    for number, document in enumerate(policy_statements.split(operator(account)), 1):
+        name = f"{account.settings.prefix}-operator-{number}"
+        changed = roles.ensure_policy(account, name, document)
+        print(f"policy {name} {'written' if changed else 'is up to date'}")
+    print("Attach these policies to the group or permission set of your operators.")
 
 
 def _apply_service_role(account: Account, role: str) -> None:
-    if role == OPERATOR:
-        raise SettingsError(
-            f"--role {OPERATOR} is for people: attach the printed policy to your user or group."
-        )
     service_role = SERVICE_ROLES[role]
     name = service_role.name(account)
     trust = roles.trust(f"{service_role.service}.amazonaws.com")

@@ -11,6 +11,8 @@ from aws import policy_statements
 from aws.account import Account
 from aws.policy_statements import Policy, Statement, allow
 from aws.stages import Stage
+from ops.api import rest_api
+from ops.iam.api_roles import boundary_arn, function_role, release_role
 
 _LAMBDA = [
     "lambda:CreateFunction", "lambda:DeleteFunctionConcurrency", "lambda:GetFunction",
@@ -28,26 +30,11 @@ _LAMBDA_OF_STACK = [
 ]  # fmt: skip
 
 
-def boundary_arn(account: Account, stage: Stage) -> str:
-    """Return the ARN of the permissions boundary of the stage's roles."""
-    return f"arn:{account.partition}:iam::{account.id}:policy/{stage.function}-boundary"
-
-
-def function_role(stage: Stage) -> str:
-    """Return the name of the function's role. Chalice chose it, so the stack uses it too."""
-    return f"{stage.function}-api_handler"
-
-
-def release_role(stage: Stage) -> str:
-    """Return the name of the role with which CodeDeploy shifts the traffic of a stack."""
-    return f"{stage.function}-release"
-
-
 def chalice(account: Account, stage: Stage) -> Policy:
     """Return the policy for ops/api/chalice_release.py and `chalice deploy`; it deletes nothing.
 
-    Chalice cannot set a boundary on a role that it creates, so it may not create one: `policy
-    --role pipeline --apply` creates the role with the boundary beforehand.
+    Chalice cannot set a boundary on a role, nor a tag on an API, that it creates, so it may create
+    neither: `policy --role pipeline --apply` does it beforehand.
     """
     role = account.role_arn(function_role(stage))
     log_groups = [
@@ -55,83 +42,59 @@ def chalice(account: Account, stage: Stage) -> Policy:
         for name in (stage.function, function_role(stage))
         for suffix in ("", ":*")  # IAM uses both forms
     ]
-    gateway = f"arn:{account.partition}:apigateway:{account.region}::"
+    apis = f"arn:{account.partition}:apigateway:{account.region}::/restapis"
+    # The resources of an API inherit its tags in conditions:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
+    own = {"StringEquals": {f"aws:ResourceTag/{rest_api.TAG}": stage.function}}
+    boundary = {"StringEquals": {"iam:PermissionsBoundary": boundary_arn(account, stage)}}
     return policy_statements.policy(
-        *_release_objects(account, stage),
         *_function(account, stage, _LAMBDA, aliases=False),
         allow("ReadRole", "iam:GetRole", role),
-        allow("WriteRolePolicy", "iam:PutRolePolicy", role, _with_boundary(account, stage)),
+        allow("WriteRolePolicy", "iam:PutRolePolicy", role, boundary),
         _pass_role(account, function_role(stage), "lambda"),
         allow("ManageLogs", ["logs:CreateLogGroup", "logs:PutRetentionPolicy"], log_groups),
         _find_logs(account),
-        allow("CreateApi", ["apigateway:GET", "apigateway:POST"], f"{gateway}/restapis"),
+        allow("FindApi", "apigateway:GET", apis),
         allow(
             "ManageApi",
             ["apigateway:GET", "apigateway:PATCH", "apigateway:PUT"],
-            f"{gateway}/restapis/*",
+            f"{apis}/*",
+            own,
         ),
-        allow("DeployApi", "apigateway:POST", f"{gateway}/restapis/*/deployments"),
+        allow("DeployApi", "apigateway:POST", f"{apis}/*/deployments", own),
     )
 
 
 def stack(account: Account, stage: Stage) -> Policy:
     """Return the policy for ops/api/stack_release.py, and for CloudFormation on its behalf.
 
-    CloudFormation deletes resources when it rolls back or cleans up. It may create roles, but only
-    those of the stage, and only with the boundary.
+    CloudFormation deletes resources when it rolls back or cleans up. It creates no roles.
     """
     roles = [account.role_arn(name) for name in (function_role(stage), release_role(stage))]
-    boundary = _with_boundary(account, stage)
     return policy_statements.policy(
-        *_release_objects(account, stage),
+        allow(
+            "ManageReleases",
+            ["s3:GetObject", "s3:PutObject"],
+            policy_statements.below(account, f"api/{stage.name}"),
+        ),
+        *policy_statements.use_keys(account),
         *_change_sets(account, stage),
         *_function(account, stage, [*_LAMBDA, *_LAMBDA_OF_STACK], aliases=True),
-        allow(
-            "WriteRolesWithBoundary",
-            ["iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePolicy"],
-            roles,
-            boundary,
-        ),
-        allow(
-            "ManageRoles",
-            [
-                "iam:DeleteRole", "iam:GetRole", "iam:GetRolePolicy",
-                "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:TagRole",
-                "iam:UntagRole",
-            ],
-            roles,
-        ),
+        allow("ReadRoles", "iam:GetRole", roles),
         _pass_role(account, function_role(stage), "lambda"),
         _pass_role(account, release_role(stage), "codedeploy"),
-        allow("ReadBoundary", "iam:GetPolicy", boundary_arn(account, stage)),
         *_api_gateway(account),
         *_traffic_shifting(account, stage),
         *_monitoring(account, stage),
         _find_logs(account),
-    )  # fmt: skip
-
-
-def _release_objects(account: Account, stage: Stage) -> list[Statement]:
-    """Allow reading and writing the stage's releases in S3, and listing the bucket.
-
-    Without ListBucket S3 answers 403 instead of 404 for a missing object. A condition on the prefix
-    would not help, because GetObject sends none.
-    """
-    bucket = f"arn:{account.partition}:s3:::{account.bucket}"
-    releases = policy_statements.below(account, f"api/{stage.name}")
-    return [
-        allow("ListBucket", "s3:ListBucket", bucket),
-        allow("ManageReleases", ["s3:GetObject", "s3:PutObject"], releases),
-        *policy_statements.use_keys(account),
-    ]
+    )
 
 
 def _change_sets(account: Account, stage: Stage) -> list[Statement]:
     """Allow changing the stack, but only with templates from the stage's releases."""
     [templates] = policy_statements.below(account, f"api/{stage.name}/templates")
     key = templates.partition(":::")[2].partition("/")[2]
-    suffix = "amazonaws.com.cn" if account.partition == "aws-cn" else "amazonaws.com"
-    url = f"https://{account.bucket}.s3.{account.region}.{suffix}/{key}"
+    url = f"https://{account.bucket}.s3.{account.region}.{account.dns_suffix}/{key}"
     stack = account.arn("cloudformation", f"stack/{stage.function}/*")
     transform = (
         f"arn:{account.partition}:cloudformation:{account.region}:aws:"
@@ -151,7 +114,7 @@ def _change_sets(account: Account, stage: Stage) -> list[Statement]:
                 "cloudformation:DeleteChangeSet", "cloudformation:DeleteStack",
                 "cloudformation:DescribeChangeSet", "cloudformation:DescribeStackEvents",
                 "cloudformation:DescribeStacks", "cloudformation:ExecuteChangeSet",
-                "cloudformation:TagResource",
+                "cloudformation:GetTemplate", "cloudformation:TagResource",
             ],
             stack,
         ),
@@ -169,11 +132,6 @@ def _function(
         allow("ManageFunction", sorted(actions), resources),
         allow("LetApiInvokeFunction", "lambda:AddPermission", resources, only_api_gateway),
     ]
-
-
-def _with_boundary(account: Account, stage: Stage) -> dict[str, dict[str, str]]:
-    """Return the condition that the role has, or receives, the stage's boundary."""
-    return {"StringEquals": {"iam:PermissionsBoundary": boundary_arn(account, stage)}}
 
 
 def _pass_role(account: Account, role: str, service: str) -> Statement:

@@ -49,7 +49,7 @@ def resources(project: Path, content: object) -> None:
 
 def provision(project: Path, count: object) -> None:
     properties = {"ProvisionedConcurrencyConfig": {"ProvisionedConcurrentExecutions": count}}
-    resources(project, {"Resources": {"APIHandler": {"Properties": properties}}})
+    resources(project, {"Resources": {"APIHandlerAliaslive": {"Properties": properties}}})
 
 
 def test_a_stage(write: Write) -> None:

@@ -13,11 +13,15 @@ from typing import Any
 from moto.apigateway.models import RestAPI, apigateway_backends
 from moto.awslambda.models import LambdaVersion, Permission, lambda_backends
 from moto.cloudformation import models as cloudformation
+from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.parsing import OutputMap, parse_and_update_resource
+from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.common_models import CloudFormationModel
+from moto.core.responses import ActionResult
 
 _parse_template = cloudformation.ChangeSet._parse_template
 _apply = cloudformation.ChangeSet.apply
+_get_template = CloudFormationResponse.get_template
 
 
 def transform(template: dict[str, Any], region: str) -> dict[str, Any]:
@@ -53,6 +57,7 @@ def correct() -> None:
     _correct_permissions()
     cloudformation.ChangeSet._parse_template = parse_template  # type: ignore[method-assign]
     cloudformation.ChangeSet.apply = apply  # type: ignore[method-assign]
+    CloudFormationResponse.get_template = get_template  # type: ignore[method-assign]
 
 
 def parse_template(self: Any) -> None:
@@ -74,6 +79,14 @@ def apply(self: Any) -> None:
             )
     _apply(self)
     stack.output_map = OutputMap(stack.resource_map, self.template_dict, self.stack_id)
+
+
+def get_template(self: Any) -> ActionResult:
+    """moto returns the stack's template even if the template of a change set is requested."""
+    change_set = self.cloudformation_backend.change_sets.get(self._get_param("ChangeSetName"))
+    if change_set is None:
+        return _get_template(self)
+    return ActionResult({"TemplateBody": change_set.template})
 
 
 class _Resource(CloudFormationModel):
@@ -213,6 +226,20 @@ def _correct_versions() -> None:
     LambdaVersion.get_cfn_attribute = lambda self, name: str(self.version)  # type: ignore
     LambdaVersion.physical_resource_id = property(lambda self: str(self.version))  # type: ignore
     LambdaVersion.delete = lambda *_: None  # type: ignore  # DeletionPolicy: Retain
+    create = LambdaVersion.create_from_cloudformation_json.__func__  # type: ignore[attr-defined]
+
+    def created(
+        cls: Any, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str,
+        **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        properties = cloudformation_json["Properties"]
+        function = lambda_backends[account_id][region_name].get_function(properties["FunctionName"])
+        expected = properties.get("CodeSha256", function.code_sha_256)
+        if function.code_sha_256 != expected:
+            raise ValidationError(message=f"CodeSHA256 ({expected}) is different from $LATEST's")
+        return create(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs)
+
+    LambdaVersion.create_from_cloudformation_json = classmethod(created)  # type: ignore
 
 
 def _correct_apis() -> None:

@@ -334,9 +334,12 @@ def log_arn(self: Any) -> str:
 
 
 def is_action_permitted(self: Any, *arguments: Any, **named: Any) -> PermissionResult:
-    """moto applies a Deny of calls without TLS to all calls."""
-    condition = self._statement.get("Condition", {})
-    if condition == {"Bool": {"aws:SecureTransport": "false"}}:
+    """moto applies a conditional Deny of a bucket's policy to all calls.
+
+    iam_enforcement.py evaluates its condition.
+    """
+    statement = self._statement
+    if "Principal" in statement and "Condition" in statement and statement["Effect"] == "Deny":
         return PermissionResult.NEUTRAL
     return _is_action_permitted(self, *arguments, **named)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from moto.apigateway.models import apigateway_backends
 from moto.cloudformation.models import cloudformation_backends
 from moto.iam.access_control import IAMPolicy, IAMRequestBase
 from moto.s3.models import s3_backends
@@ -53,16 +54,24 @@ def _matches(statement: dict[str, Any], access: Access) -> bool:
         return False
     if not any(fnmatchcase(access.resource, arn) for arn in as_list(statement["Resource"])):
         return False
-    compare: dict[str, Callable[[str, str], bool]] = {
-        "StringEquals": operator.eq,
-        "StringLike": fnmatchcase,
-    }
     return all(
-        key in access.context
-        and any(compare[name](access.context[key], value) for value in as_list(values))
+        _meets(name, access.context.get(key), as_list(values))
         for name, keys in statement.get("Condition", {}).items()
         for key, values in keys.items()
     )
+
+
+def _meets(condition: str, value: str | None, expected: list[str]) -> bool:
+    if condition == "Null":
+        return (value is None) == (expected == ["true"])
+    if condition == "ArnNotEquals":
+        return value not in expected
+    compare: dict[str, Callable[[str, str], bool]] = {
+        "Bool": operator.eq,
+        "StringEquals": operator.eq,
+        "StringLike": fnmatchcase,
+    }
+    return value is not None and any(compare[condition](value, item) for item in expected)
 
 
 def as_list(value: Any) -> list[Any]:
@@ -82,7 +91,8 @@ def check_action_permitted(self: Any, resource: str) -> None:
     policies = self._access_key.collect_policies()
     documents = [IAMPolicy(policy)._policy_json for policy in policies]
     for access in required_access(self, resource):
-        if not permits(documents, access):
+        # Only a Deny of the bucket's policy matters: our buckets allow nothing to their account.
+        if not permits(documents + _bucket_policy(self, access.resource), access):
             self._raise_access_denied()
         if os.environ.get(LOG):
             with Path(os.environ[LOG]).open("a", encoding="utf-8") as file:
@@ -100,16 +110,15 @@ def required_access(request: Any, resource: str) -> Iterator[Access]:
     match service:
         case "s3":
             action = f"s3:{_S3_ACTIONS.get(operation, operation)}"
-            yield Access(action, resource)
+            yield Access(action, resource, _s3_context(request))
             bucket, _, key = resource.partition(":::")[2].partition("/")
             if action == "s3:GetObject" and not _exists(request, bucket, key):
                 # S3 returns 404 only to callers that may list, and 403 to others.
                 yield Access("s3:ListBucket", f"arn:aws:s3:::{bucket}")
         case "apigateway":
             path = request._path.partition("?")[0]
-            yield Access(
-                f"apigateway:{request._method}", f"arn:aws:apigateway:{request._region}::{path}"
-            )
+            arn = f"arn:aws:apigateway:{request._region}::{path}"
+            yield Access(f"apigateway:{request._method}", arn, _api_tags(request, path))
         case "lambda":
             yield from _lambda(operation, unquote(request._path), body, scope)
         case "logs":
@@ -121,6 +130,30 @@ def required_access(request: Any, resource: str) -> Iterator[Access]:
             yield from _cloudformation(request, operation, values, scope)
         case _:
             yield Access(request._action, "*")
+
+
+def _s3_context(request: Any) -> dict[str, str]:
+    principal = re.sub(
+        r":sts:(.*):assumed-role/([^/]*)/.*", r":iam:\1:role/\2", request._access_key.arn
+    )
+    context = {"aws:PrincipalArn": principal, "aws:SecureTransport": "true"}
+    if value := request._headers.get("If-None-Match"):
+        context["s3:if-none-match"] = value
+    return context
+
+
+def _bucket_policy(request: Any, resource: str) -> list[dict[str, Any]]:
+    buckets = s3_backends[request.account_id]["aws"].buckets
+    bucket = buckets.get(resource.removeprefix("arn:aws:s3:::").partition("/")[0])
+    return [json.loads(bucket.policy)] if bucket and bucket.policy else []
+
+
+def _api_tags(request: Any, path: str) -> dict[str, str]:
+    """The tags of a REST API, which its resources inherit in conditions."""
+    apis = apigateway_backends[request.account_id][request._region].apis
+    _, kind, name, *_ = [*path.split("/"), "", ""]
+    tags = (apis[name].tags or {}) if kind == "restapis" and name in apis else {}
+    return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
 
 
 def _exists(request: Any, bucket: str, key: str) -> bool:

@@ -61,14 +61,17 @@ class ApiCommands:
 
     def release(self, stage: str, *options: str) -> Outcome:
         smoke_test = ["--smoke-url", self.api.url, "--patience", "0"]
-        return self._run("release", "--stage", stage, *smoke_test, *options)
+        return self._run("api", "release", "--stage", stage, *smoke_test, *options)
 
     def remove(self, stage: str, *options: str) -> Outcome:
-        return self._run("remove", "--stage", stage, *options)
+        return self._run("api", "remove", "--stage", stage, *options)
+
+    def policy(self, *options: str) -> Outcome:
+        return self._run("policy", *options)
 
     def _run(self, *arguments: str) -> Outcome:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(PROJECT_VARIABLE, str(self.project))
             for name, value in self.environment.items():
                 patch.setenv(name, value)
-            return self.command("ops", "api", *arguments)
+            return self.command("ops", *arguments)

@@ -11,6 +11,8 @@ from typing import Any
 import boto3
 import pytest
 
+from aws import stages
+from ops.api import stack_template
 from ops.api.bundle import Bundle
 from tests.emulator import corrected_cloudformation, iam_enforcement
 from tests.emulator.fixtures import Command
@@ -35,17 +37,15 @@ def release_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="session")
 def template(release_bundle: Bundle) -> dict[str, Any]:
     """The prod template with SAM's transform applied. Do not change it."""
-    return transform(release_bundle.template)
+    return transform(release_bundle)
 
 
-def transform(template: dict[str, Any], **properties: Any) -> dict[str, Any]:
-    """Apply SAM's transform after setting properties of the function."""
-    source = copy.deepcopy(template)
-    source["Resources"]["APIHandler"]["Properties"] |= {
-        "CodeUri": "s3://bucket/bundle.zip",
-        **properties,
-    }
-    return corrected_cloudformation.transform(source, projects.REGION)
+def transform(bundle: Bundle, **properties: Any) -> dict[str, Any]:
+    """Apply SAM's transform to the template of a release, with properties of the function."""
+    source = Bundle(bundle.archive, copy.deepcopy(bundle.template))
+    source.template["Resources"]["APIHandler"]["Properties"] |= properties
+    released = stack_template.build(stages.read("prod"), source, "s3://bucket/bundle.zip")
+    return corrected_cloudformation.transform(released, projects.REGION)
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tests.ops.api.api_commands import ApiCommands
-from tests.ops.api.project import change_config
+from tests.ops.api.project import REGION, change_config
 
 pytestmark = pytest.mark.server
 
 
 def test_release_again_change_and_removal(
-    api_commands: ApiCommands, client: Callable[[str], Any], bucket: str
+    api_commands: ApiCommands, client: Callable[[str], Any]
 ) -> None:
     functions = client("lambda")
 
@@ -63,22 +63,33 @@ def test_release_again_change_and_removal(
     assert client("apigateway").get_rest_apis()["items"] == []
     assert client("iam").list_roles()["Roles"] == []
     assert client("logs").describe_log_groups()["logGroups"] == []
-    assert client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
     assert api_commands.remove("dev", "--yes").code == 0
 
 
 def test_an_interrupted_deployment_is_found_again(
-    api_commands: ApiCommands, client: Callable[[str], Any], bucket: str
+    api_commands: ApiCommands, client: Callable[[str], Any]
 ) -> None:
     """Chalice writes its list at the very end, so an interruption leaves an API and no list."""
     assert api_commands.release("dev").code == 0
     [api] = client("apigateway").get_rest_apis()["items"]
     shutil.rmtree(api_commands.project / ".chalice" / "deployed")
-    client("s3").delete_object(Bucket=bucket, Key="whatbreed/api/dev/deployed.json")
+    functions = client("lambda")
+    function = functions.get_function(FunctionName="whatbreed-dev")["Configuration"]
+    functions.untag_resource(Resource=function["FunctionArn"], TagKeys=["release"])
+    # An API that plain `chalice deploy` created has no tag.
+    arn = f"arn:aws:apigateway:{REGION}::/restapis/{api['id']}"
+    client("apigateway").untag_resource(resourceArn=arn, tagKeys=["api"])
 
     assert api_commands.release("dev").code == 0
     [same] = client("apigateway").get_rest_apis()["items"]
     assert same["id"] == api["id"]
+    assert same["tags"]["api"] == "whatbreed-dev"
+
+    # Somebody replaced the code, which the tag does not show.
+    functions.update_function_code(FunctionName="whatbreed-dev", ZipFile=b"evil")
+    assert "Nothing changed." not in api_commands.release("dev").out
+    restored = functions.get_function(FunctionName="whatbreed-dev")["Configuration"]
+    assert restored["CodeSha256"] == function["CodeSha256"]
 
     shutil.rmtree(api_commands.project / ".chalice" / "deployed")
     client("apigateway").delete_rest_api(restApiId=api["id"])

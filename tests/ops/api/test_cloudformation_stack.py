@@ -9,11 +9,16 @@ from aws.errors import AwsError
 from aws.settings import AwsSettings
 from ops.api.cloudformation_stack import Stack
 
+TEMPLATE: dict[str, Any] = {"Resources": {}}
+
 
 class FakeCloudFormation:
     """Responds as CloudFormation does for a stack that goes through `statuses`."""
 
-    def __init__(self, *statuses: str, rejection: str = "") -> None:
+    def __init__(
+        self, *statuses: str, rejection: str = "", template: dict[str, Any] = TEMPLATE
+    ) -> None:
+        self.template = template
         self.statuses = list(statuses)
         self.rejection = rejection
         self.calls: list[str] = []
@@ -36,6 +41,9 @@ class FakeCloudFormation:
             return {"Status": "FAILED", "StatusReason": self.rejection}
         change = {"Action": "Modify", "LogicalResourceId": "RestAPI", "Replacement": "True"}
         return {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": change}]}
+
+    def get_template(self, **_: Any) -> Any:
+        return {"TemplateBody": self.template}
 
     def describe_stack_events(self, **_: Any) -> Any:
         return {"StackEvents": [{"EventId": "old", "ResourceStatus": "CREATE_COMPLETE"}]}
@@ -81,10 +89,14 @@ def stack(cloudformation: FakeCloudFormation) -> Stack:
     return Stack(account, "whatbreed-prod")
 
 
+def deploy(cloudformation: FakeCloudFormation, *, dry_run: bool = False) -> bool:
+    return stack(cloudformation).deploy("https://template", TEMPLATE, {}, dry_run=dry_run)
+
+
 def test_the_reason_is_the_first_failure_of_this_update() -> None:
     aws = FakeCloudFormation("UPDATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE")
     with pytest.raises(AwsError) as caught:
-        stack(aws).deploy("https://template")
+        deploy(aws)
     assert str(caught.value) == (
         "Stack whatbreed-prod is UPDATE_ROLLBACK_COMPLETE: "
         "APIHandlerAliaslive: Rollback: alarm release-errors"
@@ -96,32 +108,39 @@ def test_a_stack_that_failed_to_create_is_deleted_first() -> None:
         "ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_COMPLETE",
         "CREATE_IN_PROGRESS", "CREATE_COMPLETE",
     )  # fmt: skip
-    assert stack(aws).deploy("https://template")
+    assert deploy(aws)
     assert aws.calls == ["delete_stack", "create_change_set CREATE", "execute_change_set"]
 
 
 def test_a_stack_in_progress_is_not_changed() -> None:
     aws = FakeCloudFormation("UPDATE_IN_PROGRESS")
     with pytest.raises(AwsError, match=r"is UPDATE_IN_PROGRESS\. Wait until"):
-        stack(aws).deploy("https://template")
+        deploy(aws)
     assert aws.calls == []
 
 
 def test_a_rejected_template_is_an_error() -> None:
     aws = FakeCloudFormation("UPDATE_COMPLETE", rejection="Invalid template property")
     with pytest.raises(AwsError, match="rejected the template: Invalid template property"):
-        stack(aws).deploy("https://template")
+        deploy(aws)
+    assert aws.calls == ["create_change_set UPDATE", "delete_change_set"]
+
+
+def test_another_template_at_the_url_is_not_executed() -> None:
+    aws = FakeCloudFormation("UPDATE_COMPLETE", template={"Resources": {"Backdoor": {}}})
+    with pytest.raises(AwsError, match="https://template changed while CloudFormation read it"):
+        deploy(aws)
     assert aws.calls == ["create_change_set UPDATE", "delete_change_set"]
 
 
 def test_no_change_is_no_error() -> None:
     aws = FakeCloudFormation("UPDATE_COMPLETE", rejection="No updates are to be performed.")
-    assert not stack(aws).deploy("https://template")
+    assert not deploy(aws)
 
 
 def test_a_dry_run_leaves_nothing_behind(capsys: pytest.CaptureFixture[str]) -> None:
     aws = FakeCloudFormation()
-    assert stack(aws).deploy("https://template", dry_run=True)
+    assert deploy(aws, dry_run=True)
     assert aws.calls == ["create_change_set CREATE", "delete_change_set", "delete_stack"]
     assert capsys.readouterr().out == "  modify  RestAPI (replaced)\n"
 

@@ -3,6 +3,7 @@
 Its CloudFormation receives what SAM's own code makes of the template.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -32,14 +33,11 @@ def code(client: Client) -> str:
     return str(function["Configuration"]["CodeSha256"])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def boundary(client: Client) -> None:
-    """The policy of `ops policy --role boundary --apply`, which a release to prod requires."""
-    statement = {"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": "*"}
-    client("iam").create_policy(
-        PolicyName="whatbreed-prod-boundary",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-    )
+@pytest.fixture(autouse=True)
+def roles(api_commands: ApiCommands) -> None:
+    """The roles that a release to prod requires."""
+    outcome = api_commands.policy("--role", "boundary", "--stage", "prod", "--apply")
+    assert outcome.code == 0, outcome.err
 
 
 def change(project: Path, text: str) -> None:
@@ -120,7 +118,6 @@ def test_release_again_change_rollback_and_removal(
     assert client("lambda").list_functions()["Functions"] == []
     assert client("apigateway").get_rest_apis()["items"] == []
     assert client("apigateway").get_api_keys()["items"] == []
-    assert client("iam").list_roles()["Roles"] == []
     assert client("logs").describe_log_groups()["logGroups"] == []
     assert client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
@@ -146,16 +143,122 @@ def test_a_missing_bucket_is_an_error_with_the_command_that_creates_it(
     assert "python -m training upload --create-bucket" in line
 
 
-def test_a_missing_boundary_is_an_error_with_the_command_that_creates_it(
+def test_a_missing_role_is_an_error_with_the_command_that_creates_it(
     api_commands: ApiCommands, client: Client, bucket: str
 ) -> None:
-    arn = f"arn:aws:iam::{ACCOUNT}:policy/whatbreed-prod-boundary"
-    client("iam").delete_policy(PolicyArn=arn)
+    client("iam").delete_role_policy(RoleName="whatbreed-prod-release", PolicyName="whatbreed")
+    client("iam").delete_role(RoleName="whatbreed-prod-release")
     outcome = api_commands.release("prod")
     assert outcome.code == 1
     [line] = outcome.err.splitlines()
     assert line == (
-        "ops api release: Policy whatbreed-prod-boundary does not exist. Ask an administrator to "
+        "ops api release: Role whatbreed-prod-release does not exist. Ask an administrator to "
         "create it with `python -m ops policy --role boundary --stage prod --apply`."
     )
     assert client("lambda").list_functions()["Functions"] == []
+
+
+def test_a_role_that_trusts_others_stops_the_release(
+    api_commands: ApiCommands, client: Client, bucket: str
+) -> None:
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": "arn:aws:iam::210987654321:root"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    client("iam").update_assume_role_policy(
+        RoleName="whatbreed-prod-api_handler", PolicyDocument=json.dumps(trust)
+    )
+    outcome = api_commands.release("prod")
+    assert outcome.code == 1
+    [line] = outcome.err.splitlines()
+    assert "whatbreed-prod-api_handler trusts" in line
+    assert "210987654321" in line
+    assert client("lambda").list_functions()["Functions"] == []
+
+
+def objects(client: Client, bucket: str, kind: str) -> dict[str, bytes]:
+    """The stored bundles or templates, by key."""
+    listing = client("s3").list_objects_v2(Bucket=bucket, Prefix=f"whatbreed/api/prod/{kind}/")
+    keys = [item["Key"] for item in listing["Contents"]]
+    return {key: client("s3").get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+
+
+def test_objects_that_somebody_changed_are_not_released(
+    api_commands: ApiCommands, client: Client, bucket: str
+) -> None:
+    """The test is the root user, whom no policy stops."""
+    s3 = client("s3")
+    dry = api_commands.release("prod", "--dry-run")
+    assert dry.code == 0, dry.err
+    # planted before the first release, under the right name: builds are reproducible
+    [bundle] = objects(client, bucket, "bundles")
+    s3.put_object(Bucket=bucket, Key=bundle, Body=b"evil")
+    planted = api_commands.release("prod")
+    assert planted.code == 1
+    assert f"{bundle} does not have the SHA-256 in its name" in planted.err
+    assert client("lambda").list_functions()["Functions"] == []
+
+    s3.delete_object(Bucket=bucket, Key=bundle)
+    assert api_commands.release("prod").code == 0
+    change(api_commands.project, "better")
+    assert api_commands.release("prod").code == 0
+    released = code(client)
+
+    # the previous release, changed after it was released
+    for kind in ("bundles", "templates"):
+        before = objects(client, bucket, kind)
+        for key in before:
+            s3.put_object(Bucket=bucket, Key=key, Body=before[key] + b" ")
+        outcome = api_commands.release("prod", "--rollback")
+        assert outcome.code == 1
+        assert "does not have the SHA-256 in its name" in outcome.err
+        assert code(client) == released
+        for key, content in before.items():
+            s3.put_object(Bucket=bucket, Key=key, Body=content)
+
+    # a state file in the bucket decides nothing
+    state = json.dumps({"current": "x", "previous": "whatbreed/api/prod/templates/evil.json"})
+    s3.put_object(Bucket=bucket, Key="whatbreed/api/prod/deployed.json", Body=state)
+    assert api_commands.release("prod", "--rollback").code == 0
+    assert code(client) != released
+    assert api_commands.remove("prod", "--yes").code == 0
+
+
+def test_a_template_with_code_from_elsewhere_is_not_rolled_back_to(
+    api_commands: ApiCommands, client: Client, bucket: str
+) -> None:
+    """Even if its name is its SHA-256 and the stack names it."""
+    assert api_commands.release("prod").code == 0
+    change(api_commands.project, "better")
+    assert api_commands.release("prod").code == 0
+    current = client("cloudformation").describe_stacks(StackName="whatbreed-prod")["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in current["Outputs"]}
+    key = f"whatbreed/api/prod/templates/{outputs['Release']}.json"
+    template = json.loads(client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    template["Resources"]["APIHandler"]["Properties"]["CodeUri"] = "s3://elsewhere/evil.zip"
+    content = json.dumps(template).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    client("s3").put_object(
+        Bucket=bucket, Key=f"whatbreed/api/prod/templates/{digest}.json", Body=content
+    )
+    change_set = client("cloudformation").create_change_set(
+        StackName="whatbreed-prod",
+        ChangeSetName="evil",
+        ChangeSetType="UPDATE",
+        TemplateURL=f"https://{bucket}.s3.{REGION}.amazonaws.com/{key}",
+        Parameters=[
+            {"ParameterKey": "Release", "ParameterValue": outputs["Release"]},
+            {"ParameterKey": "PreviousRelease", "ParameterValue": digest},
+        ],
+    )["Id"]
+    client("cloudformation").execute_change_set(ChangeSetName=change_set)
+    outcome = api_commands.release("prod", "--rollback")
+    assert outcome.code == 1
+    assert "has its code at s3://elsewhere/evil.zip, outside of the releases" in outcome.err
+    assert api_commands.remove("prod", "--yes").code == 0

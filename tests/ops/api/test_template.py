@@ -1,6 +1,8 @@
 """The prod template after SAM's own transform, and what AWS would make of it."""
 
+import base64
 import copy
+import hashlib
 import json
 import re
 import subprocess
@@ -10,8 +12,12 @@ from typing import Any
 
 import pytest
 
-from ops.api.alias_routes import ALIAS, routes_bypassing_alias
+from aws import role_policies, stages
+from aws.account import Account
+from aws.settings import AwsSettings
+from ops.api import stack_template
 from ops.api.bundle import Bundle
+from ops.api.stack_template import ALIAS, routes_bypassing_alias
 from tests.ops.api.conftest import transform
 from tests.ops.api.project import (
     ACCOUNT,
@@ -50,7 +56,8 @@ def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
 def test_cfn_lint_finds_nothing(
     release_bundle: Bundle, template: dict[str, Any], tmp_path: Path
 ) -> None:
-    files = {"sam.json": release_bundle.template, "cloudformation.json": template}
+    released = stack_template.build(stages.read("prod"), release_bundle, "s3://bucket/bundle.zip")
+    files = {"sam.json": released, "cloudformation.json": template}
     for name, document in files.items():
         (tmp_path / name).write_text(json.dumps(document))
     command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", REGION, "--"]
@@ -129,15 +136,23 @@ def test_provisioned_concurrency_is_on_the_alias_and_fits_twice(resources: dict[
     assert "ProvisionedConcurrencyConfig" not in function
 
 
-def test_every_role_has_the_boundary(resources: dict[str, Any]) -> None:
-    roles = of_type(resources, "AWS::IAM::Role")
-    assert {role["RoleName"] for role in roles.values()} == {
-        "whatbreed-prod-api_handler",
-        "whatbreed-prod-release",
-    }
-    for role in roles.values():
-        assert "ManagedPolicyArns" not in role
-        assert role["PermissionsBoundary"]["Fn::Sub"].endswith(":policy/whatbreed-prod-boundary")
+def test_no_role_is_created(resources: dict[str, Any]) -> None:
+    assert not [name for name, item in resources.items() if item["Type"].startswith("AWS::IAM::")]
+    role = resources["APIHandler"]["Properties"]["Role"]["Fn::Sub"]
+    assert role.endswith(":role/whatbreed-prod-api_handler")
+    [group] = of_type(resources, "AWS::CodeDeploy::DeploymentGroup").values()
+    assert group["ServiceRoleArn"]["Fn::Sub"].endswith(":role/whatbreed-prod-release")
+
+
+def test_a_version_is_published_only_of_the_bundle(
+    resources: dict[str, Any], release_bundle: Bundle
+) -> None:
+    """Lambda compares `CodeSha256` before it publishes, and thus before the alias moves."""
+    [(name, version)] = of_type(resources, "AWS::Lambda::Version").items()
+    digest = hashlib.sha256(release_bundle.archive).digest()
+    assert version["CodeSha256"] == base64.b64encode(digest).decode()
+    assert resources[ALIAS]["Properties"]["FunctionVersion"] == {"Fn::GetAtt": [name, "Version"]}
+    assert resources[name]["DeletionPolicy"] == "Retain"
 
 
 def test_traffic_shifts_gradually_and_back_on_an_alarm(resources: dict[str, Any]) -> None:
@@ -158,11 +173,13 @@ def test_traffic_shifts_gradually_and_back_on_an_alarm(resources: dict[str, Any]
 
 
 def test_a_change_of_memory_creates_a_version(release_bundle: Bundle) -> None:
-    def version(memory: int) -> str:
-        resources = transform(release_bundle.template, MemorySize=memory)["Resources"]
+    def version(**properties: object) -> str:
+        resources = transform(release_bundle, **properties)["Resources"]
         return next(iter(of_type(resources, "AWS::Lambda::Version")))
 
-    assert version(512) == version(512) != version(1024)
+    assert version(MemorySize=512) == version(MemorySize=512) != version(MemorySize=1024)
+    # Lambda would return the old version, and CloudFormation would fail.
+    assert version() == version(ReservedConcurrentExecutions=9) == version(Tags={"a": "b"})
 
 
 def test_only_predictions_require_a_key(
@@ -209,12 +226,12 @@ def test_the_function_can_write_its_log_and_invoke_its_endpoint(resources: dict[
     [group] = of_type(resources, "AWS::Logs::LogGroup").values()
     assert group["LogGroupName"] == f"/aws/lambda/{function['FunctionName']}"
     assert group["RetentionInDays"] == CONFIG["log_retention_in_days"]
-    role = resources["ApiHandlerRole"]["Properties"]
-    assert "ManagedPolicyArns" not in role
-    [policy] = role["Policies"]
+    account = Account(AwsSettings.read({"region": REGION}))
+    account.id = ACCOUNT
+    policy = role_policies.lambda_(account, stages.read("prod"))
     endpoint = function["Environment"]["Variables"]["ENDPOINT_NAME"]
     scope = f"{REGION}:{ACCOUNT}"
-    assert {statement["Resource"] for statement in policy["PolicyDocument"]["Statement"]} == {
+    assert {statement["Resource"] for statement in policy["Statement"]} == {
         f"arn:aws:sagemaker:{scope}:endpoint/{endpoint.lower()}",
         f"arn:aws:logs:{scope}:log-group:{group['LogGroupName']}:*",
     }
