@@ -149,9 +149,8 @@ def explain(error: Exception) -> str:
     if code == "NoSuchBucket":
         return missing_bucket(details.get("BucketName", "of settings.toml"))
     message = " ".join(details.get("Message", "").split())[:400].rstrip(".") or code
-    for pattern, advice in _ADVICE.items():
-        if re.search(pattern, f"{code}: {message}"):
-            break
+    text = f"{code}: {message}"
+    advice = next(advice for pattern, advice in _ADVICE.items() if re.search(pattern, text))
     return advice.format(operation=operation, message=message)
 
 
