@@ -9,8 +9,6 @@ example:
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -23,7 +21,7 @@ from aws.polling import poll
 from aws.settings import FitSettings, TuningJobSettings
 from cli import commands
 from cli.errors import SettingsError
-from training.jobs import hyperparameters, sagemaker_trainer, source_code
+from training.jobs import hyperparameters, sagemaker_trainer
 from training.jobs.fit import job_values
 from training.jobs.job_logs import ENDED, failure
 from training.settings import Choice, Range, TrainSettings, TuneSettings
@@ -100,9 +98,8 @@ def start(
 
     fixed = {key: value for key, value in values.items() if key.replace("-", "_") not in space}
     name = sagemaker_trainer.job_base_name(account, run)
-    with TemporaryDirectory() as folder:
-        source_code.pack(Path(folder))
-        trainer = sagemaker_trainer.model_trainer(account, fit, run, fixed, Path(folder))
+    channels = sagemaker_trainer.data_channels(account, fit, data)
+    with sagemaker_trainer.model_trainer(account, fit, run, fixed) as trainer:
         trainer.checkpoint_config = None  # parallel jobs must not share checkpoints
         # The tuner uploads below this name, and the role may read below the prefix only.
         trainer.base_job_name = f"{account.settings.prefix}/{s3_layout.JOBS}/{name}"
@@ -121,10 +118,7 @@ def start(
             base_tuning_job_name=name[:16].rstrip("-"),
             tags=account.settings.tag_list(),
         )
-        try:
-            tuner.tune(inputs=sagemaker_trainer.data_channels(account, fit, data), wait=False)
-        finally:
-            sagemaker_trainer.clean_up(trainer)
+        tuner.tune(inputs=channels, wait=False)
     return str(tuner.latest_tuning_job.hyper_parameter_tuning_job_name)
 
 
