@@ -73,6 +73,14 @@ class Command(click.Command):
             with formatter.section(title):
                 formatter.write_dl(records)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CommandError as error:
+            name = ctx.command_path.removeprefix("python -m ")
+            print(f"{name}: {error}", file=sys.stderr)
+            ctx.exit(error.exit_code)
+
 
 class Option(click.Option):
     """An option listed under the heading `group` in `--help`."""
@@ -103,36 +111,18 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmati
 
 def main(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     """Run `python -m GROUP …` and return its exit code: 0 only if the command did its work."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    program = f"python -m {group.name}"
     try:
-        group.main(args=arguments, prog_name=program, standalone_mode=False)
+        code = group.main(arguments, prog_name=f"python -m {group.name}", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
         return 2
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except CommandError as error:
-        print(f"{_name(group, arguments)}: {error}", file=sys.stderr)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print(f"{_name(group, arguments)}: interrupted", file=sys.stderr)
+    except click.Abort:
+        print(f"{group.name}: interrupted", file=sys.stderr)
         return 130
-    return 0
-
-
-def _name(group: click.Group, arguments: Sequence[str]) -> str:
-    """The words of the command line that name the command: `ops endpoint deploy`."""
-    words = [str(group.name)]
-    context = click.Context(group)
-    current: click.Command | None = group
-    for argument in arguments:
-        if not isinstance(current, click.Group):
-            break
-        current = current.get_command(context, argument)
-        words.append(argument)
-    return " ".join(words)
+    return code or 0
 
 
 def _marked(entry: Entry) -> str:
