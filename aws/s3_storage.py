@@ -45,20 +45,20 @@ def create_bucket(account: Account) -> bool:
 
     Returns whether it is new. If securing a new bucket fails, it is deleted again.
     """
+    if exists(account):
+        _secure(account)
+        return False
     s3, bucket = account.client("s3"), account.bucket
-    created = not exists(account)
-    if created:
-        location = {"LocationConstraint": account.region}
-        # CreateBucket refuses us-east-1 as a location: it is the default.
-        extra = {} if account.region == "us-east-1" else {"CreateBucketConfiguration": location}
-        s3.create_bucket(Bucket=bucket, **extra)
+    location = {"LocationConstraint": account.region}
+    # CreateBucket refuses us-east-1 as a location: it is the default.
+    extra = {} if account.region == "us-east-1" else {"CreateBucketConfiguration": location}
+    s3.create_bucket(Bucket=bucket, **extra)
     try:
         _secure(account)
     except BaseException:
-        if created:
-            s3.delete_bucket(Bucket=bucket)
+        s3.delete_bucket(Bucket=bucket)
         raise
-    return created
+    return True
 
 
 def _secure(account: Account) -> None:
@@ -191,10 +191,11 @@ def changes(account: Account, folder: Path, prefix: str) -> list[Change]:
     """
     remote = {item["Key"]: item for item in listing(account, account.bucket, prefix + "/")}
     changed = []
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    paths = [path for path in paths if not _hidden(path.relative_to(folder))]
-    for path in tqdm(paths, desc="compare", unit="file", leave=False, disable=None):
-        key = f"{prefix}/{path.relative_to(folder).as_posix()}"
+    for path in tqdm(sorted(folder.rglob("*")), "compare", unit="file", leave=False, disable=None):
+        name = path.relative_to(folder).as_posix()
+        if not path.is_file() or f"/{name}".find("/.") >= 0:
+            continue
+        key = f"{prefix}/{name}"
         size = path.stat().st_size
         item = remote.get(key)
         if item is None or item["Size"] != size or not _same(account, item, path):
@@ -249,7 +250,3 @@ def _digest(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(
             stream, lambda: hashlib.new(algorithm, usedforsecurity=False)
         ).hexdigest()
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)

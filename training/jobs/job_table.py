@@ -108,7 +108,9 @@ def _row(
     price = usd_per_hour(instance_type)
     # AWS bills the billable time of every instance at the on-demand price.
     billable = None if billed_s is None else float(billed_s * instances)
-    spot = job.get("EnableManagedSpotTraining") and training_s and billed_s is not None
+    saving = None
+    if job.get("EnableManagedSpotTraining") and training_s and billed_s is not None:
+        saving = 1 - billed_s / training_s
     metrics = {
         metric["MetricName"]: metric["Value"] for metric in job.get("FinalMetricDataList") or []
     }
@@ -121,7 +123,7 @@ def _row(
         "instances": instances,
         "duration_s": duration,
         "billable_s": billable,
-        "spot_saving": 1 - billed_s / training_s if spot else None,
+        "spot_saving": saving,
         "objective": metrics.get(objective),
         "cost_usd": None if billable is None or price is None else billable * price / 3600,
         "speed_up": speed_up,

@@ -9,6 +9,7 @@ example:
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import click
@@ -16,14 +17,11 @@ import click
 from aws import account as accounts
 from aws import s3_layout, s3_storage
 from aws.account import Account
-from aws.errors import JobFailed
-from aws.polling import poll
 from aws.settings import FitSettings, TuningJobSettings
 from cli import commands
 from cli.errors import SettingsError
-from training.jobs import hyperparameters, sagemaker_trainer
+from training.jobs import hyperparameters, job_logs, sagemaker_trainer
 from training.jobs.fit import job_values
-from training.jobs.job_logs import ENDED, failure
 from training.settings import Choice, Range, TrainSettings, TuneSettings
 
 Space = Mapping[str, Range | Choice]
@@ -142,15 +140,14 @@ def ranges(space: Space) -> dict[str, Any]:
 
 
 def follow(account: Account, name: str) -> None:
-    """Print the progress of a tuning job until it ends. Raises JobFailed."""
-    job = poll(
+    """Print the progress of a tuning job until it ends. Raises JobFailed if it fails."""
+    job_logs.wait(
         account,
-        lambda: hyperparameters.describe_tuning_job(account, name),
-        lambda job: job["HyperParameterTuningJobStatus"] in ENDED,
-        lambda job: f"{name}: {_progress(job)}",
+        "HyperParameterTuning",
+        partial(hyperparameters.describe_tuning_job, account, name),
+        _progress,
+        completed=("Completed", "Stopped"),  # a stopped job has a best job, too
     )
-    if job["HyperParameterTuningJobStatus"] == "Failed":
-        raise JobFailed(failure(name, "failed", job.get("FailureReason", "")))
 
 
 def _progress(job: Mapping[str, Any]) -> str:

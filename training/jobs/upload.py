@@ -55,10 +55,12 @@ def command(
 
 def _create_bucket(account: Account, dry_run: bool) -> None:
     if dry_run:
-        action = "secure existing" if s3_storage.exists(account) else "create and secure"
-        print(f"would {action} bucket {account.bucket}: private, encrypted, TLS only")
-        return
-    action = "created and secured" if s3_storage.create_bucket(account) else "secured existing"
+        action = (
+            "would secure existing" if s3_storage.exists(account) else "would create and secure"
+        )
+    else:
+        created = s3_storage.create_bucket(account)
+        action = "created and secured" if created else "secured existing"
     print(f"{action} bucket {account.bucket}: private, encrypted, TLS only")
 
 
