@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,6 @@ _TRANSFER = TransferConfig(
     multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, use_threads=False
 )
 _FINGERPRINT = "sha256"  # object metadata, compared if the ETag is not an MD5
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A file that is missing from S3 or differs there."""
-
-    path: Path
-    key: str
-    size_bytes: int
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -74,25 +64,19 @@ def _secure(account: Account) -> None:
     )
     kms = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": account.settings.kms_key}
     default = kms if account.settings.kms_key else {"SSEAlgorithm": "AES256"}
+    encryption = {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}
     s3.put_bucket_encryption(
-        Bucket=bucket,
-        ServerSideEncryptionConfiguration={
-            "Rules": [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]
-        },
+        Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [encryption]}
     )
     # Parts of an interrupted upload are invisible, but billed until they are removed.
+    lifecycle = {
+        "ID": "abort-interrupted-uploads",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+    }
     s3.put_bucket_lifecycle_configuration(
-        Bucket=bucket,
-        LifecycleConfiguration={
-            "Rules": [
-                {
-                    "ID": "abort-interrupted-uploads",
-                    "Status": "Enabled",
-                    "Filter": {"Prefix": ""},
-                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
-                }
-            ]
-        },
+        Bucket=bucket, LifecycleConfiguration={"Rules": [lifecycle]}
     )
     put_statements(account, [tls_only(account)])
 
@@ -183,44 +167,41 @@ def listing(account: Account, bucket: str, prefix: str) -> Iterator[dict[str, An
         yield from page.get("Contents", [])
 
 
-def changes(account: Account, folder: Path, prefix: str) -> list[Change]:
-    """Return the files below `folder` that are missing below `prefix` in the bucket or differ.
+def changes(account: Account, folder: Path, prefix: str) -> dict[str, Path]:
+    """Return the files below `folder`, by key, that are missing below `prefix` or differ.
 
     Compares sizes, then the MD5 with the ETag. If the ETag is not an MD5 (KMS keys, multipart
     uploads), compares the SHA-256 that `send` wrote to the object's metadata.
     """
     remote = {item["Key"]: item for item in listing(account, account.bucket, prefix + "/")}
-    changed = []
+    changed = {}
     for path in tqdm(sorted(folder.rglob("*")), "compare", unit="file", leave=False, disable=None):
-        name = path.relative_to(folder).as_posix()
-        if not path.is_file() or f"/{name}".find("/.") >= 0:
+        relative = path.relative_to(folder)
+        if not path.is_file() or any(part.startswith(".") for part in relative.parts):
             continue
-        key = f"{prefix}/{name}"
-        size = path.stat().st_size
+        key = f"{prefix}/{relative.as_posix()}"
         item = remote.get(key)
-        if item is None or item["Size"] != size or not _same(account, item, path):
-            changed.append(Change(path, key, size))
+        if item is None or item["Size"] != path.stat().st_size or not _same(account, item, path):
+            changed[key] = path
     return changed
 
 
-def send(account: Account, changed: Sequence[Change], threads: int = 16) -> None:
+def send(account: Account, changed: Mapping[str, Path], threads: int = 16) -> None:
     """Upload files in parallel. After an interruption, `changes` returns only the rest."""
     s3 = account.client("s3")
 
-    def put(change: Change) -> Change:
-        extra = {"Metadata": {_FINGERPRINT: _digest(change.path, "sha256")}}
-        s3.upload_file(
-            str(change.path), account.bucket, change.key, ExtraArgs=extra, Config=_TRANSFER
-        )
-        return change
+    def put(key: str, path: Path) -> int:
+        extra = {"Metadata": {_FINGERPRINT: _digest(path, "sha256")}}
+        s3.upload_file(str(path), account.bucket, key, ExtraArgs=extra, Config=_TRANSFER)
+        return path.stat().st_size
 
-    total = sum(change.size_bytes for change in changed)
+    total = sum(path.stat().st_size for path in changed.values())
     bar = tqdm(total=total, desc="upload", unit="B", unit_scale=True, leave=False, disable=None)
     with bar, ThreadPoolExecutor(threads) as pool:
-        tasks = [pool.submit(put, change) for change in changed]
+        tasks = [pool.submit(put, key, path) for key, path in changed.items()]
         try:
             for task in as_completed(tasks):
-                bar.update(task.result().size_bytes)
+                bar.update(task.result())
         except BaseException:  # an error or Ctrl-C: do not start queued uploads
             pool.shutdown(wait=False, cancel_futures=True)
             raise

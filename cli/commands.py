@@ -67,7 +67,9 @@ class Command(click.Command):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
-                title = getattr(parameter, "group", None) or "Options"
+                # cli.settings names its parameters TABLE__KEY.
+                table = (parameter.name or "").rpartition("__")[0]
+                title = f"Settings of [{table}]" if table else "Options"
                 groups.setdefault(title, []).append(record)
         for title, records in groups.items():
             with formatter.section(title):
@@ -80,14 +82,6 @@ class Command(click.Command):
             name = ctx.command_path.removeprefix("python -m ")
             print(f"{name}: {error}", file=sys.stderr)
             ctx.exit(error.exit_code)
-
-
-class Option(click.Option):
-    """An option listed under the heading `group` in `--help`."""
-
-    def __init__(self, *arguments: Any, group: str | None = None, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.group = group
 
 
 def command(help: str | None, name: str | None = None) -> Callable[[Callable[..., None]], Command]:

@@ -18,7 +18,6 @@ from typing import Any, ClassVar, Literal, Self
 import click
 import pydantic
 
-from cli.commands import Option
 from cli.errors import SettingsError
 
 PATH = Path(__file__).resolve().parents[1] / "settings.toml"
@@ -146,8 +145,6 @@ def _option(section: type[Section], field: str) -> Callable[..., Any]:
     return click.option(
         f"--{field.replace('_', '-')}",
         _parameter(section, field),
-        cls=Option,
-        group=f"Settings of [{section.TABLE}]",
         metavar=_metavar(information.annotation),
         help=f"{' '.join((information.description or '').split())} Default: {json.dumps(default)}.",
     )

@@ -47,9 +47,7 @@ def command(
     values = job_values(fit, train)
     if from_tuning:
         values = hyperparameters.best_of(account, from_tuning) | values
-    data = data or account.uri(s3_layout.DATA)
-    s3_storage.require(account)
-    sagemaker_trainer.check_photos(account, fit, data)
+    data = sagemaker_trainer.photos_uri(account, fit, data)
     if dry_run:
         print(json.dumps(summary(account, fit, run, values, data), indent=2))
         return

@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from aws import training_image
+from aws import s3_storage, training_image
 from aws.account import Account
 from aws.errors import AwsError
-from aws.s3_layout import CHECKPOINTS, JOBS
+from aws.s3_layout import CHECKPOINTS, DATA, JOBS
 from aws.s3_storage import split_uri
 from aws.settings import FitSettings
 from cli.errors import SettingsError
@@ -151,23 +151,28 @@ def data_channels(account: Account, fit: FitSettings, data: str) -> list[Any]:
     ]
 
 
-def check_photos(account: Account, fit: FitSettings, data: str) -> None:
-    """Raise AwsError if there are no photos at `data`, or they cannot be sharded."""
+def photos_uri(account: Account, fit: FitSettings, data: str | None) -> str:
+    """Return `data`, or the S3 prefix that `upload` writes to.
+
+    Raises AwsError if it has no photos, or they cannot be sharded.
+    """
+    s3_storage.require(account)
+    data = data or account.uri(DATA)
     names = _names_at(account, data)
     if not names:
         raise AwsError(f"No photos at {data}: run `python -m training upload --data FOLDER`.")
-    if fit.distribution == "FullyReplicated":
-        return
-    if "index.csv" in names:
+    sharded = fit.distribution == "ShardedByS3Key"
+    if sharded and "index.csv" in names:
         raise AwsError(
             f"{data} has an index.csv, which would reach one instance only. To shard, upload "
             "folders train/BREED/ without an index, or use --distribution FullyReplicated."
         )
-    if "valid/" not in names:
+    if sharded and "valid/" not in names:
         raise AwsError(
             f"{data} has no valid/BREED/, which every instance evaluates on: upload photos in "
             "train/ and valid/, or use --distribution FullyReplicated."
         )
+    return data
 
 
 def _names_at(account: Account, data: str) -> set[str]:

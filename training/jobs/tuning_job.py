@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from aws import account as accounts
-from aws import s3_layout, s3_storage
+from aws import s3_layout
 from aws.account import Account
 from aws.settings import FitSettings, TuningJobSettings
 from cli import commands
@@ -51,9 +51,7 @@ def command(
             f'Unknown objective "{tuning_job.objective}". '
             f"Metrics of [fit]: {', '.join(fit.metrics)}."
         )
-    data = data or account.uri(s3_layout.DATA)
-    s3_storage.require(account)
-    sagemaker_trainer.check_photos(account, fit, data)
+    data = sagemaker_trainer.photos_uri(account, fit, data)
     if dry_run:
         summary = {
             "space": {key: dimension.model_dump() for key, dimension in tune.space.items()},
@@ -122,21 +120,17 @@ def start(
 
 def ranges(space: Space) -> dict[str, Any]:
     """Return the search space as SageMaker's parameter ranges, by option name."""
-    from sagemaker.core.parameter import (  # type: ignore[import-untyped]
-        CategoricalParameter,
-        ContinuousParameter,
-        IntegerParameter,
-    )
+    from sagemaker.core import parameter  # type: ignore[import-untyped]
 
-    def parameter(dimension: Range | Choice) -> Any:
+    def convert(dimension: Range | Choice) -> Any:
         if isinstance(dimension, Choice):
-            return CategoricalParameter(dimension.values)
+            return parameter.CategoricalParameter(dimension.values)
         if dimension.type == "int":
-            return IntegerParameter(int(dimension.low), int(dimension.high))
+            return parameter.IntegerParameter(int(dimension.low), int(dimension.high))
         scaling = "Logarithmic" if dimension.type == "log" else "Auto"
-        return ContinuousParameter(dimension.low, dimension.high, scaling_type=scaling)
+        return parameter.ContinuousParameter(dimension.low, dimension.high, scaling_type=scaling)
 
-    return {key.replace("_", "-"): parameter(dimension) for key, dimension in space.items()}
+    return {key.replace("_", "-"): convert(dimension) for key, dimension in space.items()}
 
 
 def follow(account: Account, name: str) -> None:

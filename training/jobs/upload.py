@@ -80,7 +80,7 @@ def _copy(account: Account, folder: Path, dry_run: bool) -> None:
         return
     s3_storage.require(account)
     changed = s3_storage.changes(account, folder, f"{account.settings.prefix}/{DATA}")
-    megabytes = sum(change.size_bytes for change in changed) / 1e6
+    megabytes = sum(path.stat().st_size for path in changed.values()) / 1e6
     if dry_run:
         print(f"would send {len(changed)} files, {megabytes:.1f} MB, to {account.uri(DATA)}")
         return
