@@ -47,6 +47,8 @@ class Section(pydantic.BaseModel):
     TABLE: ClassVar[str]
     HYPERPARAMETERS: ClassVar[bool] = False
     """Whether a SageMaker job may set the fields through SM_HPS."""
+    OTHER_HYPERPARAMETERS: ClassVar[tuple[str, ...]] = ()
+    """Hyperparameters of the job that are options of its command, not fields."""
     stage_names: ClassVar[Callable[[], Collection[str]]] = tuple
     """Returns the stages that a table in STAGE_TABLES may be written for."""
 
@@ -72,7 +74,10 @@ class Section(pydantic.BaseModel):
         """
         sources = list(cls._tables(settings_file(), stage))
         if cls.HYPERPARAMETERS:
-            sources.append(("SM_HPS", sagemaker_hyperparameters()))
+            hyperparameters = sagemaker_hyperparameters()
+            for name in cls.OTHER_HYPERPARAMETERS:
+                hyperparameters.pop(name, None)
+            sources.append(("SM_HPS", hyperparameters))
         if file:
             sources += cls._tables(file, stage)
         given = {key: value for key, value in (options or {}).items() if value is not None}
