@@ -96,13 +96,11 @@ class FitSettings(Section):
     @model_validator(mode="after")
     def _check_spot(self) -> Self:
         if self.spot and self.warm_pool_s:
-            raise ValueError(
-                "spot and warm_pool_s exclude each other: set spot to false or warm_pool_s to 0"
-            )
+            raise ValueError("with spot, warm_pool_s must be 0")
         if self.spot and self.max_wait_s < self.max_runtime_s:
             raise ValueError(
-                f"max_wait_s is {self.max_wait_s}, less than max_runtime_s {self.max_runtime_s}; "
-                "it includes both the wait for spot instances and the training"
+                f"max_wait_s {self.max_wait_s} includes the training, so it must be at least "
+                f"max_runtime_s {self.max_runtime_s}"
             )
         return self
 

@@ -50,10 +50,12 @@ class Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, self._entries))
         for title, entries in self._sections.items():
+            rows = []
+            for name, entry in entries.items():
+                marks = "[aws] " * entry.reaches_aws + "[$] " * entry.costs
+                rows.append((name.ljust(width), marks + entry.summary))
             with formatter.section(title):
-                formatter.write_dl(
-                    [(name.ljust(width), _marked(entry)) for name, entry in entries.items()]
-                )
+                formatter.write_dl(rows)
         if any(entry.reaches_aws for entry in self._entries.values()):
             formatter.write_paragraph()
             formatter.write_text("[aws] reaches AWS. [$] can cost money; --dry-run shows what.")
@@ -117,11 +119,6 @@ def main(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         print(f"{group.name}: interrupted", file=sys.stderr)
         return 130
     return code or 0
-
-
-def _marked(entry: Entry) -> str:
-    marks = "[aws] " * entry.reaches_aws + "[$] " * entry.costs
-    return marks + entry.summary
 
 
 def _keep_example(text: str) -> str:

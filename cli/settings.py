@@ -118,30 +118,23 @@ def options(
         @functools.wraps(function)
         def wrapper(settings_file: Path | None, **arguments: Any) -> None:
             for section in (*sections, *without_options):
-                given = {
-                    field: arguments.pop(_parameter(section, field), None)
-                    for field in _scalars(section)
-                }
-                arguments[section.TABLE] = section.read(
-                    given, stage=arguments.get("stage"), file=settings_file
-                )
+                table, stage = section.TABLE, arguments.get("stage")
+                given = {key: arguments.pop(f"{table}__{key}", None) for key in _scalars(section)}
+                arguments[table] = section.read(given, stage=stage, file=settings_file)
             function(**arguments)
 
         wrapped: Callable[..., None] = wrapper
         for section in reversed(sections):
             for field in reversed(_scalars(section)):
                 wrapped = _option(section, field)(wrapped)
-        return _settings_option(wrapped)
+        return click.option(
+            "--settings",
+            "settings_file",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="A TOML file with tables as in settings.toml, which it overrides.",
+        )(wrapped)
 
     return decorate
-
-
-_settings_option = click.option(
-    "--settings",
-    "settings_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A TOML file with tables as in settings.toml, which it overrides.",
-)
 
 
 def _option(section: type[Section], field: str) -> Callable[..., Any]:
@@ -149,14 +142,10 @@ def _option(section: type[Section], field: str) -> Callable[..., Any]:
     default = information.get_default(call_default_factory=True)
     return click.option(
         f"--{field.replace('_', '-')}",
-        _parameter(section, field),
+        f"{section.TABLE}__{field}",
         metavar=_metavar(information.annotation),
         help=f"{' '.join((information.description or '').split())} Default: {json.dumps(default)}.",
     )
-
-
-def _parameter(section: type[Section], field: str) -> str:
-    return f"{section.TABLE}__{field}"
 
 
 def _scalars(section: type[Section]) -> list[str]:

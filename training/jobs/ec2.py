@@ -106,7 +106,10 @@ def user_data(account: Account, ec2: Ec2Settings, run: str, values: Mapping[str,
 
 def launch_request(account: Account, ec2: Ec2Settings, run: str, image: str) -> dict[str, Any]:
     """Return the request of RunInstances without the user data."""
-    tags = [*account.settings.tag_list(), {"Key": "Name", "Value": _name(account, run)}]
+    tags = [
+        *account.settings.tag_list(),
+        {"Key": "Name", "Value": f"{account.settings.prefix}-{run}"},
+    ]
     request: dict[str, Any] = {
         "ImageId": image,
         "InstanceType": ec2.instance_type,
@@ -178,12 +181,8 @@ def log_command(account: Account, instance: str) -> str:
 def _running_instance(account: Account, run: str) -> str | None:
     reservations = account.client("ec2").describe_instances(
         Filters=[
-            {"Name": "tag:Name", "Values": [_name(account, run)]},
+            {"Name": "tag:Name", "Values": [f"{account.settings.prefix}-{run}"]},
             {"Name": "instance-state-name", "Values": ["pending", "running"]},
         ]
     )["Reservations"]
     return str(reservations[0]["Instances"][0]["InstanceId"]) if reservations else None
-
-
-def _name(account: Account, run: str) -> str:
-    return f"{account.settings.prefix}-{run}"

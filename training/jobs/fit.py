@@ -52,7 +52,8 @@ def command(
         print(json.dumps(summary(account, fit, run, values, data), indent=2))
         return
     name = start(account, fit, run, values, data)
-    print(f"started {name}: {console_url(account, name)}", flush=True)
+    console = f"https://{account.region}.console.aws.amazon.com/sagemaker/home"
+    print(f"started {name}: {console}?region={account.region}#/jobs/{name}", flush=True)
     if detach:
         print(f"show its log: python -m training jobs --follow {name}")
         return
@@ -118,9 +119,3 @@ def summary(
         "max_runtime_s": fit.max_runtime_s,
         "cost_at_most_usd": None if price is None else round(price * hours, 2),
     }
-
-
-def console_url(account: Account, name: str) -> str:
-    """Return the URL of the job in AWS's console."""
-    host = f"https://{account.region}.console.aws.amazon.com"
-    return f"{host}/sagemaker/home?region={account.region}#/jobs/{name}"
