@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from aws.account import Account, error_code, missing_bucket
 from aws.errors import AwsError
+from aws.policy_statements import allow
 
 # The ETag of an object uploaded in one part is the MD5 of its content.
 _PART_BYTES = 64 * 1024 * 1024
@@ -124,23 +125,11 @@ def read_by(account: Account, reader: str, prefix: str) -> list[dict[str, Any]]:
     if not (len(reader) == 12 and reader.isdigit()):
         raise AwsError(f'"{reader}" is not an account number of 12 digits.')
     bucket = f"arn:{account.partition}:s3:::{account.bucket}"
-    principal = {"AWS": f"arn:{account.partition}:iam::{reader}:root"}
+    below = {"StringLike": {"s3:prefix": f"{prefix}/*"}}
+    principal = {"Principal": {"AWS": f"arn:{account.partition}:iam::{reader}:root"}}
     return [
-        {
-            "Sid": f"Read{reader}",
-            "Effect": "Allow",
-            "Principal": principal,
-            "Action": "s3:GetObject",
-            "Resource": f"{bucket}/{prefix}/*",
-        },
-        {
-            "Sid": f"List{reader}",
-            "Effect": "Allow",
-            "Principal": principal,
-            "Action": "s3:ListBucket",
-            "Resource": bucket,
-            "Condition": {"StringLike": {"s3:prefix": f"{prefix}/*"}},
-        },
+        principal | allow(f"Read{reader}", "s3:GetObject", f"{bucket}/{prefix}/*"),
+        principal | allow(f"List{reader}", "s3:ListBucket", bucket, below),
     ]
 
 

@@ -18,10 +18,8 @@ _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 def confirm_on_terminal(question: str) -> bool:
     """Ask a yes-or-no question; no if nobody is at the terminal."""
-    if not sys.stdin.isatty():
-        return False
     try:
-        return click.confirm(question)
+        return sys.stdin.isatty() and click.confirm(question)
     except click.Abort:
         return False
 

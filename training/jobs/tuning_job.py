@@ -63,10 +63,8 @@ def command(
         print(json.dumps(summary, indent=2))
         return
     name = start(account, fit, tuning_job, run, tune.space, job_values(fit, train), data)
-    print(
-        f"started {name}: {tuning_job.max_jobs} jobs, {tuning_job.parallel_jobs} in parallel",
-        flush=True,
-    )
+    jobs = f"{tuning_job.max_jobs} jobs, {tuning_job.parallel_jobs} in parallel"
+    print(f"started {name}: {jobs}", flush=True)
     if detach:
         print(f"use its best values: python -m training fit --from-tuning {name}")
         return
