@@ -86,16 +86,12 @@ class Command(click.Command):
             ctx.exit(error.exit_code)
 
 
-def command(help: str | None, name: str | None = None) -> Callable[[Callable[..., None]], Command]:
+def command(help: str | None) -> Callable[[Callable[..., None]], Command]:
     """Turn a function into a command whose `--help` is `help`, usually the module's docstring.
 
     The text from a line `example:` to the end of its paragraph is printed as it is.
     """
-
-    def decorate(function: Callable[..., None]) -> Command:
-        return click.command(name, cls=Command, help=_keep_example(help or ""))(function)
-
-    return decorate
+    return click.command(cls=Command, help=_keep_example(help or ""))
 
 
 dry_run_option = click.option(
