@@ -9,16 +9,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]
 from boto3.exceptions import Boto3Error  # type: ignore[import-untyped]
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from aws.errors import AwsError
 from aws.settings import AwsSettings
@@ -26,6 +17,38 @@ from cli import settings
 from cli.settings import Section
 
 NO_REGION = "No region: set AWS_DEFAULT_REGION, --region, or region in [aws] of settings.toml."
+
+# For the first pattern that `CODE: message` of AWS, or `CLASS: message` of botocore, matches.
+_ADVICE = {
+    "^(No|Partial)Credentials": (
+        "No AWS credentials: run `aws configure` or `aws sso login`, or set AWS_PROFILE."
+    ),
+    "^NoRegionError": NO_REGION,
+    "^ProfileNotFound": "{message}: see `aws configure list-profiles`.",
+    "^(EndpointConnection|ConnectTimeout)": (
+        "AWS cannot be reached: {message}. Check the network and the region."
+    ),
+    "^[^:]*(SSO|Token)[^:]*Error:": "The login has expired: run `aws sso login`.",
+    "(?i)assume.*role|role.*assume": (
+        "{operation}: {message}. `python -m ops policy --role NAME --apply` creates it."
+    ),
+    "^[^:]*(AccessDenied|Unauthorized|NotAuthorized)|^403:": (
+        "{operation} is not allowed: {message}. `python -m ops policy --role deploy` prints the "
+        "policy for operators, --role pipeline the one for API releases."
+    ),
+    "^[^:]*(Expired|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNot)": (
+        "The credentials are invalid or have expired: {message}. Log in again."
+    ),
+    "^BucketAlready": "The bucket name is taken: choose another with --bucket or in settings.toml.",
+    "^[^:]*(LimitExceeded|CountExceeded|Quota)": (
+        "A quota of the account is exhausted: {message}. Raise it in Service Quotas."
+    ),
+    "^[^:]*(Throttl|TooManyRequests|SlowDown)": (
+        "AWS throttles {operation}: wait a minute and run the same command again."
+    ),
+    "ResourceInUse|AlreadyExists|already exist": "{operation}: the name exists already: {message}.",
+    "": "{operation}: {message}.",
+}
 
 # Commands poll for hours; a throttled call must not end them.
 _RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=10)
@@ -118,21 +141,17 @@ def options(
 
 def explain(error: Exception) -> str:
     """Return what went wrong and what to do next, in one line."""
-    client_error = _client_error(error)
-    if client_error is not None:
-        return _explain_client_error(client_error)
-    match error:
-        case NoCredentialsError() | PartialCredentialsError():
-            return "No AWS credentials: run `aws configure` or `aws sso login`, or set AWS_PROFILE."
-        case NoRegionError():
-            return NO_REGION
-        case ProfileNotFound():
-            return f"{error}: see `aws configure list-profiles`."
-        case EndpointConnectionError() | ConnectTimeoutError():
-            return f"AWS cannot be reached: {error}. Check the network and the region."
-    if "SSO" in type(error).__name__ or "Token" in type(error).__name__:
-        return "The login has expired: run `aws sso login`."
-    return _one_line(str(error))
+    cause = _client_error(error)
+    if cause is None:
+        code, operation, details = type(error).__name__, "boto3", {"Message": str(error)}
+    else:
+        code, operation, details = error_code(cause), cause.operation_name, cause.response["Error"]
+    if code == "NoSuchBucket":
+        return missing_bucket(details.get("BucketName", "of settings.toml"))
+    message = " ".join(details.get("Message", "").split())[:400].rstrip(".") or code
+    text = f"{code}: {message}"
+    advice = next(advice for pattern, advice in _ADVICE.items() if re.search(pattern, text))
+    return advice.format(operation=operation, message=message)
 
 
 def error_code(error: ClientError) -> str:
@@ -162,32 +181,6 @@ def or_none(call: Callable[[], Any]) -> dict[str, Any] | None:
         raise
 
 
-def _explain_client_error(error: ClientError) -> str:
-    code, operation = error_code(error), error.operation_name
-    message = _one_line(error.response.get("Error", {}).get("Message", "") or code).rstrip(".")
-    if "assume" in message.lower() and "role" in message.lower():
-        return f"{operation}: {message}. `python -m ops policy --role NAME --apply` creates it."
-    if re.search(r"AccessDenied|Unauthorized|^403$|NotAuthorized", code):
-        return (
-            f"{operation} is not allowed: {message}. `python -m ops policy --role deploy` prints "
-            "the policy for operators, --role pipeline the one for API releases."
-        )
-    if re.search(r"Expired|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNot", code):
-        return f"The credentials are invalid or have expired: {message}. Log in again."
-    if code == "NoSuchBucket":
-        bucket = error.response["Error"].get("BucketName", "of settings.toml")
-        return missing_bucket(bucket)
-    if code in ("BucketAlreadyExists", "BucketAlreadyOwnedByYou"):
-        return "The bucket name is taken: choose another with --bucket or in settings.toml."
-    if re.search(r"LimitExceeded|CountExceeded|Quota", code):
-        return f"A quota of the account is exhausted: {message}. Raise it in Service Quotas."
-    if re.search(r"Throttl|TooManyRequests|SlowDown", code):
-        return f"AWS throttles {operation}: wait a minute and run the same command again."
-    if re.search(r"ResourceInUse|AlreadyExists|already exist", f"{code} {message}"):
-        return f"{operation}: the name exists already: {message}."
-    return f"{operation}: {message}."
-
-
 def missing_bucket(bucket: str) -> str:
     """Return the message about a bucket that does not exist."""
     return f"Bucket {bucket} does not exist: run `python -m training upload --create-bucket`."
@@ -200,7 +193,3 @@ def _client_error(error: BaseException | None) -> ClientError | None:
             return error
         error = error.__cause__ or error.__context__
     return None
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:400]

@@ -13,45 +13,25 @@ from aws.account import Account
 Policy = dict[str, Any]
 Statement = dict[str, Any]
 
-UNSCOPED = frozenset(
-    {
-        "application-autoscaling:DeleteScheduledAction",
-        "application-autoscaling:DeleteScalingPolicy",
-        "application-autoscaling:DeregisterScalableTarget",
-        "application-autoscaling:DescribeScalableTargets",
-        "application-autoscaling:DescribeScalingActivities",
-        "application-autoscaling:DescribeScalingPolicies",
-        "application-autoscaling:DescribeScheduledActions",
-        "application-autoscaling:PutScalingPolicy",
-        "application-autoscaling:PutScheduledAction",
-        "application-autoscaling:RegisterScalableTarget",
-        "cloudwatch:GetMetricData",
-        "cloudwatch:PutMetricData",
-        "ec2:DescribeImages",
-        "ec2:DescribeInstances",
-        "ec2:DescribeNetworkInterfaces",
-        "ec2:DescribeRouteTables",
-        "ec2:DescribeSecurityGroups",
-        "ec2:DescribeSubnets",
-        "ec2:DescribeVpcEndpoints",
-        "ec2:DescribeVpcs",
-        "ec2:DescribeDhcpOptions",
-        "ecr:GetAuthorizationToken",
-        "pricing:GetProducts",
-        "sagemaker:ListEndpointConfigs",
-        "sagemaker:ListEndpoints",
-        "sagemaker:ListHyperParameterTuningJobs",
-        "sagemaker:ListModels",
-        "sagemaker:ListTrainingJobs",
-        "sagemaker:ListTransformJobs",
-        "xray:PutTelemetryRecords",
-        "xray:PutTraceSegments",
-    }
-)
+UNSCOPED = {
+    "application-autoscaling:DeleteScheduledAction", "application-autoscaling:DeleteScalingPolicy",
+    "application-autoscaling:DeregisterScalableTarget",
+    "application-autoscaling:DescribeScalableTargets",
+    "application-autoscaling:DescribeScalingActivities",
+    "application-autoscaling:DescribeScalingPolicies",
+    "application-autoscaling:DescribeScheduledActions", "application-autoscaling:PutScalingPolicy",
+    "application-autoscaling:PutScheduledAction", "application-autoscaling:RegisterScalableTarget",
+    "cloudwatch:GetMetricData", "cloudwatch:PutMetricData", "ec2:DescribeImages",
+    "ec2:DescribeInstances", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
+    "ec2:DescribeVpcs", "ec2:DescribeDhcpOptions", "ecr:GetAuthorizationToken",
+    "pricing:GetProducts", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
+    "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels", "sagemaker:ListTrainingJobs",
+    "sagemaker:ListTransformJobs", "xray:PutTelemetryRecords", "xray:PutTraceSegments",
+}  # fmt: skip
 """Actions that IAM cannot restrict to a resource: only `*` is valid."""
 
 PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-WRITE_LOG = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
 
 
 def policy(*statements: Statement) -> Policy:
@@ -133,32 +113,23 @@ def write(account: Account, *parts: str) -> Statement:
 
 def write_log(account: Account, groups: Sequence[str]) -> Statement:
     """Allow writing to log groups."""
+    actions = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
     arns = [account.arn("logs", f"log-group:{group}:*") for group in groups]
-    return allow("WriteLogs", WRITE_LOG, arns)
+    return allow("WriteLogs", actions, arns)
 
 
 def log_and_measure(account: Account, groups: Sequence[str]) -> list[Statement]:
     """Allow writing to log groups, and metrics to SageMaker's namespaces."""
     namespaces = ["/aws/sagemaker/TrainingJobs", "/aws/sagemaker/Endpoints", "AWS/SageMaker"]
+    condition = {"StringEquals": {"cloudwatch:namespace": namespaces}}
     return [
         write_log(account, groups),
-        allow(
-            "Measure",
-            "cloudwatch:PutMetricData",
-            "*",
-            {"StringEquals": {"cloudwatch:namespace": namespaces}},
-        ),
+        allow("Measure", "cloudwatch:PutMetricData", "*", condition),
     ]
 
 
-def pull(account: Account, image: str) -> list[Statement]:
-    """Allow pulling `ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY:TAG`; [] for public images."""
-    registry, _, name = image.partition("/")
-    owner, _, rest = registry.partition(".dkr.ecr.")
-    if not rest:
-        return []
-    region = rest.partition(".")[0]
-    repository = name.partition("@")[0].partition(":")[0]
+def pull(account: Account, owner: str, region: str, repository: str) -> list[Statement]:
+    """Allow pulling images from an ECR repository of the account `owner`."""
     arn = f"arn:{account.partition}:ecr:{region}:{owner}:repository/{repository}"
     return [
         allow("PullTheImage", PULL, arn),
@@ -173,34 +144,27 @@ def in_vpc(account: Account) -> list[Statement]:
     """
     if not account.settings.subnets:
         return []
-    subnets = [account.arn("ec2", f"subnet/{name}") for name in account.settings.subnets]
-    groups = [
-        account.arn("ec2", f"security-group/{name}") for name in account.settings.security_groups
-    ]
-    interfaces = account.arn("ec2", "network-interface/*")
+    subnets = [f"subnet/{name}" for name in account.settings.subnets]
+    groups = [f"security-group/{name}" for name in account.settings.security_groups]
+    resources = [*subnets, *groups, "network-interface/*"]
     return [
         allow(
             "AttachToTheVpc",
             [
-                "ec2:CreateNetworkInterface",
-                "ec2:CreateNetworkInterfacePermission",
-                "ec2:DeleteNetworkInterface",
-                "ec2:DeleteNetworkInterfacePermission",
+                "ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface", "ec2:DeleteNetworkInterfacePermission",
             ],
-            [*subnets, *groups, interfaces],
+            [account.arn("ec2", name) for name in resources],
         ),
         allow(
             "LookAtTheVpc",
             [
-                "ec2:DescribeDhcpOptions",
-                "ec2:DescribeNetworkInterfaces",
-                "ec2:DescribeSecurityGroups",
-                "ec2:DescribeSubnets",
-                "ec2:DescribeVpcs",
+                "ec2:DescribeDhcpOptions", "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs",
             ],
             "*",
         ),
-    ]
+    ]  # fmt: skip
 
 
 def use_keys(account: Account) -> list[Statement]:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from aws import policy_statements
 from aws.account import Account, or_none
 from aws.policy_statements import Policy
 
@@ -12,16 +13,9 @@ POLICY = "whatbreed"
 
 def trust(service: str) -> Policy:
     """Return the trust policy for an AWS service such as `sagemaker.amazonaws.com`."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": service},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
+    return policy_statements.policy(
+        {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    )
 
 
 def ensure_role(

@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from aws.account import Account, error_code, missing_bucket
 from aws.errors import AwsError
+from aws.policy_statements import allow
 
 # The ETag of an object uploaded in one part is the MD5 of its content.
 _PART_BYTES = 64 * 1024 * 1024
@@ -21,15 +21,6 @@ _TRANSFER = TransferConfig(
     multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, use_threads=False
 )
 _FINGERPRINT = "sha256"  # object metadata, compared if the ETag is not an MD5
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A file that is missing from S3 or differs there."""
-
-    path: Path
-    key: str
-    size_bytes: int
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -45,20 +36,20 @@ def create_bucket(account: Account) -> bool:
 
     Returns whether it is new. If securing a new bucket fails, it is deleted again.
     """
+    if exists(account):
+        _secure(account)
+        return False
     s3, bucket = account.client("s3"), account.bucket
-    created = not exists(account)
-    if created:
-        location = {"LocationConstraint": account.region}
-        # CreateBucket refuses us-east-1 as a location: it is the default.
-        extra = {} if account.region == "us-east-1" else {"CreateBucketConfiguration": location}
-        s3.create_bucket(Bucket=bucket, **extra)
+    location = {"LocationConstraint": account.region}
+    # CreateBucket refuses us-east-1 as a location: it is the default.
+    extra = {} if account.region == "us-east-1" else {"CreateBucketConfiguration": location}
+    s3.create_bucket(Bucket=bucket, **extra)
     try:
         _secure(account)
     except BaseException:
-        if created:
-            s3.delete_bucket(Bucket=bucket)
+        s3.delete_bucket(Bucket=bucket)
         raise
-    return created
+    return True
 
 
 def _secure(account: Account) -> None:
@@ -74,25 +65,19 @@ def _secure(account: Account) -> None:
     )
     kms = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": account.settings.kms_key}
     default = kms if account.settings.kms_key else {"SSEAlgorithm": "AES256"}
+    encryption = {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}
     s3.put_bucket_encryption(
-        Bucket=bucket,
-        ServerSideEncryptionConfiguration={
-            "Rules": [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]
-        },
+        Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [encryption]}
     )
     # Parts of an interrupted upload are invisible, but billed until they are removed.
+    lifecycle = {
+        "ID": "abort-interrupted-uploads",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+    }
     s3.put_bucket_lifecycle_configuration(
-        Bucket=bucket,
-        LifecycleConfiguration={
-            "Rules": [
-                {
-                    "ID": "abort-interrupted-uploads",
-                    "Status": "Enabled",
-                    "Filter": {"Prefix": ""},
-                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
-                }
-            ]
-        },
+        Bucket=bucket, LifecycleConfiguration={"Rules": [lifecycle]}
     )
     put_statements(account, [tls_only(account)])
 
@@ -140,23 +125,11 @@ def read_by(account: Account, reader: str, prefix: str) -> list[dict[str, Any]]:
     if not (len(reader) == 12 and reader.isdigit()):
         raise AwsError(f'"{reader}" is not an account number of 12 digits.')
     bucket = f"arn:{account.partition}:s3:::{account.bucket}"
-    principal = {"AWS": f"arn:{account.partition}:iam::{reader}:root"}
+    below = {"StringLike": {"s3:prefix": f"{prefix}/*"}}
+    principal = {"Principal": {"AWS": f"arn:{account.partition}:iam::{reader}:root"}}
     return [
-        {
-            "Sid": f"Read{reader}",
-            "Effect": "Allow",
-            "Principal": principal,
-            "Action": "s3:GetObject",
-            "Resource": f"{bucket}/{prefix}/*",
-        },
-        {
-            "Sid": f"List{reader}",
-            "Effect": "Allow",
-            "Principal": principal,
-            "Action": "s3:ListBucket",
-            "Resource": bucket,
-            "Condition": {"StringLike": {"s3:prefix": f"{prefix}/*"}},
-        },
+        principal | allow(f"Read{reader}", "s3:GetObject", f"{bucket}/{prefix}/*"),
+        principal | allow(f"List{reader}", "s3:ListBucket", bucket, below),
     ]
 
 
@@ -183,43 +156,41 @@ def listing(account: Account, bucket: str, prefix: str) -> Iterator[dict[str, An
         yield from page.get("Contents", [])
 
 
-def changes(account: Account, folder: Path, prefix: str) -> list[Change]:
-    """Return the files below `folder` that are missing below `prefix` in the bucket or differ.
+def changes(account: Account, folder: Path, prefix: str) -> dict[str, Path]:
+    """Return the files below `folder`, by key, that are missing below `prefix` or differ.
 
     Compares sizes, then the MD5 with the ETag. If the ETag is not an MD5 (KMS keys, multipart
     uploads), compares the SHA-256 that `send` wrote to the object's metadata.
     """
     remote = {item["Key"]: item for item in listing(account, account.bucket, prefix + "/")}
-    changed = []
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    paths = [path for path in paths if not _hidden(path.relative_to(folder))]
-    for path in tqdm(paths, desc="compare", unit="file", leave=False, disable=None):
-        key = f"{prefix}/{path.relative_to(folder).as_posix()}"
-        size = path.stat().st_size
+    changed = {}
+    for path in tqdm(sorted(folder.rglob("*")), "compare", unit="file", leave=False, disable=None):
+        relative = path.relative_to(folder)
+        if not path.is_file() or any(part.startswith(".") for part in relative.parts):
+            continue
+        key = f"{prefix}/{relative.as_posix()}"
         item = remote.get(key)
-        if item is None or item["Size"] != size or not _same(account, item, path):
-            changed.append(Change(path, key, size))
+        if item is None or item["Size"] != path.stat().st_size or not _same(account, item, path):
+            changed[key] = path
     return changed
 
 
-def send(account: Account, changed: Sequence[Change], threads: int = 16) -> None:
+def send(account: Account, changed: Mapping[str, Path], threads: int = 16) -> None:
     """Upload files in parallel. After an interruption, `changes` returns only the rest."""
     s3 = account.client("s3")
 
-    def put(change: Change) -> Change:
-        extra = {"Metadata": {_FINGERPRINT: _digest(change.path, "sha256")}}
-        s3.upload_file(
-            str(change.path), account.bucket, change.key, ExtraArgs=extra, Config=_TRANSFER
-        )
-        return change
+    def put(key: str, path: Path) -> int:
+        extra = {"Metadata": {_FINGERPRINT: _digest(path, "sha256")}}
+        s3.upload_file(str(path), account.bucket, key, ExtraArgs=extra, Config=_TRANSFER)
+        return path.stat().st_size
 
-    total = sum(change.size_bytes for change in changed)
+    total = sum(path.stat().st_size for path in changed.values())
     bar = tqdm(total=total, desc="upload", unit="B", unit_scale=True, leave=False, disable=None)
     with bar, ThreadPoolExecutor(threads) as pool:
-        tasks = [pool.submit(put, change) for change in changed]
+        tasks = [pool.submit(put, key, path) for key, path in changed.items()]
         try:
             for task in as_completed(tasks):
-                bar.update(task.result().size_bytes)
+                bar.update(task.result())
         except BaseException:  # an error or Ctrl-C: do not start queued uploads
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -249,7 +220,3 @@ def _digest(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(
             stream, lambda: hashlib.new(algorithm, usedforsecurity=False)
         ).hexdigest()
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)

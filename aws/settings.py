@@ -1,5 +1,6 @@
 """The tables of settings.toml that describe AWS resources."""
 
+from collections.abc import Collection
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -95,13 +96,11 @@ class FitSettings(Section):
     @model_validator(mode="after")
     def _check_spot(self) -> Self:
         if self.spot and self.warm_pool_s:
-            raise ValueError(
-                "spot and warm_pool_s exclude each other: set spot to false or warm_pool_s to 0"
-            )
+            raise ValueError("with spot, warm_pool_s must be 0")
         if self.spot and self.max_wait_s < self.max_runtime_s:
             raise ValueError(
-                f"max_wait_s is {self.max_wait_s}, less than max_runtime_s {self.max_runtime_s}; "
-                "it includes both the wait for spot instances and the training"
+                f"max_wait_s {self.max_wait_s} includes the training, so it must be at least "
+                f"max_runtime_s {self.max_runtime_s}"
             )
         return self
 
@@ -155,18 +154,15 @@ class Ec2Settings(Section):
     """Hours after which the instance terminates itself in any case."""
 
 
-class StageSection(Section):
-    """A table that `[stage.NAME.TABLE]` may override for a stage of config.json."""
-
-    @classmethod
-    def stage_names(cls) -> list[str]:
-        return list(Config.read().stages)
+def _stage_names() -> Collection[str]:
+    return Config.read().stages
 
 
-class ServingSettings(StageSection):
+class ServingSettings(Section):
     """The table [serving]: the endpoint and the rollout of a new model."""
 
     TABLE = "serving"
+    stage_names = _stage_names
 
     repository: str = Field("whatbreed-serving", min_length=1)
     """ECR repository of the serving image."""
@@ -220,10 +216,11 @@ class Schedule(BaseModel):
         return self
 
 
-class ScalingSettings(StageSection):
+class ScalingSettings(Section):
     """The table [scaling]: how many instances serve the endpoint, and when."""
 
     TABLE = "scaling"
+    stage_names = _stage_names
 
     min_instances: int = Field(1, ge=1)
     """Minimum number of instances."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import ChainMap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -98,19 +99,14 @@ class Config(StageConfig):
     def value(self, stage: str, key: str) -> Any:
         """Return the value of `key` for the routes' function, or None. The nearest one counts."""
         own = self.stages[stage]
-        for keys in (own.handler, own, self.handler, self):
-            if (value := getattr(keys, key)) is not None:
-                return value
-        return None
+        values = (getattr(keys, key, None) for keys in (own.handler, own, self.handler, self))
+        return next((value for value in values if value is not None), None)
 
     def environment(self, stage: str) -> dict[str, str]:
         """Return the environment variables of the routes' function, merged as Chalice does."""
         own = self.stages[stage]
-        return (
-            self.environment_variables
-            | own.environment_variables
-            | own.handler.environment_variables
-        )
+        variables = [keys.environment_variables for keys in (own.handler, own, self)]
+        return dict(ChainMap(*variables))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +119,7 @@ class Stage:
     reserved_concurrency: int | None
     traced: bool
     """Whether AWS X-Ray traces requests."""
-    memory_mb: int = 128  # Lambda's default
+    memory_mb: int = 128
     provisioned_concurrency: int | None = None
 
 
@@ -146,7 +142,7 @@ def read(name: str) -> Stage:
         function=f"{config.app_name}-{name}",
         reserved_concurrency=reserved,
         traced=bool(config.value(name, "xray")),
-        memory_mb=config.value(name, "lambda_memory_size") or 128,
+        memory_mb=config.value(name, "lambda_memory_size") or 128,  # Lambda's default
         provisioned_concurrency=_provisioned_concurrency(name, reserved),
     )
 

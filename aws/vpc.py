@@ -32,16 +32,15 @@ def check_s3_route(account: Account) -> str:
             f"--vpc-id {vpc} --service-name {service} --route-table-ids RTB"
         )
     tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
-    main, explicit = "", dict[str, str]()
-    for table in tables:
-        for association in table.get("Associations", []):
-            if association.get("Main"):
-                main = table["RouteTableId"]
-            elif "SubnetId" in association:
-                explicit[association["SubnetId"]] = table["RouteTableId"]
+    table_of = {
+        association.get("SubnetId", "main"): table["RouteTableId"]
+        for table in tables
+        for association in table.get("Associations", [])
+        if association.get("Main") or "SubnetId" in association
+    }
     served = {table for gateway in gateways for table in gateway.get("RouteTableIds", [])}
     # A subnet without a route table of its own uses the VPC's main one.
-    without = [subnet for subnet in subnets if explicit.get(subnet, main) not in served]
+    without = [name for name in subnets if table_of.get(name, table_of.get("main")) not in served]
     names = [gateway["VpcEndpointId"] for gateway in gateways]
     if without:
         raise AwsError(

@@ -50,10 +50,12 @@ class Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, self._entries))
         for title, entries in self._sections.items():
+            rows = []
+            for name, entry in entries.items():
+                marks = "[aws] " * entry.reaches_aws + "[$] " * entry.costs
+                rows.append((name.ljust(width), marks + entry.summary))
             with formatter.section(title):
-                formatter.write_dl(
-                    [(name.ljust(width), _marked(entry)) for name, entry in entries.items()]
-                )
+                formatter.write_dl(rows)
         if any(entry.reaches_aws for entry in self._entries.values()):
             formatter.write_paragraph()
             formatter.write_text("[aws] reaches AWS. [$] can cost money; --dry-run shows what.")
@@ -67,31 +69,29 @@ class Command(click.Command):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
-                title = getattr(parameter, "group", None) or "Options"
+                # cli.settings names its parameters TABLE__KEY.
+                table = (parameter.name or "").rpartition("__")[0]
+                title = f"Settings of [{table}]" if table else "Options"
                 groups.setdefault(title, []).append(record)
         for title, records in groups.items():
             with formatter.section(title):
                 formatter.write_dl(records)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CommandError as error:
+            name = ctx.command_path.removeprefix("python -m ")
+            print(f"{name}: {error}", file=sys.stderr)
+            ctx.exit(error.exit_code)
 
-class Option(click.Option):
-    """An option listed under the heading `group` in `--help`."""
 
-    def __init__(self, *arguments: Any, group: str | None = None, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.group = group
-
-
-def command(help: str | None, name: str | None = None) -> Callable[[Callable[..., None]], Command]:
+def command(help: str | None) -> Callable[[Callable[..., None]], Command]:
     """Turn a function into a command whose `--help` is `help`, usually the module's docstring.
 
     The text from a line `example:` to the end of its paragraph is printed as it is.
     """
-
-    def decorate(function: Callable[..., None]) -> Command:
-        return click.command(name, cls=Command, help=_keep_example(help or ""))(function)
-
-    return decorate
+    return click.command(cls=Command, help=_keep_example(help or ""))
 
 
 dry_run_option = click.option(
@@ -103,41 +103,18 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmati
 
 def main(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     """Run `python -m GROUP …` and return its exit code: 0 only if the command did its work."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    program = f"python -m {group.name}"
     try:
-        group.main(args=arguments, prog_name=program, standalone_mode=False)
+        code = group.main(arguments, prog_name=f"python -m {group.name}", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
         return 2
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except CommandError as error:
-        print(f"{_name(group, arguments)}: {error}", file=sys.stderr)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print(f"{_name(group, arguments)}: interrupted", file=sys.stderr)
+    except click.Abort:
+        print(f"{group.name}: interrupted", file=sys.stderr)
         return 130
-    return 0
-
-
-def _name(group: click.Group, arguments: Sequence[str]) -> str:
-    """The words of the command line that name the command: `ops endpoint deploy`."""
-    words = [str(group.name)]
-    context = click.Context(group)
-    current: click.Command | None = group
-    for argument in arguments:
-        if not isinstance(current, click.Group):
-            break
-        current = current.get_command(context, argument)
-        words.append(argument)
-    return " ".join(words)
-
-
-def _marked(entry: Entry) -> str:
-    marks = "[aws] " * entry.reaches_aws + "[$] " * entry.costs
-    return marks + entry.summary
+    return code or 0
 
 
 def _keep_example(text: str) -> str:

@@ -13,12 +13,11 @@ import tomllib
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self
 
 import click
 import pydantic
 
-from cli.commands import Option
 from cli.errors import SettingsError
 
 PATH = Path(__file__).resolve().parents[1] / "settings.toml"
@@ -50,6 +49,8 @@ class Section(pydantic.BaseModel):
     """Whether a SageMaker job may set the fields through SM_HPS."""
     OTHER_HYPERPARAMETERS: ClassVar[tuple[str, ...]] = ()
     """Hyperparameters of the job that are options of its command, not fields."""
+    stage_names: ClassVar[Callable[[], Collection[str]]] = tuple
+    """Returns the stages that a table in STAGE_TABLES may be written for."""
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
@@ -58,11 +59,6 @@ class Section(pydantic.BaseModel):
         if isinstance(value, bool) and annotation in (int, float):
             raise ValueError("input should be a number")
         return value
-
-    @classmethod
-    def stage_names(cls) -> Collection[str]:
-        """Return the stages that a table in STAGE_TABLES may be written for."""
-        return ()
 
     @classmethod
     def read(
@@ -76,12 +72,19 @@ class Section(pydantic.BaseModel):
 
         Raises SettingsError with the source, the key and the value that is wrong.
         """
+        sources = list(cls._tables(settings_file(), stage))
+        if cls.HYPERPARAMETERS:
+            hyperparameters = sagemaker_hyperparameters()
+            for name in cls.OTHER_HYPERPARAMETERS:
+                hyperparameters.pop(name, None)
+            sources.append(("SM_HPS", hyperparameters))
+        if file:
+            sources += cls._tables(file, stage)
+        given = {key: value for key, value in (options or {}).items() if value is not None}
         values: dict[str, Any] = {}
         origins: dict[str, str] = {}
-        for origin, overlay in cls._sources(options or {}, stage, file):
-            unknown = [key for key in overlay if key not in cls.model_fields]
-            if unknown:
-                raise SettingsError(f"{origin}: {unknown_key(unknown[0], cls.model_fields)}")
+        for origin, overlay in (*sources, ("option", given)):
+            _check_keys(origin, overlay, cls.model_fields)
             values |= overlay
             origins |= dict.fromkeys(overlay, origin)
         try:
@@ -90,32 +93,15 @@ class Section(pydantic.BaseModel):
             raise SettingsError(_explain(error, f"[{cls.TABLE}]", origins)) from None
 
     @classmethod
-    def _sources(
-        cls, options: Mapping[str, Any], stage: str | None, file: Path | None
-    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        path = settings_file()
-        for source in (path, file):
-            if source is None:
-                continue
-            document = read_toml(source)
-            yield f"{source.name} [{cls.TABLE}]", _table(source, document, cls.TABLE)
-            stages = document.get("stage", {}) if cls.TABLE in STAGE_TABLES else {}
-            for name, tables in stages.items():
-                if name not in cls.stage_names():
-                    reason = unknown_key(name, cls.stage_names(), "stage")
-                    raise SettingsError(f"{source.name} [stage]: {reason}")
-                if name == stage:
-                    origin = f"{source.name} [stage.{stage}.{cls.TABLE}]"
-                    yield origin, _table(source, tables, cls.TABLE)
-            if source is path and cls.HYPERPARAMETERS:
-                hyperparameters = sagemaker_hyperparameters()
-                for name in cls.OTHER_HYPERPARAMETERS:
-                    hyperparameters.pop(name, None)
-                yield "SM_HPS", hyperparameters
-        yield "option", {key: value for key, value in options.items() if value is not None}
-
-
-SectionType = TypeVar("SectionType", bound=Section)
+    def _tables(cls, path: Path, stage: str | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        document = read_toml(path)
+        yield f"{path.name} [{cls.TABLE}]", _table(path, document, cls.TABLE)
+        stages = document.get("stage", {}) if cls.TABLE in STAGE_TABLES else {}
+        if stages:
+            _check_keys(f"{path.name} [stage]", stages, cls.stage_names(), "stage")
+        if stage in stages:
+            overlay = _table(path, stages[stage], cls.TABLE)
+            yield f"{path.name} [stage.{stage}.{cls.TABLE}]", overlay
 
 
 def options(
@@ -132,30 +118,23 @@ def options(
         @functools.wraps(function)
         def wrapper(settings_file: Path | None, **arguments: Any) -> None:
             for section in (*sections, *without_options):
-                given = {
-                    field: arguments.pop(_parameter(section, field), None)
-                    for field in _scalars(section)
-                }
-                arguments[section.TABLE] = section.read(
-                    given, stage=arguments.get("stage"), file=settings_file
-                )
+                table, stage = section.TABLE, arguments.get("stage")
+                given = {key: arguments.pop(f"{table}__{key}", None) for key in _scalars(section)}
+                arguments[table] = section.read(given, stage=stage, file=settings_file)
             function(**arguments)
 
         wrapped: Callable[..., None] = wrapper
         for section in reversed(sections):
-            for field in reversed(list(_scalars(section))):
+            for field in reversed(_scalars(section)):
                 wrapped = _option(section, field)(wrapped)
-        return _settings_option(wrapped)
+        return click.option(
+            "--settings",
+            "settings_file",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="A TOML file with tables as in settings.toml, which it overrides.",
+        )(wrapped)
 
     return decorate
-
-
-_settings_option = click.option(
-    "--settings",
-    "settings_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A TOML file with tables as in settings.toml, which it overrides.",
-)
 
 
 def _option(section: type[Section], field: str) -> Callable[..., Any]:
@@ -163,46 +142,33 @@ def _option(section: type[Section], field: str) -> Callable[..., Any]:
     default = information.get_default(call_default_factory=True)
     return click.option(
         f"--{field.replace('_', '-')}",
-        _parameter(section, field),
-        cls=Option,
-        group=f"Settings of [{section.TABLE}]",
+        f"{section.TABLE}__{field}",
         metavar=_metavar(information.annotation),
         help=f"{' '.join((information.description or '').split())} Default: {json.dumps(default)}.",
     )
 
 
-def _parameter(section: type[Section], field: str) -> str:
-    return f"{section.TABLE}__{field}"
+def _scalars(section: type[Section]) -> list[str]:
+    """Return the fields that fit on a command line."""
+    fields = section.model_fields.items()
+    return [name for name, information in fields if _metavar(information.annotation)]
 
 
-def _scalars(section: type[Section]) -> Iterator[str]:
-    """The fields that fit on a command line: numbers, texts, flags, and lists of texts."""
-    for name, information in section.model_fields.items():
-        annotation = information.annotation
-        if annotation in (str, int, float, bool, list[str]) or (
-            typing.get_origin(annotation) is Literal
-        ):
-            yield name
-
-
-def _metavar(annotation: Any) -> str:
+def _metavar(annotation: Any) -> str | None:
+    """Return the placeholder for an option's value, or None for types that have no option."""
     if typing.get_origin(annotation) is Literal:
         return "|".join(map(str, typing.get_args(annotation)))
-    if annotation == list[str]:
-        return "A,B"
-    return {bool: "true|false", int: "INTEGER", float: "NUMBER"}.get(annotation, "TEXT")
+    scalars = {str: "TEXT", bool: "true|false", int: "INTEGER", float: "NUMBER", list[str]: "A,B"}
+    return scalars.get(annotation)
 
 
-Names = typing.Annotated[
-    list[str],
-    pydantic.BeforeValidator(
-        lambda value: (
-            [part.strip() for part in value.split(",") if part.strip()]
-            if isinstance(value, str)
-            else value
-        )
-    ),
-]
+def _split(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+Names = typing.Annotated[list[str], pydantic.BeforeValidator(_split)]
 """A list of texts, which an option gives comma-separated."""
 
 
@@ -217,16 +183,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: {error}") from None
-    for name in document:
-        if name not in (*TABLES, "stage"):
-            raise SettingsError(f"{path.name}: {unknown_key(name, (*TABLES, 'stage'), 'table')}")
+    _check_keys(path.name, document, (*TABLES, "stage"), "table")
     for stage, tables in _table(path, document, "stage").items():
         if not isinstance(tables, dict):
             raise SettingsError(f"{path.name}: write [stage.{stage}.TABLE], with a table's name.")
-        for name in tables:
-            if name not in STAGE_TABLES:
-                reason = unknown_key(name, STAGE_TABLES, "table")
-                raise SettingsError(f"{path.name} [stage.{stage}]: {reason}")
+        _check_keys(f"{path.name} [stage.{stage}]", tables, STAGE_TABLES, "table")
     return document
 
 
@@ -263,11 +224,18 @@ def _explain(error: pydantic.ValidationError, table: str, origins: Mapping[str, 
     if not location:
         return f"{table}: {reason}."
     origin = origins.get(location[0], table)
-    name = ".".join(location)
+    name = f"{origin}: {'.'.join(location)}"
     if origin == "option":
-        name, origin = f"--{location[0].replace('_', '-')}", ""
-    prefix = f"{origin}: " if origin else ""
-    return f"{prefix}{name} is {json.dumps(first['input'], default=str)}: {reason}."
+        name = f"--{location[0].replace('_', '-')}"
+    return f"{name} is {json.dumps(first['input'], default=str)}: {reason}."
+
+
+def _check_keys(
+    place: str, keys: Iterable[str], allowed: Collection[str], kind: str = "key"
+) -> None:
+    for key in keys:
+        if key not in allowed:
+            raise SettingsError(f"{place}: {unknown_key(key, allowed, kind)}")
 
 
 def _table(path: Path, document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

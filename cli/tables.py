@@ -5,18 +5,12 @@ from collections.abc import Sequence
 
 def render(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align columns: cells that are numbers to the right, others to the left."""
-    lines = [list(heads), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    right = [
-        bool(rows) and all(_is_number(row[column]) for row in rows) for column in range(len(heads))
-    ]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(line, widths, right, strict=True)
-        ).rstrip()
-        for line in lines
-    )
+    columns = []
+    for head, *cells in zip(heads, *rows, strict=True):
+        width = max(map(len, (head, *cells)))
+        align = str.rjust if cells and all(map(_is_number, cells)) else str.ljust
+        columns.append([align(cell, width) for cell in (head, *cells)])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
 
 def _is_number(cell: str) -> bool:

@@ -75,7 +75,7 @@ class ChaliceRelease:
             ) from error
         if not self._has_code(built):
             raise AwsError(
-                f"Function {self._function} does not have the code of this bundle. Somebody else "
+                f"Function {self._function} does not have the code of this bundle. Someone else "
                 "may have deployed at the same time; find out who before you deploy again."
             )
         arn = _arn(self._describe())

@@ -1,7 +1,7 @@
 """Settings: sources and their order, unknown keys by name, types, ranges, broken files."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from aws.settings import AwsSettings, FitSettings, ScalingSettings, StageSection
+from aws.settings import AwsSettings, FitSettings, ScalingSettings
 from cli import settings
 from cli.errors import SettingsError
 from cli.settings import PATH, PATH_VARIABLE, STAGE_TABLES, TABLES, Section
@@ -40,14 +40,7 @@ def sections() -> list[type[Section]]:
     for path in ROOT.glob("*/**/settings.py"):
         if path.relative_to(ROOT).parts[0] in ("aws", "ops", "training"):
             import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    return list(_subclasses(Section))
-
-
-def _subclasses(base: type[Section]) -> Iterator[type[Section]]:
-    for section in base.__subclasses__():
-        if hasattr(section, "TABLE"):
-            yield section
-        yield from _subclasses(section)
+    return Section.__subclasses__()
 
 
 def refusal(section: type[Section], **arguments: Any) -> str:
@@ -61,7 +54,7 @@ def refusal(section: type[Section], **arguments: Any) -> str:
 
 def test_tables_are_the_subclasses_of_section(sections: list[type[Section]]) -> None:
     assert sorted(section.TABLE for section in sections) == sorted(TABLES)
-    of_stages = [section.TABLE for section in sections if issubclass(section, StageSection)]
+    of_stages = [section.TABLE for section in sections if section.stage_names()]
     assert sorted(of_stages) == sorted(STAGE_TABLES)
 
 

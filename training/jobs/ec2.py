@@ -35,13 +35,11 @@ from training.settings import TrainSettings
 
 SCRIPT = Path(__file__).with_name("ec2_user_data.sh")
 MAX_USER_DATA_BYTES = 16_384  # a limit of EC2
-_SSM = "/aws/service/"
-_CPU_IMAGE = _SSM + "ami-amazon-linux-latest/al2023-ami-kernel-default-{arch}"
+_CPU_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{arch}"
 _GPU_IMAGE = (
-    _SSM + "deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
+    "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/"
+    "ami-id"
 )
-_GPU_FAMILIES = re.compile(r"(p|g)\d")
-_UNKNOWN_PROFILE = re.compile(r"Invalid IAM Instance Profile|iamInstanceProfile", re.IGNORECASE)
 
 
 @commands.command(__doc__)
@@ -71,10 +69,16 @@ def command(
     roles.ensure_instance_profile(account, ec2.role)
     package = upload_source(account, run)
     try:
-        instance = _launch(account, {**request, "UserData": script})
+        # EC2 accepts a new instance profile only after some seconds.
+        response = retry(
+            account,
+            lambda: account.client("ec2").run_instances(**request, UserData=script),
+            lambda error: "iaminstanceprofile" in str(error).lower().replace(" ", ""),
+        )
     except BaseException:
         s3_storage.delete(account, [package])
         raise
+    instance = response["Instances"][0]["InstanceId"]
     print(f"started {instance}: {ec2.instance_type}, {'spot' if ec2.spot else 'on demand'}")
     print(f"log:   {log_command(account, instance)}")
     print(f"model: {account.uri(s3_layout.EC2, run, 'model.tar.gz')} at the end")
@@ -87,7 +91,7 @@ def user_data(account: Account, ec2: Ec2Settings, run: str, values: Mapping[str,
     """
     options: list[str] = []
     for name, value in values.items():
-        options += [f"--{name}", str(value).lower() if isinstance(value, bool) else str(value)]
+        options += [f"--{name}", json.dumps(value) if isinstance(value, bool) else str(value)]
     text = Template(SCRIPT.read_text(encoding="utf-8")).substitute(
         region=shlex.quote(account.region),
         data=shlex.quote(account.uri(s3_layout.DATA)),
@@ -102,7 +106,10 @@ def user_data(account: Account, ec2: Ec2Settings, run: str, values: Mapping[str,
 
 def launch_request(account: Account, ec2: Ec2Settings, run: str, image: str) -> dict[str, Any]:
     """Return the request of RunInstances without the user data."""
-    tags = [*account.settings.tag_list(), {"Key": "Name", "Value": _name(account, run)}]
+    tags = [
+        *account.settings.tag_list(),
+        {"Key": "Name", "Value": f"{account.settings.prefix}-{run}"},
+    ]
     request: dict[str, Any] = {
         "ImageId": image,
         "InstanceType": ec2.instance_type,
@@ -128,13 +135,8 @@ def launch_request(account: Account, ec2: Ec2Settings, run: str, image: str) -> 
         ],
     }
     if ec2.spot:
-        request["InstanceMarketOptions"] = {
-            "MarketType": "spot",
-            "SpotOptions": {
-                "SpotInstanceType": "one-time",
-                "InstanceInterruptionBehavior": "terminate",
-            },
-        }
+        # EC2's defaults: a one-time request, and termination if the instance is interrupted.
+        request["InstanceMarketOptions"] = {"MarketType": "spot"}
     if account.settings.subnets:
         request["SubnetId"] = account.settings.subnets[0]
         request["SecurityGroupIds"] = account.settings.security_groups
@@ -146,10 +148,11 @@ def machine_image(account: Account, ec2: Ec2Settings) -> str:
     name = ec2.machine_image
     if name.startswith("ami-"):
         return name
-    if not name:
+    if not name and re.match(r"[pg]\d", ec2.instance_type):
+        name = _GPU_IMAGE
+    elif not name:
         arm = architecture(ec2.instance_type) == "arm64"
-        gpu = _GPU_FAMILIES.match(ec2.instance_type) is not None
-        name = _GPU_IMAGE if gpu else _CPU_IMAGE.format(arch="arm64" if arm else "x86_64")
+        name = _CPU_IMAGE.format(arch="arm64" if arm else "x86_64")
     response = or_none(lambda: account.client("ssm").get_parameter(Name=name))
     if response is None:
         raise AwsError(f"SSM has no parameter {name}: set --machine-image ami-….")
@@ -175,25 +178,11 @@ def log_command(account: Account, instance: str) -> str:
     )
 
 
-def _launch(account: Account, request: dict[str, Any]) -> str:
-    """Start the instance and return its id, waiting until EC2 accepts a new instance profile."""
-    response = retry(
-        account,
-        lambda: account.client("ec2").run_instances(**request),
-        lambda error: _UNKNOWN_PROFILE.search(str(error)) is not None,
-    )
-    return str(response["Instances"][0]["InstanceId"])
-
-
 def _running_instance(account: Account, run: str) -> str | None:
     reservations = account.client("ec2").describe_instances(
         Filters=[
-            {"Name": "tag:Name", "Values": [_name(account, run)]},
+            {"Name": "tag:Name", "Values": [f"{account.settings.prefix}-{run}"]},
             {"Name": "instance-state-name", "Values": ["pending", "running"]},
         ]
     )["Reservations"]
     return str(reservations[0]["Instances"][0]["InstanceId"]) if reservations else None
-
-
-def _name(account: Account, run: str) -> str:
-    return f"{account.settings.prefix}-{run}"

@@ -11,8 +11,6 @@ example:
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -22,7 +20,7 @@ from aws import prices, s3_layout, s3_storage, training_image
 from aws.account import Account
 from aws.settings import FitSettings
 from cli import commands
-from training.jobs import hyperparameters, sagemaker_trainer, source_code
+from training.jobs import hyperparameters, sagemaker_trainer
 from training.jobs.job_logs import follow
 from training.settings import TrainSettings
 
@@ -49,14 +47,13 @@ def command(
     values = job_values(fit, train)
     if from_tuning:
         values = hyperparameters.best_of(account, from_tuning) | values
-    data = data or account.uri(s3_layout.DATA)
-    s3_storage.require(account)
-    sagemaker_trainer.check_photos(account, fit, data)
+    data = sagemaker_trainer.photos_uri(account, fit, data)
     if dry_run:
         print(json.dumps(summary(account, fit, run, values, data), indent=2))
         return
     name = start(account, fit, run, values, data)
-    print(f"started {name}: {console_url(account, name)}", flush=True)
+    console = f"https://{account.region}.console.aws.amazon.com/sagemaker/home"
+    print(f"started {name}: {console}?region={account.region}#/jobs/{name}", flush=True)
     if detach:
         print(f"show its log: python -m training jobs --follow {name}")
         return
@@ -81,20 +78,13 @@ def job_values(fit: FitSettings, train: TrainSettings) -> dict[str, Any]:
 def start(account: Account, fit: FitSettings, run: str, values: dict[str, Any], data: str) -> str:
     """Start the job and return its name. If AWS refuses it, delete what was uploaded."""
     began = datetime.now(UTC)
-    with TemporaryDirectory() as folder:
-        source_code.pack(Path(folder))
-        trainer = sagemaker_trainer.model_trainer(account, fit, run, values, Path(folder))
+    channels = sagemaker_trainer.data_channels(account, fit, data)
+    with sagemaker_trainer.model_trainer(account, fit, run, values) as trainer:
         try:
-            trainer.train(
-                input_data_config=sagemaker_trainer.data_channels(account, fit, data),
-                wait=False,
-                logs=False,
-            )
+            trainer.train(input_data_config=channels, wait=False, logs=False)
         except BaseException:
             _delete_uploads(account, run, began)
             raise
-        finally:
-            sagemaker_trainer.clean_up(trainer)
     return str(trainer._latest_training_job.training_job_name)
 
 
@@ -129,9 +119,3 @@ def summary(
         "max_runtime_s": fit.max_runtime_s,
         "cost_at_most_usd": None if price is None else round(price * hours, 2),
     }
-
-
-def console_url(account: Account, name: str) -> str:
-    """Return the URL of the job in AWS's console."""
-    host = f"https://{account.region}.console.aws.amazon.com"
-    return f"{host}/sagemaker/home?region={account.region}#/jobs/{name}"

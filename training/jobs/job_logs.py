@@ -1,7 +1,8 @@
-"""Wait for a training job and print its log; Ctrl-C offers to stop the job."""
+"""Wait for jobs of SageMaker, and print the log of training jobs."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -12,17 +13,13 @@ from aws.errors import JobFailed
 from aws.log_tail import LogTail
 from aws.polling import poll
 
-ENDED = frozenset({"Completed", "Failed", "Stopped"})
-"""States that training, tuning and transform jobs do not leave."""
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 
 def confirm_on_terminal(question: str) -> bool:
     """Ask a yes-or-no question; no without a terminal."""
-    if not sys.stdin.isatty():
-        return False
     try:
-        return click.confirm(question)
+        return sys.stdin.isatty() and click.confirm(question)
     except click.Abort:
         return False
 
@@ -35,15 +32,10 @@ def follow(
     Raises JobFailed with AWS's reason unless the job completes. After Ctrl-C, stops the job if
     `confirm` returns true, and raises KeyboardInterrupt in any case.
     """
+    describe = partial(training_jobs.describe, account, name)
     tail = LogTail(account, _LOG_GROUP, f"{name}/")
     try:
-        job = poll(
-            account,
-            lambda: training_jobs.describe(account, name),
-            lambda job: job["TrainingJobStatus"] in ENDED,
-            lambda job: f"{name}: {_status(job)}",
-            tail.print_new,
-        )
+        return wait(account, "Training", describe, _status, tail.print_new)
     except KeyboardInterrupt:
         if confirm(f"\nStop {name}, too? If not, it keeps running and you keep paying."):
             account.client("sagemaker").stop_training_job(TrainingJobName=name)
@@ -51,21 +43,40 @@ def follow(
         else:
             print(f"{name} keeps running: python -m training jobs --follow {name}")
         raise
-    if job["TrainingJobStatus"] != "Completed":
-        raise JobFailed(failure(name, job["TrainingJobStatus"], job.get("FailureReason", "")))
+
+
+def wait(
+    account: Account,
+    kind: str,
+    describe: Callable[[], dict[str, Any]],
+    progress: Callable[[dict[str, Any]], str] | None = None,
+    after_each: Callable[[], None] | None = None,
+    completed: Sequence[str] = ("Completed",),
+) -> dict[str, Any]:
+    """Poll a job until it ends, and return AWS's description of it.
+
+    `kind` is Training, Transform or HyperParameterTuning. Raises JobFailed with AWS's reason unless
+    the final status is one of `completed`.
+    """
+    name, status = f"{kind}JobName", f"{kind}JobStatus"
+    job = poll(
+        account,
+        describe,
+        lambda job: job[status] in ("Completed", "Failed", "Stopped"),
+        lambda job: f"{job[name]}: {progress(job) if progress else job[status]}",
+        after_each,
+    )
+    if job[status] not in completed:
+        reason = " ".join(job.get("FailureReason", "").split())
+        message = f"{job[name]} {job[status].lower()}"
+        raise JobFailed(f"{message}: {reason}" if reason else f"{message}.")
     return job
-
-
-def failure(name: str, status: str, reason: str) -> str:
-    """Return a message such as `JOB failed: out of memory`."""
-    text = " ".join(reason.split())
-    return f"{name} {status.lower()}: {text}" if text else f"{name} {status.lower()}."
 
 
 def _status(job: dict[str, Any]) -> str:
     """Return a text such as `Starting: Preparing the instances for training`."""
-    if job["TrainingJobStatus"] in ENDED:
+    transitions = job.get("SecondaryStatusTransitions")
+    if job["TrainingJobStatus"] != "InProgress" or not transitions:
         return str(job["TrainingJobStatus"])
-    latest = (job.get("SecondaryStatusTransitions") or [{}])[-1]
-    state = str(latest.get("Status", job["TrainingJobStatus"]))
-    return f"{state}: {latest['StatusMessage']}" if latest.get("StatusMessage") else state
+    latest = transitions[-1]
+    return ": ".join(filter(None, [latest["Status"], latest.get("StatusMessage")]))

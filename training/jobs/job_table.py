@@ -13,7 +13,6 @@ example:
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -25,27 +24,6 @@ from aws.account import Account
 from aws.settings import TuningJobSettings
 from cli import commands, tables
 from training.jobs import job_logs
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A row of the table. `billable_s` is the sum over all instances, `spot_saving` a fraction.
-
-    `cost_usd` is None without a price, `speed_up` and `efficiency` without a comparable job.
-    """
-
-    name: str
-    status: str
-    instance_type: str
-    instances: int
-    duration_s: float | None
-    billable_s: float | None
-    spot_saving: float | None
-    objective: float | None
-    cost_usd: float | None
-    speed_up: float | None
-    efficiency: float | None
-    model: str | None
 
 
 @commands.command(__doc__)
@@ -65,20 +43,29 @@ def command(
     if follow:
         job_logs.follow(account, follow)
         return
-    names = _names(account, contains or account.settings.prefix, limit)
+    pages = account.client("sagemaker").get_paginator("list_training_jobs")
+    jobs = pages.paginate(
+        NameContains=contains or account.settings.prefix,
+        SortBy="CreationTime",
+        SortOrder="Descending",
+        PaginationConfig={"MaxItems": limit},
+    )
+    names = jobs.search("TrainingJobSummaries[].TrainingJobName")
     with ThreadPoolExecutor(8) as pool:
-        jobs = list(pool.map(lambda name: training_jobs.describe(account, name), names))
-    rows = table(jobs, tuning_job.objective, partial(prices.instance_usd_per_hour, "training"))
-    if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-    else:
-        print(render(rows))
+        descriptions = list(pool.map(partial(training_jobs.describe, account), names))
+    usd_per_hour = partial(prices.instance_usd_per_hour, "training")
+    rows = table(descriptions, tuning_job.objective, usd_per_hour)
+    print(json.dumps(rows, indent=2) if as_json else render(rows))
 
 
 def table(
     jobs: Sequence[Mapping[str, Any]], objective: str, usd_per_hour: Callable[[str], float | None]
-) -> list[Job]:
-    """Return a row for each job of DescribeTrainingJob, in the same order."""
+) -> list[dict[str, Any]]:
+    """Return a row for each job of DescribeTrainingJob, in the same order.
+
+    `billable_s` is the sum over all instances, `spot_saving` a fraction. `cost_usd` is None without
+    a price, `speed_up` and `efficiency` without a comparable job.
+    """
     single_s = {
         _comparable(job): _duration(job)
         for job in reversed(jobs)  # the latest of several counts
@@ -87,38 +74,26 @@ def table(
     return [_row(job, objective, usd_per_hour, single_s.get(_comparable(job))) for job in jobs]
 
 
-def render(rows: Sequence[Job]) -> str:
+def render(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the table for a terminal."""
     if not rows:
         return "no training jobs"
-    heads = [
-        "name",
-        "status",
-        "instances",
-        "time",
-        "billable",
-        "spot",
-        "objective",
-        "cost",
-        "speed-up",
-        "efficiency",
-    ]
     lines = [
-        [
-            row.name,
-            row.status,
-            f"{row.instances} x {row.instance_type}",
-            _clock(row.duration_s),
-            _clock(row.billable_s),
-            _text(row.spot_saving, "{:.0%}"),
-            _text(row.objective, "{:.4f}"),
-            _text(row.cost_usd, "${:.2f}"),
-            _text(row.speed_up, "{:.2f}"),
-            _text(row.efficiency, "{:.0%}"),
-        ]
+        {
+            "name": row["name"],
+            "status": row["status"],
+            "instances": f"{row['instances']} x {row['instance_type']}",
+            "time": _clock(row["duration_s"]),
+            "billable": _clock(row["billable_s"]),
+            "spot": _text(row["spot_saving"], "{:.0%}"),
+            "objective": _text(row["objective"], "{:.4f}"),
+            "cost": _text(row["cost_usd"], "${:.2f}"),
+            "speed-up": _text(row["speed_up"], "{:.2f}"),
+            "efficiency": _text(row["efficiency"], "{:.0%}"),
+        }
         for row in rows
     ]
-    return tables.render(heads, lines)
+    return tables.render(list(lines[0]), [list(line.values()) for line in lines])
 
 
 def _row(
@@ -126,47 +101,35 @@ def _row(
     objective: str,
     usd_per_hour: Callable[[str], float | None],
     single_s: float | None,
-) -> Job:
-    resources = job["ResourceConfig"]
+) -> dict[str, Any]:
+    instance_type = job["ResourceConfig"].get("InstanceType", "")
     instances, duration = _instances(job), _duration(job)
     training_s, billed_s = job.get("TrainingTimeInSeconds"), job.get("BillableTimeInSeconds")
-    price = usd_per_hour(resources.get("InstanceType", ""))
+    price = usd_per_hour(instance_type)
     # AWS bills the billable time of every instance at the on-demand price.
     billable = None if billed_s is None else float(billed_s * instances)
+    saving = None
+    if job.get("EnableManagedSpotTraining") and training_s and billed_s is not None:
+        saving = 1 - billed_s / training_s
     metrics = {
         metric["MetricName"]: metric["Value"] for metric in job.get("FinalMetricDataList") or []
     }
     completed = job["TrainingJobStatus"] == "Completed"
     speed_up = single_s / duration if single_s and duration and completed else None
-    return Job(
-        name=job["TrainingJobName"],
-        status=job["TrainingJobStatus"],
-        instance_type=resources.get("InstanceType", ""),
-        instances=instances,
-        duration_s=duration,
-        billable_s=billable,
-        spot_saving=(
-            1 - billed_s / training_s
-            if job.get("EnableManagedSpotTraining") and training_s and billed_s is not None
-            else None
-        ),
-        objective=metrics.get(objective),
-        cost_usd=None if billable is None or price is None else billable * price / 3600,
-        speed_up=speed_up,
-        efficiency=None if speed_up is None else speed_up / instances,
-        model=(job.get("ModelArtifacts") or {}).get("S3ModelArtifacts"),
-    )
-
-
-def _names(account: Account, contains: str, limit: int) -> list[str]:
-    pages = account.client("sagemaker").get_paginator("list_training_jobs")
-    jobs = pages.paginate(
-        NameContains=contains,
-        SortBy="CreationTime",
-        SortOrder="Descending",
-        PaginationConfig={"MaxItems": limit},
-    )
-    return [job["TrainingJobName"] for page in jobs for job in page["TrainingJobSummaries"]]
+    return {
+        "name": job["TrainingJobName"],
+        "status": job["TrainingJobStatus"],
+        "instance_type": instance_type,
+        "instances": instances,
+        "duration_s": duration,
+        "billable_s": billable,
+        "spot_saving": saving,
+        "objective": metrics.get(objective),
+        "cost_usd": None if billable is None or price is None else billable * price / 3600,
+        "speed_up": speed_up,
+        "efficiency": speed_up and speed_up / instances,
+        "model": (job.get("ModelArtifacts") or {}).get("S3ModelArtifacts"),
+    }
 
 
 def _comparable(job: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -3,13 +3,16 @@
 import logging
 import os
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from aws import training_image
+from aws import s3_storage, training_image
 from aws.account import Account
 from aws.errors import AwsError
-from aws.s3_layout import CHECKPOINTS, JOBS
+from aws.s3_layout import CHECKPOINTS, DATA, JOBS
 from aws.s3_storage import split_uri
 from aws.settings import FitSettings
 from cli.errors import SettingsError
@@ -32,82 +35,72 @@ def job_base_name(account: Account, run: str) -> str:
     return name
 
 
+@contextmanager
 def model_trainer(
-    account: Account,
-    fit: FitSettings,
-    run: str,
-    hyperparameters: dict[str, Any],
-    code: Path,
-) -> Any:
-    """Return a ModelTrainer for `run` that uploads the folder `code` when it starts.
+    account: Account, fit: FitSettings, run: str, hyperparameters: Mapping[str, Any]
+) -> Iterator[Any]:
+    """Yield a ModelTrainer for `run`, whose packed code is deleted at the end.
 
     The checkpoints of a run outlive its jobs: another job of the same run resumes from them.
     """
-    from sagemaker.core.training.configs import (  # type: ignore[import-untyped]
-        CheckpointConfig,
-        Compute,
-        MetricDefinition,
-        Networking,
-        OutputDataConfig,
-        SourceCode,
-        StoppingCondition,
-        Tag,
-    )
+    from sagemaker.core.shapes import MetricDefinition  # type: ignore[import-untyped]
     from sagemaker.train import ModelTrainer  # type: ignore[import-untyped]
     from sagemaker.train.distributed import Torchrun  # type: ignore[import-untyped]
 
     cloud = account.settings
     vpc = cloud.vpc_config() or {}
-    trainer = ModelTrainer(
-        sagemaker_session=sagemaker_session(account),
-        role=account.role_arn(cloud.training_role),
-        base_job_name=job_base_name(account, run),
-        input_s3_key_prefix=f"{cloud.prefix}/{JOBS}",
-        training_image=training_image.uri(account, fit),
-        source_code=SourceCode(
-            source_dir=str(code),
-            entry_script=source_code.ENTRY_SCRIPT,
-            ignore_patterns=[],  # `source_code.pack` has filtered already
-            # pip needs a network; without one the image must contain all packages.
-            requirements=None if fit.network_isolation else source_code.REQUIREMENTS,
-        ),
-        distributed=Torchrun(process_count_per_node=fit.processes),
-        compute=Compute(
-            instance_type=fit.instance_type,
-            instance_count=fit.instance_count,
-            volume_size_in_gb=fit.volume_gb,
-            enable_managed_spot_training=fit.spot,
-            **({"keep_alive_period_in_seconds": fit.warm_pool_s} if fit.warm_pool_s else {}),
-            **({"volume_kms_key_id": cloud.kms_key} if cloud.kms_key else {}),
-        ),
-        networking=Networking(
-            subnets=vpc.get("Subnets"),
-            security_group_ids=vpc.get("SecurityGroupIds"),
-            enable_network_isolation=fit.network_isolation,
-            enable_inter_container_traffic_encryption=fit.encrypt_traffic
-            and fit.instance_count > 1,
-        ),
-        stopping_condition=StoppingCondition(
-            max_runtime_in_seconds=fit.max_runtime_s,
-            **({"max_wait_time_in_seconds": fit.max_wait_s} if fit.spot else {}),
-        ),
-        checkpoint_config=CheckpointConfig(s3_uri=account.uri(CHECKPOINTS, run)),
-        output_data_config=OutputDataConfig(
-            s3_output_path=account.uri(JOBS), kms_key_id=cloud.kms_key or None
-        ),
-        hyperparameters=hyperparameters,
-        tags=[Tag(key=key, value=value) for key, value in cloud.tags.items()],
-    )
-    return trainer.with_metric_definitions(
-        [MetricDefinition(name=name, regex=regex) for name, regex in fit.metrics.items()]
-    )
-
-
-def clean_up(trainer: Any) -> None:
-    """Delete the SDK's temporary folders, which it leaves to the garbage collector."""
-    for name in ("_temp_code_dir", "_tuner_temp_dir"):
-        if (folder := getattr(trainer, name, None)) is not None:
-            folder.cleanup()
+    with TemporaryDirectory() as code:
+        source_code.pack(Path(code))
+        trainer = ModelTrainer(
+            sagemaker_session=sagemaker_session(account),
+            role=account.role_arn(cloud.training_role),
+            base_job_name=job_base_name(account, run),
+            input_s3_key_prefix=f"{cloud.prefix}/{JOBS}",
+            training_image=training_image.uri(account, fit),
+            source_code={
+                "source_dir": code,
+                "entry_script": source_code.ENTRY_SCRIPT,
+                "ignore_patterns": [],  # `source_code.pack` has filtered already
+                # pip needs a network; without one the image must contain all packages.
+                "requirements": None if fit.network_isolation else source_code.REQUIREMENTS,
+            },
+            distributed=Torchrun(process_count_per_node=fit.processes),
+            compute={
+                "instance_type": fit.instance_type,
+                "instance_count": fit.instance_count,
+                "volume_size_in_gb": fit.volume_gb,
+                "enable_managed_spot_training": fit.spot,
+                **({"keep_alive_period_in_seconds": fit.warm_pool_s} if fit.warm_pool_s else {}),
+                **({"volume_kms_key_id": cloud.kms_key} if cloud.kms_key else {}),
+            },
+            networking={
+                "subnets": vpc.get("Subnets"),
+                "security_group_ids": vpc.get("SecurityGroupIds"),
+                "enable_network_isolation": fit.network_isolation,
+                "enable_inter_container_traffic_encryption": fit.encrypt_traffic
+                and fit.instance_count > 1,
+            },
+            stopping_condition={
+                "max_runtime_in_seconds": fit.max_runtime_s,
+                **({"max_wait_time_in_seconds": fit.max_wait_s} if fit.spot else {}),
+            },
+            checkpoint_config={"s3_uri": account.uri(CHECKPOINTS, run)},
+            output_data_config={
+                "s3_output_path": account.uri(JOBS),
+                "kms_key_id": cloud.kms_key or None,
+            },
+            hyperparameters=hyperparameters,
+            tags=[{"key": key, "value": value} for key, value in cloud.tags.items()],
+        )
+        try:
+            yield trainer.with_metric_definitions(
+                [MetricDefinition(name=name, regex=regex) for name, regex in fit.metrics.items()]
+            )
+        finally:
+            # The SDK leaves these folders to the garbage collector.
+            for name in ("_temp_code_dir", "_tuner_temp_dir"):
+                if (folder := getattr(trainer, name, None)) is not None:
+                    folder.cleanup()
 
 
 def sagemaker_session(account: Account) -> Any:
@@ -134,62 +127,58 @@ def data_channels(account: Account, fit: FitSettings, data: str) -> list[Any]:
     train is divided: every instance evaluates on all held-out photos. In the container, the
     channels are the folders of `SHARDED_DATA`, the layout that `--data` takes.
     """
-    if fit.distribution == "FullyReplicated":
-        return [_channel(CHANNEL, data, fit.distribution, fit.input_mode)]
-    splits = _splits(account, data)
+    from sagemaker.core.shapes import Channel
+
+    uris = {CHANNEL: data}
+    if fit.distribution == "ShardedByS3Key":
+        names = _names_at(account, data)
+        uris = {split: f"{data.rstrip('/')}/{split}" for split in SPLITS if f"{split}/" in names}
     return [
-        _channel(
-            split,
-            f"{data.rstrip('/')}/{split}",
-            "ShardedByS3Key" if split == "train" else "FullyReplicated",
-            fit.input_mode,
+        Channel(
+            channel_name=name,
+            input_mode=fit.input_mode,
+            data_source={
+                "s3_data_source": {
+                    "s3_data_type": "S3Prefix",
+                    "s3_uri": uri,
+                    "s3_data_distribution_type": (
+                        "ShardedByS3Key" if name == "train" else "FullyReplicated"
+                    ),
+                }
+            },
         )
-        for split in SPLITS
-        if split in splits
+        for name, uri in uris.items()
     ]
 
 
-def _channel(name: str, uri: str, distribution: str, input_mode: str) -> Any:
-    from sagemaker.core.shapes import (  # type: ignore[import-untyped]
-        Channel,
-        DataSource,
-        S3DataSource,
-    )
+def photos_uri(account: Account, fit: FitSettings, data: str | None) -> str:
+    """Return `data`, or the S3 prefix that `upload` writes to.
 
-    source = S3DataSource(
-        s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type=distribution
-    )
-    return Channel(
-        channel_name=name,
-        input_mode=input_mode,
-        data_source=DataSource(s3_data_source=source),
-    )
-
-
-def check_photos(account: Account, fit: FitSettings, data: str) -> None:
-    """Raise AwsError if there are no photos at `data`, or they cannot be sharded."""
-    bucket, prefix = split_uri(data)
-    s3 = account.client("s3")
-    page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix.rstrip("/") + "/", MaxKeys=1000)
-    keys = [item["Key"] for item in page.get("Contents", [])]
-    if not keys:
+    Raises AwsError if it has no photos, or they cannot be sharded.
+    """
+    s3_storage.require(account)
+    data = data or account.uri(DATA)
+    names = _names_at(account, data)
+    if not names:
         raise AwsError(f"No photos at {data}: run `python -m training upload --data FOLDER`.")
-    index = f"{prefix.rstrip('/')}/index.csv"
-    if fit.distribution == "ShardedByS3Key" and index in keys:
+    sharded = fit.distribution == "ShardedByS3Key"
+    if sharded and "index.csv" in names:
         raise AwsError(
             f"{data} has an index.csv, which would reach one instance only. To shard, upload "
             "folders train/BREED/ without an index, or use --distribution FullyReplicated."
         )
-    if fit.distribution == "ShardedByS3Key" and "valid" not in _splits(account, data):
+    if sharded and "valid/" not in names:
         raise AwsError(
             f"{data} has no valid/BREED/, which every instance evaluates on: upload photos in "
             "train/ and valid/, or use --distribution FullyReplicated."
         )
+    return data
 
 
-def _splits(account: Account, data: str) -> list[str]:
-    """Return the names of the folders directly below the S3 prefix `data`."""
+def _names_at(account: Account, data: str) -> set[str]:
+    """Return the names directly below the S3 prefix `data`; those of folders end in a slash."""
     bucket, prefix = split_uri(data.rstrip("/") + "/")
     page = account.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/")
+    keys = [item["Key"] for item in page.get("Contents", [])]
     folders = [item["Prefix"] for item in page.get("CommonPrefixes", [])]
-    return [folder.removeprefix(prefix).rstrip("/") for folder in folders]
+    return {key.removeprefix(prefix) for key in (*keys, *folders)}

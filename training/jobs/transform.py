@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -25,13 +26,12 @@ from aws import account as accounts
 from aws import endpoints, s3_layout, s3_storage, stages
 from aws.account import Account
 from aws.errors import AwsError, JobFailed
-from aws.polling import poll
 from aws.s3_storage import split_uri
 from aws.settings import TransformSettings
 from cli import commands
 from cli.files import write_atomically
 from training.errors import DataError
-from training.jobs.job_logs import ENDED, failure
+from training.jobs import job_logs
 from training.photos import SUFFIXES
 
 MAX_PAYLOAD_MB = 6
@@ -75,6 +75,7 @@ def command(
     if output.suffix not in (".csv", ".jsonl"):
         raise DataError(f"--output {output} must end in .csv or .jsonl.")
     endpoint = stages.read(stage).endpoint
+    source = source.rstrip("/")
     photos = photos_below(account, source)
     if not photos:
         raise DataError(f"There are no photos below {source}.")
@@ -90,7 +91,12 @@ def command(
         if detach:
             print(f"collect its results: the same command with --job {name}")
             return
-    error = follow(account, name)
+    error = ""
+    describe = account.client("sagemaker").describe_transform_job
+    try:
+        job_logs.wait(account, "Transform", partial(describe, TransformJobName=name))
+    except JobFailed as failure:
+        error = str(failure)  # one refused photo fails the job, but the others have results
     predictions = collect(account, photos, destination)
     write(predictions, output)
     refused = sum(bool(prediction.error) for prediction in predictions)
@@ -101,11 +107,10 @@ def command(
 
 def photos_below(account: Account, source: str) -> list[str]:
     """Return the names of all photos below the S3 prefix `source`, relative to it."""
-    bucket, prefix = split_uri(source)
-    start = prefix.rstrip("/") + "/" if prefix else ""
+    bucket, prefix = split_uri(f"{source}/")
     return [
-        item["Key"].removeprefix(start)
-        for item in s3_storage.listing(account, bucket, start)
+        item["Key"].removeprefix(prefix)
+        for item in s3_storage.listing(account, bucket, prefix)
         if Path(item["Key"]).suffix.lower() in SUFFIXES
     ]
 
@@ -119,16 +124,14 @@ def start(
     destination: str,
 ) -> None:
     """Start a transform job that sends each photo as one request."""
-    kms_key = account.settings.kms_key
+    key = account.settings.kms_key
     account.client("sagemaker").create_transform_job(
         TransformJobName=name,
         ModelName=model,
         MaxConcurrentTransforms=transform.concurrency,
         MaxPayloadInMB=MAX_PAYLOAD_MB,
         TransformInput={
-            "DataSource": {
-                "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": source.rstrip("/") + "/"}
-            },
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{source}/"}},
             # The container recognizes the format by the first bytes.
             "ContentType": "application/x-image",
             "SplitType": "None",
@@ -136,51 +139,32 @@ def start(
         TransformOutput={
             "S3OutputPath": destination,
             "Accept": "application/json",
-            **({"KmsKeyId": kms_key} if kms_key else {}),
+            **({"KmsKeyId": key} if key else {}),
         },
         TransformResources={
             "InstanceType": transform.instance_type,
             "InstanceCount": transform.instance_count,
-            **({"VolumeKmsKeyId": kms_key} if kms_key else {}),
+            **({"VolumeKmsKeyId": key} if key else {}),
         },
         Tags=account.settings.tag_list(),
     )
 
 
-def follow(account: Account, name: str) -> str:
-    """Wait until the job ends; return AWS's reason if it failed, else an empty text.
-
-    One refused photo fails the whole job, but the results of the others are written.
-    """
-    job = poll(
-        account,
-        lambda: account.client("sagemaker").describe_transform_job(TransformJobName=name),
-        lambda job: job["TransformJobStatus"] in ENDED,
-        lambda job: f"{name}: {job['TransformJobStatus']}",
-    )
-    if job["TransformJobStatus"] == "Completed":
-        return ""
-    return failure(name, job["TransformJobStatus"], job.get("FailureReason", ""))
-
-
 def collect(account: Account, photos: Sequence[str], destination: str) -> list[Prediction]:
     """Read the results for `photos`, in the same order."""
     bucket, prefix = split_uri(destination + "/")
-    results = {item["Key"] for item in s3_storage.listing(account, bucket, prefix)}
+    keys = {item["Key"] for item in s3_storage.listing(account, bucket, prefix)}
     s3 = account.client("s3")
 
     def read(photo: str) -> Prediction:
         key = f"{prefix}{photo}.out"  # SageMaker's name for the output
-        if key not in results:
+        if key not in keys:
             return Prediction(photo, "", None, None, "refused by the model, or the job ended early")
         return parse(photo, s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     with ThreadPoolExecutor(16) as pool:
-        total = len(photos)
-        progress = tqdm(
-            pool.map(read, photos), "collect", total, unit="photo", leave=False, disable=None
-        )
-        return list(progress)
+        results = pool.map(read, photos)
+        return list(tqdm(results, "collect", len(photos), unit="photo", leave=False, disable=None))
 
 
 def parse(photo: str, body: bytes) -> Prediction:
@@ -199,14 +183,14 @@ def parse(photo: str, body: bytes) -> Prediction:
 
 def write(predictions: Sequence[Prediction], path: Path) -> None:
     """Write a CSV file, or JSON lines if `path` ends in .jsonl."""
-    if path.suffix == ".jsonl":
-        lines = [json.dumps(asdict(item), ensure_ascii=False) + "\n" for item in predictions]
-        write_atomically(path, "".join(lines))
-        return
+    rows = [asdict(prediction) for prediction in predictions]
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(Prediction.__slots__), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(asdict, predictions))
+    if path.suffix == ".jsonl":
+        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    else:
+        writer = csv.DictWriter(stream, list(Prediction.__slots__), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     write_atomically(path, stream.getvalue())
 
 

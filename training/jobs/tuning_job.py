@@ -9,23 +9,19 @@ example:
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import partial
 from typing import Any
 
 import click
 
 from aws import account as accounts
-from aws import s3_layout, s3_storage
+from aws import s3_layout
 from aws.account import Account
-from aws.errors import JobFailed
-from aws.polling import poll
 from aws.settings import FitSettings, TuningJobSettings
 from cli import commands
 from cli.errors import SettingsError
-from training.jobs import hyperparameters, sagemaker_trainer, source_code
+from training.jobs import hyperparameters, job_logs, sagemaker_trainer
 from training.jobs.fit import job_values
-from training.jobs.job_logs import ENDED, failure
 from training.settings import Choice, Range, TrainSettings, TuneSettings
 
 Space = Mapping[str, Range | Choice]
@@ -55,9 +51,7 @@ def command(
             f'Unknown objective "{tuning_job.objective}". '
             f"Metrics of [fit]: {', '.join(fit.metrics)}."
         )
-    data = data or account.uri(s3_layout.DATA)
-    s3_storage.require(account)
-    sagemaker_trainer.check_photos(account, fit, data)
+    data = sagemaker_trainer.photos_uri(account, fit, data)
     if dry_run:
         summary = {
             "space": {key: dimension.model_dump() for key, dimension in tune.space.items()},
@@ -69,10 +63,8 @@ def command(
         print(json.dumps(summary, indent=2))
         return
     name = start(account, fit, tuning_job, run, tune.space, job_values(fit, train), data)
-    print(
-        f"started {name}: {tuning_job.max_jobs} jobs, {tuning_job.parallel_jobs} in parallel",
-        flush=True,
-    )
+    jobs = f"{tuning_job.max_jobs} jobs, {tuning_job.parallel_jobs} in parallel"
+    print(f"started {name}: {jobs}", flush=True)
     if detach:
         print(f"use its best values: python -m training fit --from-tuning {name}")
         return
@@ -100,9 +92,8 @@ def start(
 
     fixed = {key: value for key, value in values.items() if key.replace("-", "_") not in space}
     name = sagemaker_trainer.job_base_name(account, run)
-    with TemporaryDirectory() as folder:
-        source_code.pack(Path(folder))
-        trainer = sagemaker_trainer.model_trainer(account, fit, run, fixed, Path(folder))
+    channels = sagemaker_trainer.data_channels(account, fit, data)
+    with sagemaker_trainer.model_trainer(account, fit, run, fixed) as trainer:
         trainer.checkpoint_config = None  # parallel jobs must not share checkpoints
         # The tuner uploads below this name, and the role may read below the prefix only.
         trainer.base_job_name = f"{account.settings.prefix}/{s3_layout.JOBS}/{name}"
@@ -121,42 +112,34 @@ def start(
             base_tuning_job_name=name[:16].rstrip("-"),
             tags=account.settings.tag_list(),
         )
-        try:
-            tuner.tune(inputs=sagemaker_trainer.data_channels(account, fit, data), wait=False)
-        finally:
-            sagemaker_trainer.clean_up(trainer)
+        tuner.tune(inputs=channels, wait=False)
     return str(tuner.latest_tuning_job.hyper_parameter_tuning_job_name)
 
 
 def ranges(space: Space) -> dict[str, Any]:
     """Return the search space as SageMaker's parameter ranges, by option name."""
-    from sagemaker.core.parameter import (  # type: ignore[import-untyped]
-        CategoricalParameter,
-        ContinuousParameter,
-        IntegerParameter,
-    )
+    from sagemaker.core import parameter  # type: ignore[import-untyped]
 
-    def parameter(dimension: Range | Choice) -> Any:
+    def convert(dimension: Range | Choice) -> Any:
         if isinstance(dimension, Choice):
-            return CategoricalParameter(dimension.values)
+            return parameter.CategoricalParameter(dimension.values)
         if dimension.type == "int":
-            return IntegerParameter(int(dimension.low), int(dimension.high))
+            return parameter.IntegerParameter(int(dimension.low), int(dimension.high))
         scaling = "Logarithmic" if dimension.type == "log" else "Auto"
-        return ContinuousParameter(dimension.low, dimension.high, scaling_type=scaling)
+        return parameter.ContinuousParameter(dimension.low, dimension.high, scaling_type=scaling)
 
-    return {key.replace("_", "-"): parameter(dimension) for key, dimension in space.items()}
+    return {key.replace("_", "-"): convert(dimension) for key, dimension in space.items()}
 
 
 def follow(account: Account, name: str) -> None:
-    """Print the progress of a tuning job until it ends. Raises JobFailed."""
-    job = poll(
+    """Print the progress of a tuning job until it ends. Raises JobFailed if it fails."""
+    job_logs.wait(
         account,
-        lambda: hyperparameters.describe_tuning_job(account, name),
-        lambda job: job["HyperParameterTuningJobStatus"] in ENDED,
-        lambda job: f"{name}: {_progress(job)}",
+        "HyperParameterTuning",
+        partial(hyperparameters.describe_tuning_job, account, name),
+        _progress,
+        completed=("Completed", "Stopped"),  # a stopped job has a best job, too
     )
-    if job["HyperParameterTuningJobStatus"] == "Failed":
-        raise JobFailed(failure(name, "failed", job.get("FailureReason", "")))
 
 
 def _progress(job: Mapping[str, Any]) -> str:

@@ -55,10 +55,12 @@ def command(
 
 def _create_bucket(account: Account, dry_run: bool) -> None:
     if dry_run:
-        action = "secure existing" if s3_storage.exists(account) else "create and secure"
-        print(f"would {action} bucket {account.bucket}: private, encrypted, TLS only")
-        return
-    action = "created and secured" if s3_storage.create_bucket(account) else "secured existing"
+        action = (
+            "would secure existing" if s3_storage.exists(account) else "would create and secure"
+        )
+    else:
+        created = s3_storage.create_bucket(account)
+        action = "created and secured" if created else "secured existing"
     print(f"{action} bucket {account.bucket}: private, encrypted, TLS only")
 
 
@@ -78,7 +80,7 @@ def _copy(account: Account, folder: Path, dry_run: bool) -> None:
         return
     s3_storage.require(account)
     changed = s3_storage.changes(account, folder, f"{account.settings.prefix}/{DATA}")
-    megabytes = sum(change.size_bytes for change in changed) / 1e6
+    megabytes = sum(path.stat().st_size for path in changed.values()) / 1e6
     if dry_run:
         print(f"would send {len(changed)} files, {megabytes:.1f} MB, to {account.uri(DATA)}")
         return
