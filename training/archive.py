@@ -1,12 +1,17 @@
 """Unpack the photos of an untrusted archive."""
 
+import bz2
+import gzip
+import io
+import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from tqdm import tqdm
 
@@ -15,8 +20,14 @@ from training.photos import SUFFIXES
 
 MAX_TOTAL_BYTES = 16 << 30
 MAX_PHOTO_BYTES = 64 << 20
+MAX_MEMBERS = 1_000_000
+MAX_HEADER_BYTES = 2 << 20
+"""Of a tar member. Extended (pax) headers are read at once, so their size is memory."""
 _CHUNK_BYTES = 1 << 20
-
+_OPEN: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open
+}  # fmt: skip
+"""How to open a compressed tar, by its first two bytes."""
 
 Member = tuple[str, bool, IO[bytes] | None]
 """Name, whether it is a regular file or a folder, and the content of a file."""
@@ -25,8 +36,9 @@ Member = tuple[str, bool, IO[bytes] | None]
 def unpack(archive: Path, folder: Path, max_photo_bytes: int = MAX_PHOTO_BYTES) -> int:
     """Unpack the photos of `archive` (zip or tar) into the new `folder` and return their number.
 
-    Other files are skipped. Raises DataError, without creating `folder`, if a name leads out of
-    it, a member is a link or exceeds the limits, or the archive is corrupt.
+    Other files are skipped, and so are `__MACOSX` and hidden folders. Raises DataError, without
+    creating `folder`, if a name leads out of it, a member is a link or exceeds the limits, or the
+    archive is corrupt.
     """
     temporary = folder.with_name(folder.name + ".unpacking")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -38,13 +50,17 @@ def unpack(archive: Path, folder: Path, max_photo_bytes: int = MAX_PHOTO_BYTES) 
             members, desc="unpack", unit="file", leave=False, disable=None
         ):
             target = _target(name, regular, temporary, archive)
-            if stream is None or target.suffix.lower() not in SUFFIXES:
+            hidden = any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+            if stream is None or hidden or target.suffix.lower() not in SUFFIXES:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             left_bytes -= _copy(stream, target, min(left_bytes, max_photo_bytes), archive)
             photos += 1
         temporary.replace(folder)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
+        RuntimeError, ValueError,
+    ) as error:  # fmt: skip
         raise DataError(f"{archive} is corrupt: {error}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -54,6 +70,7 @@ def unpack(archive: Path, folder: Path, max_photo_bytes: int = MAX_PHOTO_BYTES) 
 def _members(archive: Path) -> Iterator[Member]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
+            _check_count(len(opened.infolist()), archive)
             for info in opened.infolist():
                 kind = stat.S_IFMT(info.external_attr >> 16)  # 0 unless made on Unix
                 regular = info.is_dir() or kind in (0, stat.S_IFREG, stat.S_IFDIR)
@@ -63,10 +80,45 @@ def _members(archive: Path) -> Iterator[Member]:
                     with opened.open(info) as stream:
                         yield info.filename, True, stream
         return
-    with tarfile.open(archive) as opened_tar:
-        for entry in opened_tar:
+    with _decompress(archive) as plain, tarfile.open(fileobj=_BoundedReads(plain)) as opened_tar:
+        size_bytes = 0
+        for number, entry in enumerate(opened_tar):
+            _check_count(number, archive)
+            size_bytes += entry.size  # what is skipped is decompressed, too
+            if size_bytes > MAX_TOTAL_BYTES:
+                raise DataError(f"{archive} holds more than {MAX_TOTAL_BYTES >> 30} GiB.")
             content = opened_tar.extractfile(entry) if entry.isreg() else None
             yield entry.name, entry.isreg() or entry.isdir(), content
+
+
+def _check_count(members: int, archive: Path) -> None:
+    if members > MAX_MEMBERS:
+        raise DataError(f"{archive} has more than {MAX_MEMBERS} members.")
+
+
+def _decompress(archive: Path) -> IO[bytes]:
+    with archive.open("rb") as stream:
+        start = stream.read(2)
+    plain: IO[bytes] = _OPEN.get(start, open)(archive, "rb")
+    return plain
+
+
+class _BoundedReads(io.RawIOBase):
+    """A stream that refuses to read more than `MAX_HEADER_BYTES` at once."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not 0 <= size <= MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header exceeds {MAX_HEADER_BYTES} bytes")
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
 
 
 def _target(name: str, regular: bool, folder: Path, archive: Path) -> Path:

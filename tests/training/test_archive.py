@@ -67,3 +67,49 @@ def test_a_bomb_and_a_corrupt_archive_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is corrupt"):
         archive.unpack(tmp_path / "torn.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_macos_adds_and_hidden_folders_are_skipped(tmp_path: Path) -> None:
+    names = ("a/1.png", "__MACOSX/a/._1.png", "a/._1.png", ".ipynb_checkpoints/1.png")
+    count = archive.unpack(
+        zipped(tmp_path / "a.zip", dict.fromkeys(names, png())), tmp_path / "out"
+    )
+    assert count == 1
+    assert not list((tmp_path / "out").rglob("._*"))
+
+
+@pytest.mark.parametrize("compression", ["", "gz", "bz2", "xz"])
+def test_tar_archives(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, f"w:{compression}") as opened:  # type: ignore[call-overload]
+        entry = tarfile.TarInfo("dogs/a/1.png")
+        entry.size, entry.pax_headers = len(png()), {"comment": "x" * 1000}
+        opened.addfile(entry, io.BytesIO(png()))
+    assert archive.unpack(path, tmp_path / "out") == 1
+    assert (tmp_path / "out" / "dogs" / "a" / "1.png").read_bytes() == png()
+
+
+def test_a_large_pax_header_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as opened:
+        entry = tarfile.TarInfo("a/1.png")
+        entry.pax_headers = {"comment": "x" * (archive.MAX_HEADER_BYTES + 1)}
+        opened.addfile(entry)
+    with pytest.raises(DataError, match="a header exceeds"):
+        archive.unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+
+
+def test_a_chain_of_pax_headers_is_refused(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("x")
+    header.type = tarfile.XHDTYPE
+    (tmp_path / "a.tar").write_bytes(header.tobuf() * 5000)
+    with pytest.raises(DataError, match="is corrupt"):
+        archive.unpack(tmp_path / "a.tar", tmp_path / "out")
+
+
+def test_what_is_skipped_counts_too(tmp_path: Path) -> None:
+    """A member of a terabyte that is no photo must not be decompressed."""
+    entry = tarfile.TarInfo("a/readme.txt")
+    entry.size = archive.MAX_TOTAL_BYTES + 1
+    (tmp_path / "a.tar").write_bytes(entry.tobuf() + bytes(1024))
+    with pytest.raises(DataError, match="holds more than 16 GiB"):
+        archive.unpack(tmp_path / "a.tar", tmp_path / "out")
