@@ -129,7 +129,7 @@ def required_access(request: Any, resource: str) -> Iterator[Access]:
         case "cloudformation":
             yield from _cloudformation(request, operation, values, scope)
         case _:
-            yield Access(request._action, "*")
+            yield Access(request._action, values.get("RoleArn", "*"))
 
 
 def _s3_context(request: Any) -> dict[str, str]:

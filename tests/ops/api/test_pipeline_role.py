@@ -1,8 +1,10 @@
 """The pipeline's roles: a release works with them, and nothing else does."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +12,28 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from aws.account import Account
+from aws.settings import AwsSettings
 from ops.__main__ import main as ops
+from ops.iam import policy
 from tests.emulator.iam_enforcement import Access, as_list, permits
 from tests.ops.api.api_commands import ApiCommands
 from tests.ops.api.conftest import Client, post
 from tests.ops.api.project import ACCOUNT, REGION, change_config
+from training.__main__ import main as training
 
 pytestmark = pytest.mark.server
 
-DOCUMENT = json.dumps(
-    {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}],
-    }
-)
+
+def allowed(action: str, resource: str) -> dict[str, str]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource}
+
+
+def document(statements: list[Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+DOCUMENT = json.dumps(document([allowed("s3:ListAllMyBuckets", "*")]))
 BUCKET = f"whatbreed-{ACCOUNT}-{REGION}"
 Environment = dict[str, str]
 
@@ -42,25 +52,35 @@ def client_of(environment: Environment) -> Client:
 def identities(
     environment: Environment, client: Client, bucket: str, access_log: Path
 ) -> dict[str, Environment]:
-    """The environments of an administrator and of each stage's pipeline, with enforced policies.
+    """The environments of everybody who may be in the account, with enforced policies.
 
-    The administrator has set up the pipelines as in docs/operations.md.
+    An administrator has set up the pipelines as in docs/operations.md: `dev` and `prod` are their
+    roles. `operator` has the policy of `--role deploy`, `developer` may do everything in S3 except
+    configure the bucket, and `person` may assume the role that releases prod.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
+        patch.setenv("WHATBREED_SETTINGS", os.devnull)
         apply = ["policy", "--role", "pipeline", "--repository", "owner/name", "--apply"]
         for _ in range(2):  # the second run finds everything
-            assert ops(apply) == 0
+            assert ops([*apply, "--releaser", f"arn:aws:iam::{ACCOUNT}:user/person"]) == 0
+        assert training(["upload", "--create-bucket"]) == 0  # keeps the bucket's policy
+        operator = policy.operator(Account(AwsSettings.read()))
     iam, sts = client("iam"), client("sts")
-    iam.create_user(UserName="administrator")
-    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    iam.put_user_policy(
-        UserName="administrator",
-        PolicyName="all",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": everything}),
-    )
-    keys = {"administrator": iam.create_access_key(UserName="administrator")["AccessKey"]}
+    users = {
+        "administrator": [allowed("*", "*")],
+        "operator": operator["Statement"],
+        "developer": [allowed("s3:*Object*", "*"), allowed("s3:List*", "*")],
+        "person": [allowed("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/whatbreed-*")],
+    }
+    keys = {}
+    for name, statements in users.items():
+        iam.create_user(UserName=name)
+        iam.put_user_policy(
+            UserName=name, PolicyName="p", PolicyDocument=json.dumps(document(statements))
+        )
+        keys[name] = iam.create_access_key(UserName=name)["AccessKey"]
     for stage in ("dev", "prod"):
         keys[stage] = sts.assume_role_with_web_identity(
             RoleArn=f"arn:aws:iam::{ACCOUNT}:role/whatbreed-pipeline-{stage}",
@@ -69,15 +89,7 @@ def identities(
         )["Credentials"]
     access_log.unlink(missing_ok=True)
     post(environment, "reset-auth", b"0")
-    return {
-        name: {
-            **environment,
-            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
-            **({"AWS_SESSION_TOKEN": key["SessionToken"]} if "SessionToken" in key else {}),
-        }
-        for name, key in keys.items()
-    }
+    return {name: with_key(environment, key) for name, key in keys.items()}
 
 
 @pytest.fixture
@@ -130,15 +142,13 @@ def test_dev_is_released_with_its_role_and_every_permission_is_used(
         others = {"Statement": [other for other in statements if other is not statement]}
         denied_without = [access for access in used if not permits([others], access)]
         assert denied_without, f"{statement['Sid']} is not needed"
-    allowed = {action for statement in statements for action in as_list(statement["Action"])}
-    assert allowed - {access.action for access in used} == {
-        # Used by `chalice deploy` after other changes of config.json (no concurrency, other tags),
+    actions = {action for statement in statements for action in as_list(statement["Action"])}
+    assert actions - {access.action for access in used} == {
+        # Used by `chalice deploy` after other changes of config.json, such as no concurrency,
         # and while Lambda is still updating a function, which moto never is.
         "lambda:DeleteFunctionConcurrency",
         "lambda:GetFunctionConfiguration",
         "lambda:RemovePermission",
-        "lambda:TagResource",
-        "lambda:UntagResource",
     }
 
 
@@ -149,15 +159,126 @@ def test_prod_is_released_with_its_role(
     first = pipeline.release("prod")
     assert first.code == 0, first.err
     boundary = f"arn:aws:iam::{ACCOUNT}:policy/whatbreed-prod-boundary"
-    for name in ("whatbreed-prod-api_handler", "whatbreed-prod-release"):
-        role = administrator("iam").get_role(RoleName=name)["Role"]
-        assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
+    role = administrator("iam").get_role(RoleName="whatbreed-prod-api_handler")["Role"]
+    assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
     change_config(pipeline.project, lambda_memory_size=1024)
     second = pipeline.release("prod")
     assert second.code == 0, second.err
     assert pipeline.release("prod", "--rollback").code == 0
     actions = {access.action for access in accesses(access_log, "prod")}
     assert {"cloudformation:ExecuteChangeSet", "s3:PutObject", "apigateway:GET"} <= actions
+    assert not {action for action in actions if action.startswith("iam:")} - {"iam:GetRole"}
+
+
+def test_a_person_releases_prod_as_its_role(
+    commands_of: Callable[[str], ApiCommands], identities: dict[str, Environment]
+) -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:role/whatbreed-pipeline-prod"
+    sts = client_of(identities["person"])("sts")
+    key = sts.assume_role(RoleArn=arn, RoleSessionName="person")["Credentials"]
+    environment = with_key(identities["person"], key)
+    outcome = replace(commands_of("person"), environment=environment).release("prod")
+    assert outcome.code == 0, outcome.err
+    assert commands_of("person").release("prod").code == 1
+
+
+def test_only_the_release_role_changes_what_is_released(
+    commands_of: Callable[[str], ApiCommands],
+    identities: dict[str, Environment],
+    administrator: Client,
+) -> None:
+    s3 = administrator("s3")
+    base = "whatbreed/api/prod"
+    [bundle, *_] = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{base}/bundles/")["Contents"]
+    rules = json.loads(s3.get_bucket_policy(Bucket=BUCKET)["Policy"])
+    assert {"TlsOnly", "OnlyReleaseRoleWritesProd", "WriteOnceProd"} == {
+        statement["Sid"] for statement in rules["Statement"]
+    }
+    rules["Statement"] = rules["Statement"][:1]
+
+    def attempts(client: Client) -> dict[str, Callable[[], object]]:
+        s3, keys = (
+            client("s3"),
+            [bundle["Key"], f"{base}/templates/x.json", f"{base}/deployed.json"],
+        )
+        writes: dict[str, Callable[[], object]] = {
+            f"writing {key}": partial(s3.put_object, Bucket=BUCKET, Key=key, Body=b"evil")
+            for key in keys
+        }
+        return writes | {
+            "writing once": lambda: s3.put_object(
+                Bucket=BUCKET, Key=f"{base}/bundles/new.zip", Body=b"evil", IfNoneMatch="*"
+            ),
+            "copying": lambda: s3.copy_object(
+                Bucket=BUCKET, Key=f"{base}/bundles/new.zip", CopySource=f"{BUCKET}/whatbreed/x"
+            ),
+            "the bucket's policy": lambda: s3.put_bucket_policy(
+                Bucket=BUCKET, Policy=json.dumps(rules)
+            ),
+            "removing the bucket's policy": lambda: s3.delete_bucket_policy(Bucket=BUCKET),
+            "expiring releases": lambda: s3.put_bucket_lifecycle_configuration(
+                Bucket=BUCKET,
+                LifecycleConfiguration={
+                    "Rules": [
+                        {"ID": "x", "Status": "Enabled", "Filter": {}, "Expiration": {"Days": 1}}
+                    ]
+                },
+            ),
+        }
+
+    for name in ("operator", "developer", "dev"):
+        client = client_of(identities[name])
+        done = [attempt for attempt, call in attempts(client).items() if not denied(call)]
+        assert done == [], name
+    operator = client_of(identities["operator"])
+    assert denied(lambda: operator("s3").delete_object(Bucket=BUCKET, Key=bundle["Key"]))
+    # The operator's own work continues.
+    operator("s3").put_object(Bucket=BUCKET, Key="whatbreed/models/x", Body=b"")
+    operator("s3").delete_object(Bucket=BUCKET, Key="whatbreed/models/x")
+    # The role itself cannot overwrite a release, and the bucket refuses even an administrator.
+    role = client_of(identities["prod"])("s3")
+    assert denied(lambda: role.put_object(Bucket=BUCKET, Key=bundle["Key"], Body=b"evil"))
+    assert denied(lambda: s3.put_object(Bucket=BUCKET, Key=bundle["Key"], Body=b"evil"))
+    outcome = commands_of("administrator").release("prod")
+    assert outcome.code == 1
+    assert "PutObject is not allowed" in outcome.err
+
+
+def test_dev_reaches_no_other_rest_api(
+    identities: dict[str, Environment], administrator: Client
+) -> None:
+    gateway, dev = administrator("apigateway"), client_of(identities["dev"])("apigateway")
+    untagged = gateway.create_rest_api(name="whatbreed")["id"]
+    ids = {api["id"]: api.get("tags", {}) for api in gateway.get_rest_apis()["items"]}
+    [own] = [api for api, tags in ids.items() if tags.get("api") == "whatbreed-dev"]
+    assert len(ids) == 3  # with that of prod
+    patch = [{"op": "replace", "path": "/description", "value": "x"}]
+    for api in ids:
+        calls: list[Callable[[], object]] = [
+            partial(dev.get_rest_api, restApiId=api),
+            partial(dev.update_rest_api, restApiId=api, patchOperations=patch),
+            partial(dev.create_deployment, restApiId=api, stageName="x"),
+            partial(dev.get_resources, restApiId=api),
+        ]
+        assert [denied(call) for call in calls] == [api != own] * len(calls)
+    arn = f"arn:aws:apigateway:{REGION}::/restapis/{untagged}"
+    for call in (
+        partial(dev.put_rest_api, restApiId=untagged, mode="overwrite", body="{}"),
+        partial(dev.tag_resource, resourceArn=arn, tags={"api": "whatbreed-dev"}),
+        partial(dev.create_rest_api, name="x", tags={"api": "whatbreed-dev"}),
+        partial(dev.delete_rest_api, restApiId=own),
+    ):
+        assert denied(call), call
+    gateway.delete_rest_api(restApiId=untagged)
+
+
+def with_key(environment: Environment, key: dict[str, str]) -> Environment:
+    return {
+        **environment,
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        **({"AWS_SESSION_TOKEN": key["SessionToken"]} if "SessionToken" in key else {}),
+    }
 
 
 def denied(call: Callable[[], object]) -> bool:
@@ -284,8 +405,8 @@ def test_a_missing_function_role_is_an_error_with_the_command_that_creates_it(
     outcome = commands_of("dev").release("dev")
     assert outcome.code == 1
     [line] = outcome.err.splitlines()
-    assert "when calling the CreateRole operation" in line
+    assert "CreateRestApi is not allowed" in line
     assert line.endswith(
-        "Ask an administrator to create whatbreed-dev-api_handler with "
+        "Ask an administrator to create whatbreed-dev-api_handler and the REST API with "
         "`python -m ops policy --role pipeline --stage dev --repository OWNER/NAME --apply`."
     )
