@@ -1,17 +1,14 @@
 """The routes: parse the request, call the service, respond."""
 
-import functools
 import os
-from collections.abc import Callable
 from typing import Any
 
 from chalice.app import CORSConfig, Request, Response
 
 from chalicelib import image_formats, inputs, pages, settings
-from chalicelib.causes import cause_with_location
-from chalicelib.events import App
+from chalicelib.chalice_app import App
 from chalicelib.middleware import AnswerResponse, Middleware
-from chalicelib.problems import InternalError, InvalidRequest, Problem
+from chalicelib.problems import InvalidRequest
 from chalicelib.service import Service
 
 if "AWS_CHALICE_CLI_MODE" in os.environ:
@@ -19,7 +16,7 @@ if "AWS_CHALICE_CLI_MODE" in os.environ:
 
     preflight.check()
 
-View = Callable[[], Response | dict[str, Any]]
+ANY_TYPE = ["*/*"]
 
 try:
     config = settings.load(os.environ)
@@ -34,25 +31,6 @@ app.register_middleware(Middleware(cors), "http")
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     service.endpoint.connect()  # in the init phase, which has a full vCPU
-
-
-def route(path: str, method: str, content_type: str = "*/*") -> Callable[[View], View]:
-    """Register a view. Chalice would log the messages of its unexpected exceptions."""
-
-    def register(view: View) -> View:
-        @functools.wraps(view)
-        def guarded() -> Response | dict[str, Any]:
-            try:
-                return view()
-            except Problem:
-                raise
-            except Exception as error:
-                raise InternalError(cause=cause_with_location(error)) from None
-
-        app.route(path, methods=[method], content_types=[content_type], cors=cors)(guarded)
-        return guarded
-
-    return register
 
 
 def current_request() -> Request:
@@ -76,43 +54,43 @@ def query() -> inputs.Query:
 
 # `inputs` checks the type, because `chalice deploy` refuses routes that mix binary and text types
 # (chalice/deploy/validate.py).
-@route("/predict", "POST")
+@app.route("/predict", methods=["POST"], content_types=ANY_TYPE, cors=cors)
 def predict() -> Response:
     content_type = current_request().headers.get("content-type", inputs.JSON)
     return AnswerResponse(service.predict(inputs.from_body(content_type, body(), query())))
 
 
-@route("/predict/batch", "POST", inputs.JSON)
+@app.route("/predict/batch", methods=["POST"], content_types=[inputs.JSON], cors=cors)
 def predict_batch() -> Response:
     request = inputs.from_batch(body(), query(), config.batch_max_urls)
     return AnswerResponse(service.predict_batch(request))
 
 
-@route("/predict", "GET")
+@app.route("/predict", methods=["GET"], content_types=ANY_TYPE, cors=cors)
 def predict_url() -> Response:
     return AnswerResponse(service.predict(inputs.from_query(query())))
 
 
-@route("/breeds", "GET")
+@app.route("/breeds", methods=["GET"], content_types=ANY_TYPE, cors=cors)
 def breeds() -> dict[str, Any]:
     return service.breeds()
 
 
-@route("/health", "GET")
+@app.route("/health", methods=["GET"], content_types=ANY_TYPE, cors=cors)
 def health() -> dict[str, Any]:
     return service.health(inputs.deep(query()))
 
 
-@route("/", "GET")
+@app.route("/", methods=["GET"], content_types=ANY_TYPE, cors=cors)
 def page() -> Response:
     return pages.page()
 
 
-@route("/docs", "GET")
+@app.route("/docs", methods=["GET"], content_types=ANY_TYPE, cors=cors)
 def docs() -> Response:
     return pages.docs()
 
 
-@route("/openapi.json", "GET")
+@app.route("/openapi.json", methods=["GET"], content_types=ANY_TYPE, cors=cors)
 def openapi() -> Response:
     return pages.openapi()

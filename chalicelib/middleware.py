@@ -9,7 +9,7 @@ from chalice.app import CORSConfig, Request, Response
 
 from chalicelib import telemetry
 from chalicelib.causes import cause_with_location
-from chalicelib.events import NO_ROUTE
+from chalicelib.chalice_app import NO_ROUTE
 from chalicelib.image_fetcher import USER_AGENT
 from chalicelib.inputs import JSON
 from chalicelib.problems import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from chalice.app import Response
 
-from chalicelib.events import App
+from chalicelib.chalice_app import App
 from chalicelib.middleware import Middleware
 
 URL = "https://dogs.example/?token=secret"
@@ -88,3 +88,12 @@ def test_a_route_that_does_not_exist(app: App, capsys: pytest.CaptureFixture[str
     event = {"requestContext": {"resourcePath": "/{proxy+}", "httpMethod": "GET"}}
     response, record = invoke(app, event, capsys)
     assert (response["statusCode"], record["problem"]) == (405, "method-not-allowed")
+
+
+def test_chalice_does_not_log_an_exception(
+    app: App, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    response, record = invoke(app, {**REST, "body": "secret"}, capsys)
+    assert (response["statusCode"], record["problem"]) == (500, "internal-error")
+    assert record["cause"].startswith("JSONDecodeError at json/decoder.py:")
+    assert caplog.text == ""
