@@ -114,8 +114,8 @@ class _BoundedReads(io.RawIOBase):
             raise tarfile.ReadError(f"a header exceeds {MAX_HEADER_BYTES} bytes")
         return self._stream.read(size)
 
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return self._stream.seek(offset, whence)
+    def seek(self, offset: int, origin: int = 0, /) -> int:
+        return self._stream.seek(offset, origin)
 
     def tell(self) -> int:
         return self._stream.tell()
