@@ -96,7 +96,8 @@ def test_the_policy_is_least_privilege(generated: Any, stage: str) -> None:
     assert not any("*" in action for action in actions)
     assert not {action for action in actions if action.split(":")[0] in ("sagemaker", "ec2", "sts")}
     assert not actions & {
-        "iam:CreateRole", "iam:DeleteRole", "iam:AttachRolePolicy", "iam:CreatePolicyVersion", "iam:CreateUser",
+        "iam:CreateRole", "iam:DeleteRole", "iam:AttachRolePolicy", "iam:CreatePolicyVersion",
+        "iam:CreateUser",
         "iam:DeleteRolePermissionsBoundary", "iam:PutRolePermissionsBoundary",
         "iam:UpdateAssumeRolePolicy", "lambda:InvokeFunction",
     }  # fmt: skip
