@@ -71,9 +71,9 @@ class ChaliceRelease:
             if not denied or not re.search("AccessDenied|not authorized", str(error)):
                 raise
             raise AwsError(
-                f"{denied[1]} is not allowed. Ask an administrator to create {self._role} and the REST API with "
-                f"`python -m ops policy --role pipeline --stage {self._stage.name} --repository "
-                "OWNER/NAME --apply`."
+                f"{denied[1]} is not allowed. Ask an administrator to create {self._role} and the "
+                f"REST API with `python -m ops policy --role pipeline --stage {self._stage.name} "
+                "--repository OWNER/NAME --apply`."
             ) from error
         if not self._has_code(built):
             raise AwsError(

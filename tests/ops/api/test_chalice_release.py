@@ -105,6 +105,8 @@ def test_an_interrupted_deployment_is_found_again(
         ("local", [], "`make run`"),
         ("dev", ["--rollback"], "Check out the commit to return to"),
         ("dev", ["--digest", "0" * 64], f"not {'0' * 64}"),
+        ("dev", ["--digest", ""], "not a SHA-256"),
+        ("dev", ["--digest", "$(id)"], "not a SHA-256"),
     ],
 )
 def test_an_error_of_the_user_is_one_line(

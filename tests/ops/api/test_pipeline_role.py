@@ -333,6 +333,14 @@ def test_everything_else_is_denied(identities: dict[str, Environment], stage: st
             AssumeRolePolicyDocument=DOCUMENT,
             PermissionsBoundary="arn:aws:iam::aws:policy/AdministratorAccess",
         ),
+        "a role with its boundary": lambda: iam.create_role(
+            RoleName=role,
+            AssumeRolePolicyDocument=DOCUMENT,
+            PermissionsBoundary=f"arn:aws:iam::{ACCOUNT}:policy/whatbreed-{stage}-boundary",
+        ),
+        "whom a role trusts": lambda: iam.update_assume_role_policy(
+            RoleName=role, PolicyDocument=DOCUMENT
+        ),
         "removing the boundary": lambda: iam.delete_role_permissions_boundary(RoleName=role),
         "another boundary": lambda: iam.put_role_permissions_boundary(
             RoleName=role, PermissionsBoundary="arn:aws:iam::aws:policy/AdministratorAccess"

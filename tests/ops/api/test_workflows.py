@@ -1,9 +1,11 @@
 """The GitHub workflow: its order, its permissions, and that outsiders cannot change it."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,23 @@ def test_each_stage_has_an_environment_and_releases_the_packaged_bundle() -> Non
         job = JOBS[stage]
         assert job["environment"] == stage
         last = job["steps"][-1]
-        assert last["run"] == f'make deploy STAGE={stage} ARGS="--digest $DIGEST"'
-        assert last["env"]["DIGEST"] == "${{ needs.package.outputs.digest }}"
+        assert last["run"] == f"make deploy STAGE={stage}"
+        assert last["env"] == {"DIGEST": "${{ needs.package.outputs.digest }}"}
+
+
+def test_packages_are_installed_before_there_are_credentials() -> None:
+    for stage in ("dev", "prod"):
+        steps = JOBS[stage]["steps"]
+        [login] = [index for index, step in enumerate(steps) if "aws-actions" in str(step)]
+        assert steps[login - 1]["run"] == "make .venv-deploy/ready"
+        assert len(steps) == login + 2  # then only the release
+    install = re.search(r"^\.venv-deploy/ready:.*\n\t(.*)", (ROOT / "Makefile").read_text(), re.M)
+    assert install is not None
+    assert "--require-hashes" in install[1]
+    lines = (ROOT / "locks" / "deploy.txt").read_text().replace("\\\n", "").splitlines()
+    packages = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    assert packages
+    assert all("--hash=sha256:" in package for package in packages)
 
 
 def test_the_generated_roles_trust_the_environments_of_the_jobs(
@@ -84,8 +101,77 @@ def test_no_expression_is_expanded_in_a_script() -> None:
 def test_the_package_job_outputs_the_digest() -> None:
     [script] = [step["run"] for step in JOBS["package"]["steps"] if step.get("id") == "bundle"]
     assert script == (
-        'echo "digest=$(.venv-deploy/bin/python -m ops api bundle)" >> "$GITHUB_OUTPUT"'
+        "digest=$(.venv-deploy/bin/python -m ops api bundle)\n"
+        '[[ "$digest" =~ ^[0-9a-f]{64}$ ]]\n'
+        'echo "digest=$digest" >> "$GITHUB_OUTPUT"\n'
     )
+
+
+@pytest.mark.parametrize(
+    ("program", "written"),
+    [("echo " + "a" * 64, "digest=" + "a" * 64), ("false", ""), ("echo x", "")],
+)
+def test_without_a_digest_the_package_job_fails(tmp_path: Path, program: str, written: str) -> None:
+    [script] = [step["run"] for step in JOBS["package"]["steps"] if step.get("id") == "bundle"]
+    script = script.replace(".venv-deploy/bin/python -m ops api bundle", program)
+    output = tmp_path / "output"
+    output.touch()
+    process = subprocess.run(  # as GitHub runs it
+        ["bash", "-e", "-c", script], env={**os.environ, "GITHUB_OUTPUT": str(output)}, check=False
+    )
+    assert (process.returncode == 0) is bool(written)
+    assert output.read_text().strip() == written
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., str]:
+    """Run a release target of the Makefile with an installed environment that only prints."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    python = tmp_path / ".venv-deploy" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "[%s]" "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "deploy.txt").touch()
+    (tmp_path / ".venv-deploy" / "ready").touch()
+
+    def make(*arguments: str, **environment: str) -> str:
+        process = subprocess.run(
+            ["make", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+        )
+        assert not (tmp_path / "owned").exists(), arguments
+        return process.stdout
+
+    return make
+
+
+def test_make_passes_its_variables_as_single_words(make: Callable[..., str]) -> None:
+    release = "[-m][ops][api][release][--stage][dev]"
+    assert make("deploy", "STAGE=dev") == release
+    url = "--smoke-url=https://example.com/?a=1&b=2"
+    assert make("deploy", "STAGE=dev", f"ARGS={url} --dry-run") == f"{release}[{url}][--dry-run]"
+    assert make("deploy", "STAGE=dev", DIGEST="a" * 64) == f"{release}[--digest][{'a' * 64}]"
+    assert make("deploy", "STAGE=dev", DIGEST="") == f"{release}[--digest][]"  # then refused
+    assert make("rollback", "STAGE=dev") == f"{release}[--rollback]"
+
+
+@pytest.mark.parametrize("target", ["deploy", "rollback", "undeploy"])
+@pytest.mark.parametrize(
+    "value",
+    ["dev; touch owned", "$(touch owned)", "`touch owned`", "$(shell touch owned)", "a'b\n"],
+)
+def test_make_runs_nothing_in_its_variables(
+    make: Callable[..., str], target: str, value: str
+) -> None:
+    assert make(target, f"STAGE={value}") == ""
+    assert make(target, STAGE=value) == ""
+    assert make(target, "STAGE=dev", f"ARGS={value}") == ""
+    assert make(target, "STAGE=dev", ARGS=value) == ""
+    make(target, "STAGE=dev", DIGEST=value)
 
 
 def test_actionlint_finds_nothing() -> None:

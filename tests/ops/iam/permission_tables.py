@@ -11,7 +11,7 @@ from typing import Any
 from aws import role_policies, stages
 from aws.account import Account
 from aws.settings import AwsSettings
-from ops.iam import github_oidc, policy
+from ops.iam import api_roles, github_oidc, policy
 from tests.servers import ROOT
 
 PAGE = ROOT / "docs" / "security.md"
@@ -31,10 +31,9 @@ ROLES: list[Row] = [
     ("Lambda, dev", "`whatbreed-dev-api_handler`", _of_stage(role_policies.lambda_, "dev")),
     ("Lambda, prod", "`whatbreed-prod-api_handler`", _of_stage(role_policies.lambda_, "prod")),
     (
-        "Boundary, prod",
-        "limits `whatbreed-prod-api_handler` and `whatbreed-prod-release`, the role with which "
-        "CodeDeploy shifts traffic. The boundary of dev equals the table of its Lambda",
-        _of_stage(github_oidc.boundary, "prod"),
+        "CodeDeploy, prod",
+        "shifts the traffic: `whatbreed-prod-release`",
+        _of_stage(api_roles.traffic_shifting, "prod"),
     ),
     ("Training", "training jobs: `whatbreed-training`", policy.SERVICE_ROLES["training"].policy),
     (
@@ -46,17 +45,17 @@ ROLES: list[Row] = [
     ("Image build", "CodeBuild: `whatbreed-codebuild`", policy.SERVICE_ROLES["codebuild"].policy),
     (
         "Pipeline, dev",
-        "GitHub environment dev, or `make deploy STAGE=dev` by hand: `whatbreed-pipeline-dev`",
+        "GitHub environment dev, or a person who assumes it: `whatbreed-pipeline-dev`",
         _of_stage(github_oidc.policy, "dev"),
     ),
     (
         "Pipeline, prod",
-        "GitHub environment prod, or `make deploy STAGE=prod` by hand: `whatbreed-pipeline-prod`",
+        "GitHub environment prod, or a person who assumes it: `whatbreed-pipeline-prod`",
         _of_stage(github_oidc.policy, "prod"),
     ),
     (
         "People who train the model and operate the endpoint",
-        "your user or group: `policy --role deploy`",
+        "your group or permission set: `policy --role deploy`",
         policy.operator,
     ),
 ]
@@ -87,14 +86,15 @@ def _row(statement: dict[str, Any]) -> str:
     for action in _list(statement["Action"]):
         service, _, name = action.partition(":")
         actions.setdefault(service, []).append(name)
-    allowed = "; ".join(f"{service}: {', '.join(names)}" for service, names in actions.items())
+    named = "; ".join(f"{service}: {', '.join(names)}" for service, names in actions.items())
     resources = "<br>".join(f"`{_short(arn)}`" for arn in _list(statement["Resource"]))
     conditions = [
         f"`{key}` is {' or '.join(f'`{_short(item)}`' for item in _list(value))}"
         for keys in statement.get("Condition", {}).values()
         for key, value in keys.items()
     ]
-    return f"| {allowed} | {resources} | {'; '.join(conditions)} |"
+    effect = "**denied** " if statement["Effect"] == "Deny" else ""
+    return f"| {effect}{named} | {resources} | {'; '.join(conditions)} |"
 
 
 def _short(text: str) -> str:

@@ -60,13 +60,17 @@ def grants(policy: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, str]]]:
                 yield action, resource, context
 
 
-def too_wide(policy: dict[str, Any]) -> list[str]:
+def too_wide(policy: dict[str, Any], stage: str) -> list[str]:
     """Return what a policy allows on resources of others, or without its condition."""
     excess = []
     for action, resource, context in grants(policy):
         if "whatbreed" not in resource:
             if action not in NAMELESS.get(resource, set()):
                 excess.append(f"{action} on {resource}")
+            if stage == "dev" and "/restapis/" in resource:
+                for tags in ({}, {"aws:ResourceTag/api": "whatbreed-prod"}):
+                    if permits([policy], Access(action, resource.replace("*", "a1"), tags)):
+                        excess.append(f"{action} on an API with the tags {tags}")
             continue
         others = [resource.replace("whatbreed", "payroll")]
         others.append(resource.replace("-dev", "-test").replace("-prod", "-test"))
@@ -87,12 +91,13 @@ def too_wide(policy: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_the_policy_is_least_privilege(generated: Any, stage: str) -> None:
     policy = generated[stage]["policy"]
-    assert too_wide(policy) == []
+    assert too_wide(policy, stage) == []
     actions = {action for action, _, _ in grants(policy)}
     assert not any("*" in action for action in actions)
     assert not {action for action in actions if action.split(":")[0] in ("sagemaker", "ec2", "sts")}
     assert not actions & {
-        "iam:AttachRolePolicy", "iam:CreatePolicyVersion", "iam:CreateUser",
+        "iam:CreateRole", "iam:DeleteRole", "iam:AttachRolePolicy", "iam:CreatePolicyVersion",
+        "iam:CreateUser",
         "iam:DeleteRolePermissionsBoundary", "iam:PutRolePermissionsBoundary",
         "iam:UpdateAssumeRolePolicy", "lambda:InvokeFunction",
     }  # fmt: skip
@@ -104,20 +109,20 @@ def test_a_mutation_of_any_statement_is_found(generated: Any, stage: str) -> Non
     for index, statement in enumerate(policy["Statement"]):
         wide = copy.deepcopy(policy)
         wide["Statement"][index]["Resource"] = "*"
-        assert too_wide(wide), statement["Sid"]
+        assert too_wide(wide, stage), statement["Sid"]
         service = as_list(statement["Action"])[0].partition(":")[0]
         wild = copy.deepcopy(policy)
         wild["Statement"].append({"Effect": "Allow", "Action": f"{service}:*", "Resource": "*"})
-        assert too_wide(wild), statement["Sid"]
+        assert too_wide(wild, stage), statement["Sid"]
         if set(statement.get("Condition", {})) == {"StringEquals"}:
             unbound = copy.deepcopy(policy)
             del unbound["Statement"][index]["Condition"]
-            assert too_wide(unbound), statement["Sid"]
+            assert too_wide(unbound, stage), statement["Sid"]
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_limits_of_iam(generated: Any, stage: str) -> None:
-    limits = {"trust": 2_048, "policy": 10_240, "boundary": 6_144}  # characters without spaces
+    limits = {"trust": 2_048, "policy": 6_144, "boundary": 6_144}  # characters without spaces
     for kind, limit in limits.items():
         assert len(json.dumps(generated[stage][kind], separators=(",", ":"))) <= limit
     sids = [statement["Sid"] for statement in generated[stage]["policy"]["Statement"]]
@@ -145,12 +150,12 @@ def test_the_boundary_is_what_the_function_needs(generated: Any, command: Comman
     for stage in ("dev", "prod"):
         function = command("ops", "policy", "--stage", stage, *offline).json
         boundary = generated[stage]["boundary"]
-        assert boundary["Statement"][:2] == function["Statement"]
+        assert boundary == function == generated[stage][f"whatbreed-{stage}-api_handler"]
         alone = command("ops", "policy", "--role", "boundary", "--stage", stage, *offline).json
-        assert alone == {stage: {"boundary": boundary}}
-    assert len(generated["dev"]["boundary"]["Statement"]) == 2
-    extra = {action for action, _, _ in grants(generated["prod"]["boundary"])}
-    assert extra - {"sagemaker:InvokeEndpoint", "logs:CreateLogStream", "logs:PutLogEvents"} == {
+        assert alone[stage].items() <= generated[stage].items()
+        assert alone[stage]["boundary"] == boundary
+    shifting = {action for action, _, _ in grants(generated["prod"]["whatbreed-prod-release"])}
+    assert shifting == {
         "cloudwatch:DescribeAlarms",
         "lambda:GetAlias",
         "lambda:GetProvisionedConcurrencyConfig",
@@ -173,12 +178,36 @@ def test_the_bucket_prefix_and_key_of_the_settings(
 ) -> None:
     key = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/1"
     change_settings("aws", bucket="ours", prefix="dogs", kms_key=key)
-    policy = command("ops", "policy", "--role", "pipeline", "--stage", "dev", *OFFLINE).json["dev"][
-        "policy"
-    ]
-    allowed = {(action, resource) for action, resource, _ in grants(policy)}
-    assert ("s3:PutObject", "arn:aws:s3:::ours/dogs/api/dev/*") in allowed
+    outcome = command("ops", "policy", "--role", "pipeline", "--stage", "prod", *OFFLINE)
+    prod = outcome.json["prod"]
+    allowed = {(action, resource) for action, resource, _ in grants(prod["policy"])}
+    assert ("s3:PutObject", "arn:aws:s3:::ours/dogs/api/prod/*") in allowed
     assert ("kms:Decrypt", key) in allowed
+    for statement in prod["bucket"]:
+        assert statement["Resource"] == ["arn:aws:s3:::ours/dogs/api/prod/*"]
+
+
+def test_dev_stores_nothing_in_the_bucket(generated: Any) -> None:
+    assert not [action for action, _, _ in grants(generated["dev"]["policy"]) if "s3:" in action]
+    assert generated["dev"]["bucket"] == []
+
+
+def test_people_assume_the_role_with_their_own_credentials(
+    credentials: None, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    people = [f"arn:aws:iam::{ACCOUNT}:user/ann", f"arn:aws:iam::{ACCOUNT}:role/a/sso/Releaser_1"]
+    releasers = [option for arn in people for option in ("--releaser", arn)]
+    offline = OFFLINE[2:]
+    for repository in ((), ("--repository", "owner/name")):
+        outcome = command("ops", "policy", "--role", "pipeline", *repository, *releasers, *offline)
+        statements = outcome.json["prod"]["trust"]["Statement"]
+        assert len(statements) == 1 + len(repository) // 2
+        assert statements[-1] == {
+            "Effect": "Allow",
+            "Principal": {"AWS": people},
+            "Action": "sts:AssumeRole",
+        }
 
 
 @pytest.mark.parametrize(
@@ -188,6 +217,10 @@ def test_the_bucket_prefix_and_key_of_the_settings(
         (["--role", "pipeline", "--repository", "name"], "OWNER/NAME"),
         (["--role", "pipeline", "--repository", "owner/*"], "OWNER/NAME"),
         (["--role", "pipeline", "--repository", "o/n", "--stage", "test"], "no stage"),
+        (["--role", "pipeline", "--releaser", "ann"], "write the ARN of a user or role"),
+        (["--role", "pipeline", "--releaser", f"arn:aws:iam::{ACCOUNT}:root"], "user or role"),
+        (["--role", "pipeline", "--releaser", f"arn:aws:iam::{ACCOUNT}:user/*"], "user or role"),
+        (["--role", "pipeline", "--releaser", "arn:aws:iam::1:user/ann"], "of this account"),
         (["--role", "serving", "--stage", "dev"], "Give --stage or --role"),
         ([], "Give --stage or --role"),
     ],
@@ -230,13 +263,55 @@ def test_apply_creates_everything_once(
     again = command("ops", "policy", "--role", "pipeline", "--repository", "o/n", "--apply")
     assert "created" not in again.out + again.err
     assert "written" not in again.out
+    # without a bucket, nothing protects the releases
+    assert "run this command again to protect its releases" in again.out
+
+
+def test_apply_protects_the_releases_and_the_bucket_keeps_it(
+    aws: None, command: Command, bucket: str
+) -> None:
+    apply = ("ops", "policy", "--role", "pipeline", "--repository", "o/n", "--apply")
+    assert command(*apply).code == 0
+    # hardening and sharing the bucket keep the statements
+    assert command("training", "upload", "--create-bucket").code == 0
+    assert command("training", "upload", "--grant", "210987654321", "--apply").code == 0
+    assert command(*apply).code == 0
+    policy = json.loads(boto3.client("s3").get_bucket_policy(Bucket=bucket)["Policy"])
+    sids = [statement["Sid"] for statement in policy["Statement"]]
+    assert sorted(sids) == [
+        "List210987654321", "OnlyReleaseRoleWritesProd", "Read210987654321", "TlsOnly",
+        "WriteOnceProd",
+    ]  # fmt: skip
+    [only] = [item for item in policy["Statement"] if item["Sid"] == "OnlyReleaseRoleWritesProd"]
+    role = f"arn:aws:iam::{ACCOUNT}:role/whatbreed-pipeline-prod"
+    assert only["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": role}}
+    assert only["Effect"] == "Deny"
+
+
+def test_apply_restores_what_the_roles_of_the_api_trust(aws: None, command: Command) -> None:
+    apply = ("ops", "policy", "--role", "boundary", "--stage", "prod", "--apply")
+    command(*apply)
+    iam = boto3.client("iam")
+    names = {"whatbreed-prod-api_handler": "lambda", "whatbreed-prod-release": "codedeploy"}
+    for name in names:
+        anybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [anybody]})
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=document)
+    command(*apply)
+    for name, service in names.items():
+        [statement] = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Principal"] == {"Service": f"{service}.amazonaws.com"}
 
 
 def test_a_boundary_follows_the_config(aws: None, command: Command) -> None:
     """For example if a stage gets another endpoint, or tracing."""
     iam = boto3.client("iam")
     first = command("ops", "policy", "--role", "boundary", "--stage", "prod", "--apply")
-    assert first.out == "policy whatbreed-prod-boundary written\n"
+    assert first.out.splitlines() == [
+        "policy whatbreed-prod-boundary written",
+        "role whatbreed-prod-api_handler created",
+        "role whatbreed-prod-release created",
+    ]
     arn = f"arn:aws:iam::{ACCOUNT}:policy/whatbreed-prod-boundary"
     statement = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
     other = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -252,4 +327,4 @@ def test_a_boundary_follows_the_config(aws: None, command: Command) -> None:
         == command("ops", "policy", "--role", "boundary").json["prod"]["boundary"]
     )
     again = command("ops", "policy", "--role", "boundary", "--stage", "prod", "--apply")
-    assert again.out == "policy whatbreed-prod-boundary is up to date\n"
+    assert again.out == "the roles of stage prod are up to date\n"

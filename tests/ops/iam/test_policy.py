@@ -234,7 +234,8 @@ def test_policies_have_no_wildcards(
     # IAM's limit for inline policies of a role, without white space:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     assert len("".join(outcome.out.split())) < 10_240
-    for statement in outcome.json["Statement"]:
+    allowed = [item for item in outcome.json["Statement"] if item["Effect"] == "Allow"]
+    for statement in allowed:
         actions = as_list(statement["Action"])
         assert not any("*" in action for action in actions), statement
         for resource in as_list(statement["Resource"]):
@@ -243,9 +244,7 @@ def test_policies_have_no_wildcards(
             else:
                 assert resource.startswith("arn:aws:")
                 assert ":*:" not in resource.replace("::*", "")
-    writes = {
-        action for statement in outcome.json["Statement"] for action in as_list(statement["Action"])
-    }
+    writes = {action for statement in allowed for action in as_list(statement["Action"])}
     assert not {"iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:CreateRole"} & writes
 
 
@@ -269,6 +268,40 @@ def test_apply_creates_the_role(aws: None, command: Command, role: str) -> None:
     assert principal == {"Service": f"{service}.amazonaws.com"}
 
 
-def test_the_policy_of_people_is_not_a_role(aws: None, command: Command) -> None:
-    assert "your user or group" in command("ops", "policy", "--role", "deploy", "--apply").err
+def test_the_policy_of_people_is_applied_as_managed_policies(aws: None, command: Command) -> None:
+    """All of it is larger than IAM allows for one."""
+    apply = ("ops", "policy", "--role", "deploy", "--apply")
+    assert "policy whatbreed-operator-1 written" in command(*apply).out
+    assert "policy whatbreed-operator-2 is up to date" in command(*apply).out
+    iam = boto3.client("iam")
+    statements = []
+    for number in (1, 2):
+        arn = f"arn:aws:iam::{ACCOUNT}:policy/whatbreed-operator-{number}"
+        document = iam.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]
+        assert len(json.dumps(document["Document"], separators=(",", ":"))) <= 6_144
+        statements += document["Document"]["Statement"]
+    assert statements == command("ops", "policy", "--role", "deploy").json["Statement"]
+    assert statements[0]["Effect"] == "Deny"
+
+
+def test_operators_change_no_release(aws: None, command: Command, bucket: str) -> None:
+    """Even if another of their policies allows everything in S3 and CloudWatch."""
+    document = command("ops", "policy", "--role", "deploy").json
+    document["Statement"].append({"Effect": "Allow", "Action": ["s3:*"], "Resource": "*"})
+    s3 = session_under(document).client("s3")
+    release = "whatbreed/api/prod/bundles/x.zip"
+    probes: list[tuple[str, bool, Callable[[], object]]] = [
+        ("a model", True, lambda: s3.put_object(Bucket=BUCKET, Key="whatbreed/models/x")),
+        ("a release", False, lambda: s3.put_object(Bucket=BUCKET, Key=release)),
+        ("a state", False, lambda: s3.put_object(Bucket=BUCKET, Key="whatbreed/api/x.json")),
+        ("deleting one", False, lambda: s3.delete_object(Bucket=BUCKET, Key=release)),
+        ("the policy", False, lambda: s3.put_bucket_policy(Bucket=BUCKET, Policy="{}")),
+        ("no policy", False, lambda: s3.delete_bucket_policy(Bucket=BUCKET)),
+        ("the bucket", False, lambda: s3.delete_bucket(Bucket=BUCKET)),
+    ]
+    with enforced():
+        assert [name for name, expected, call in probes if may(call) is not expected] == []
+
+
+def test_an_account_has_12_digits(aws: None, command: Command) -> None:
     assert "12 digits" in command("ops", "policy", "--stage", "dev", "--account", "me").err
