@@ -44,7 +44,7 @@ walkthrough: .venv-dev/ready ## run docs/walkthrough.ipynb and save its output
 	@.venv-dev/bin/python -m tests.walkthrough
 
 nightly: .venv-dev/ready ## fuzz and soak tests, ten times as long as in make test
-	@NIGHTLY=1 .venv-dev/bin/python -m pytest tests/test_fuzz.py tests/test_soak.py
+	@NIGHTLY=1 .venv-dev/bin/python -m pytest tests/test_fuzz.py tests/test_soak.py tests/model_code/test_image_cost.py
 
 bench: .venv-dev/ready .venv-bench/ready ## run all benchmarks: needs Java, an idle machine and 15 minutes
 	@.venv-dev/bin/python -m benchmarks $(ARGS)
