@@ -77,8 +77,8 @@ class ChaliceRelease:
             ) from error
         if not self._has_code(built):
             raise AwsError(
-                f"Function {self._function} does not have the code of this bundle. Somebody else "
-                "may have deployed at the same time; find out who before you deploy again."
+                f"Function {self._function} does not have the code of this bundle: another "
+                "deployment has replaced it. Find out whose before you deploy again."
             )
         arn = _arn(self._describe())
         functions.tag_resource(Resource=arn, Tags={_FINGERPRINT: fingerprint})
