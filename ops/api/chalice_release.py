@@ -149,7 +149,7 @@ class ChaliceRelease:
         return bool(code == built.code_sha256)
 
     def _api_id(self) -> str:
-        return rest_api.find(self._account, self._stage)
+        return str(rest_api.find(self._account, self._stage).get("id", ""))
 
     def _ensure_log_group(self) -> None:
         """Create the function's log group with the retention of config.json.
