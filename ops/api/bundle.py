@@ -17,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import click
@@ -28,8 +29,9 @@ from aws.errors import AwsError
 from chalicelib.preflight import missing_policy
 from cli import commands
 from cli.files import write_atomically
-from ops.api.bytecode import compile_sources
 
+TASK = "/var/task"
+"""The folder Lambda unpacks a bundle to, which tracebacks show."""
 _EARLIEST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -136,3 +138,41 @@ def normalise(archive: bytes) -> bytes:
             entry.external_attr = 0o100644 << 16
             target.writestr(entry, content)
     return stream.getvalue()
+
+
+def compile_sources(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the `.pyc` of each Python file in `files`, by the path Python loads it from.
+
+    /var/task is read-only: without bytecode in the bundle, every cold start compiles all sources,
+    including Chalice's, which takes longer than importing them.
+
+    The bytecode is for the running Python, whose version is also the one of the function, because
+    Chalice picks the runtime by it. Equal sources give equal bytes. Python does not compare the
+    bytecode with the sources when loading (PEP 552, unchecked): /var/task never changes. Raises
+    AwsError if a file does not compile.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, content in files.items():
+            if file.endswith(".py"):
+                path = folder / PurePosixPath(file)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        # A process of its own, because strings that this one has interned would change the bytes.
+        process = subprocess.run(
+            [
+                *(sys.executable, "-I", "-m", "compileall", "-q"),
+                *("--invalidation-mode", "unchecked-hash"),
+                *("-s", name, "-p", TASK, name),
+            ],
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if process.returncode:
+            raise AwsError(f"The bundle does not compile: {process.stdout.strip()}")
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*.pyc"))
+        }

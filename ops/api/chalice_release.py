@@ -77,8 +77,8 @@ class ChaliceRelease:
             ) from error
         if not self._has_code(built):
             raise AwsError(
-                f"Function {self._function} does not have the code of this bundle. Someone else "
-                "may have deployed at the same time; find out who before you deploy again."
+                f"Function {self._function} does not have the code of this bundle: another "
+                "deployment has replaced it. Find out whose before you deploy again."
             )
         arn = _arn(self._describe())
         functions.tag_resource(Resource=arn, Tags={_FINGERPRINT: fingerprint})
@@ -149,7 +149,7 @@ class ChaliceRelease:
         return bool(code == built.code_sha256)
 
     def _api_id(self) -> str:
-        return rest_api.find(self._account, self._stage)
+        return str(rest_api.find(self._account, self._stage).get("id", ""))
 
     def _ensure_log_group(self) -> None:
         """Create the function's log group with the retention of config.json.

@@ -58,7 +58,7 @@ class Stack:
         names = {"StackName": self.name, "ChangeSetName": change_set}
         if self._cloudformation.get_template(**names)["TemplateBody"] != template:
             self._cloudformation.delete_change_set(**names)
-            raise AwsError(f"{template_url} changed while CloudFormation read it. Find out who.")
+            raise AwsError(f"{template_url} was changed before CloudFormation read it.")
         if dry_run:
             self._cloudformation.delete_change_set(**names)
             if is_new:

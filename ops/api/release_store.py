@@ -1,7 +1,7 @@
 """The bundles and templates of a stage in S3, below `PREFIX/api/STAGE/` in the project's bucket.
 
 Each object is named by its SHA-256 and written once. Whatever is read is compared with its name, so
-that no other object is released.
+that no object of another origin is released.
 """
 
 import hashlib
@@ -50,8 +50,8 @@ class ReleaseStore:
             raise AwsError(f"{self.uri(name, digest)} does not exist.") from error
         if hashlib.sha256(content).hexdigest() != digest:
             raise AwsError(
-                f"{self.uri(name, digest)} does not have the SHA-256 in its name: someone has "
-                "changed it. Find out who, delete it and release again."
+                f"{self.uri(name, digest)} does not have the SHA-256 in its name: it has been "
+                "changed. Find out by whom, delete it and release again."
             )
         return bytes(content)
 

@@ -15,15 +15,10 @@ TAG = "api"
 """Key of the tag; its value is the name of the stage's function."""
 
 
-def find(account: Account, stage: Stage) -> str:
-    """Return the id of the stage's API, or ""."""
-    return str(_find(account, stage).get("id", ""))
-
-
 def ensure(account: Account, stage: Stage) -> str:
     """Return the id of the stage's API. Create it without routes if it is missing, and tag it."""
     gateway, tags = account.client("apigateway"), account.settings.tags | {TAG: stage.function}
-    api = _find(account, stage)
+    api = find(account, stage)
     if not api:
         config = stages.Config.read()
         own = config.stages[stage.name].api_gateway_endpoint_type
@@ -37,7 +32,7 @@ def ensure(account: Account, stage: Stage) -> str:
     return str(api["id"])
 
 
-def _find(account: Account, stage: Stage) -> dict[str, Any]:
+def find(account: Account, stage: Stage) -> dict[str, Any]:
     """Return the API with the stage's tag, or the one that plain `chalice deploy` created."""
     gateway = account.client("apigateway")
     pages = gateway.get_paginator("get_rest_apis").paginate()

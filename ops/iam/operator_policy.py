@@ -6,6 +6,18 @@ from aws import policy_statements, stages
 from aws.account import Account
 from aws.policy_statements import PULL, UNSCOPED, Policy, Statement, allow, deny
 
+_UNSCOPED_READS = [
+    "application-autoscaling:DescribeScalableTargets",
+    "application-autoscaling:DescribeScalingActivities",
+    "application-autoscaling:DescribeScalingPolicies",
+    "application-autoscaling:DescribeScheduledActions",
+    "ec2:DescribeImages", "ec2:DescribeInstances", "ec2:DescribeRouteTables",
+    "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints", "ecr:GetAuthorizationToken",
+    "pricing:GetProducts", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
+    "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels",
+    "sagemaker:ListTrainingJobs", "sagemaker:ListTransformJobs",
+]  # fmt: skip
+
 
 def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
     """Return the policy; `roles` are the names of the service roles that operators pass on.
@@ -24,7 +36,7 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
         *_image(account, repository),
         *_ec2(account, roles),
         _logs(account),
-        allow("ReadPrices", "pricing:GetProducts", "*"),
+        allow("ReadUnscoped", _UNSCOPED_READS, "*"),
         *policy_statements.use_keys(account),
     )
 
@@ -115,15 +127,6 @@ def _sagemaker(account: Account, endpoints: Sequence[str]) -> list[Statement]:
             ],
             served,
         ),
-        allow(
-            "ListJobsAndEndpoints",
-            [
-                "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
-                "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels",
-                "sagemaker:ListTrainingJobs", "sagemaker:ListTransformJobs",
-            ],
-            "*",
-        ),
     ]  # fmt: skip
 
 
@@ -143,15 +146,12 @@ def _scaling(account: Account, endpoints: Sequence[str]) -> list[Statement]:
     linked_role = account.role_arn(
         f"aws-service-role/{service}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
     )
-    actions = sorted(name for name in UNSCOPED if name.startswith("application-autoscaling:"))
-    reads = [action for action in actions if ":Describe" in action]
-    writes = [action for action in actions if action not in reads]
+    scaling = {name for name in UNSCOPED if name.startswith("application-autoscaling:")}
     alarms = [f"{name}-*" for name in endpoints]
     alarms += [f"TargetTracking-endpoint/{name}/*" for name in endpoints]
     return [
-        allow("ScaleEndpoints", writes, "*", only_sagemaker),
         # the condition is documented for writes only
-        allow("ReadScaling", reads, "*"),
+        allow("ScaleEndpoints", sorted(scaling - set(_UNSCOPED_READS)), "*", only_sagemaker),
         allow(
             "CreateScalingRole",
             "iam:CreateServiceLinkedRole",
@@ -181,7 +181,6 @@ def _image(account: Account, repository: str) -> list[Statement]:
             ],
             account.arn("ecr", f"repository/{repository}"),
         ),
-        allow("LogInToEcr", "ecr:GetAuthorizationToken", "*"),
         allow(
             "BuildImages",
             [
@@ -227,15 +226,7 @@ def _ec2(account: Account, roles: Sequence[str]) -> list[Statement]:
         ),
         allow("FindMachineImages", "ssm:GetParameter", parameters),
         allow("ReadProfiles", "iam:GetInstanceProfile", profiles),
-        allow(
-            "ReadNetwork",
-            [
-                "ec2:DescribeImages", "ec2:DescribeInstances", "ec2:DescribeRouteTables",
-                "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
-            ],
-            "*",
-        ),
-    ]  # fmt: skip
+    ]
 
 
 def _logs(account: Account) -> Statement:

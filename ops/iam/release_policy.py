@@ -124,7 +124,7 @@ def _change_sets(account: Account, stage: Stage) -> list[Statement]:
 def _function(
     account: Account, stage: Stage, actions: list[str], *, aliases: bool
 ) -> list[Statement]:
-    """Allow `actions` on the function, and let API Gateway alone invoke it."""
+    """Allow `actions` on the function, and letting only API Gateway invoke it."""
     arn = account.arn("lambda", f"function:{stage.function}")
     resources = [arn, f"{arn}:*"] if aliases else [arn]
     only_api_gateway = {"StringEquals": {"lambda:Principal": "apigateway.amazonaws.com"}}

@@ -2,7 +2,8 @@
 
 If interrupted, run it again to resume. --create-bucket also creates the bucket: private, encrypted,
 TLS only. --grant prints the policy that lets another AWS account read the photos; with --apply it
-is set. --check-network reports whether jobs in the VPC of settings.toml can reach S3.
+is set. Both need an administrator. --check-network reports whether jobs in the VPC of settings.toml
+can reach S3.
 
 example:
   python -m training upload --data photos --create-bucket

@@ -85,7 +85,7 @@ def test_an_interrupted_deployment_is_found_again(
     assert same["id"] == api["id"]
     assert same["tags"]["api"] == "whatbreed-dev"
 
-    # Someone replaced the code, which the tag does not show.
+    # Another deployment replaced the code, which the tag does not show.
     functions.update_function_code(FunctionName="whatbreed-dev", ZipFile=b"evil")
     assert "Nothing changed." not in api_commands.release("dev").out
     restored = functions.get_function(FunctionName="whatbreed-dev")["Configuration"]

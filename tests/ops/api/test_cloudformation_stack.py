@@ -128,7 +128,7 @@ def test_a_rejected_template_is_an_error() -> None:
 
 def test_another_template_at_the_url_is_not_executed() -> None:
     aws = FakeCloudFormation("UPDATE_COMPLETE", template={"Resources": {"Backdoor": {}}})
-    with pytest.raises(AwsError, match="https://template changed while CloudFormation read it"):
+    with pytest.raises(AwsError, match="https://template was changed before"):
         deploy(aws)
     assert aws.calls == ["create_change_set UPDATE", "delete_change_set"]
 

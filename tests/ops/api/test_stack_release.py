@@ -189,7 +189,7 @@ def objects(client: Client, bucket: str, kind: str) -> dict[str, bytes]:
     return {key: client("s3").get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 
-def test_objects_that_somebody_changed_are_not_released(
+def test_objects_that_someone_changed_are_not_released(
     api_commands: ApiCommands, client: Client, bucket: str
 ) -> None:
     """The test is the root user, whom no policy stops."""
