@@ -10,6 +10,10 @@ export STAGE ARGS
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
+# Two processes, each with whole files, because fixtures of a file may take a minute. The order of
+# collection starts the longest files early.
+PARALLEL = --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 # What make check covers: nothing that needs torch, a browser or processes of its own.
 CHECK_TYPES = app.py chalicelib model_code cli aws ops tests/chalicelib tests/model_code tests/cli tests/aws tests/ops
 CHECK_TESTS = tests/chalicelib tests/model_code tests/cli tests/aws tests/ops tests/test_packaging.py
@@ -25,10 +29,10 @@ run: .venv/ready ## start the API and the model on this machine; PORT=9000, MODE
 check: .venv-check/ready ## lint, types and unit tests without torch: the API, the model server, operations
 	$(call style,.venv-check)
 	@.venv-check/bin/mypy --follow-imports=silent $(wildcard $(CHECK_TYPES))
-	@.venv-check/bin/python -m pytest -m "not server and not browser and not photos and not training" $(wildcard $(CHECK_TESTS))
+	@.venv-check/bin/python -m pytest $(PARALLEL) -m "not server and not browser and not photos and not training" $(wildcard $(CHECK_TESTS))
 
 test: .venv-dev/ready $(if $(ARGS),,lint) ## lint and all tests; ARGS="tests/chalicelib -k redirects" selects tests
-	@.venv-dev/bin/python -m pytest $(ARGS)
+	@.venv-dev/bin/python -m pytest $(or $(ARGS),$(PARALLEL))
 
 lint: .venv-dev/ready ## style, spelling, imports between packages, types
 	$(call style,.venv-dev)
