@@ -58,7 +58,7 @@ def test_limits_are_read_from_the_stage_and_its_resources(
     provisioned = {"ProvisionedConcurrencyConfig": {"ProvisionedConcurrentExecutions": 2}}
     resources = {
         "RestAPI": {"Properties": {"MethodSettings": methods}},
-        "APIHandler": {"Properties": provisioned},
+        "APIHandlerAliaslive": {"Properties": provisioned},
     }
     folder = tmp_path / ".chalice"
     folder.mkdir()
