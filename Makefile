@@ -1,4 +1,5 @@
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
 .PHONY: help run check test lint docs nightly walkthrough bench lock audit deploy rollback undeploy clean check-python need-stage
 
 # The first Python on the path that is new enough. To use another: make run PYTHON=/path/to/python
