@@ -1,4 +1,5 @@
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
 .PHONY: help run check test lint docs nightly walkthrough bench lock audit deploy rollback undeploy clean check-python need-stage
 
 # Recipes read these from the environment. They stay text: make would run a $(shell ...) in them.
