@@ -119,10 +119,18 @@ def leaves(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[st
             yield (*path, name), entry
 
 
-COMMANDS = [*leaves(training, ("training",)), *leaves(ops, ("ops",))]
+COMMANDS = [
+    pytest.param(
+        path,
+        entry,
+        id=" ".join(path),
+        marks=[pytest.mark.training] if entry.module.startswith("training.") else [],
+    )
+    for path, entry in [*leaves(training, ("training",)), *leaves(ops, ("ops",))]
+]
 
 
-@pytest.mark.parametrize(("path", "entry"), COMMANDS, ids=[" ".join(path) for path, _ in COMMANDS])
+@pytest.mark.parametrize(("path", "entry"), COMMANDS)
 def test_every_command(
     capsys: pytest.CaptureFixture[str], path: tuple[str, ...], entry: Entry
 ) -> None:
@@ -134,7 +142,7 @@ def test_every_command(
         assert "--dry-run" in out, "a command that costs needs --dry-run"
 
 
-@pytest.mark.parametrize(("path", "entry"), COMMANDS, ids=[" ".join(path) for path, _ in COMMANDS])
+@pytest.mark.parametrize(("path", "entry"), COMMANDS)
 def test_options_are_unique(path: tuple[str, ...], entry: Entry) -> None:
     group: click.Command = training if path[0] == "training" else ops
     for name in path[1:]:

@@ -16,8 +16,11 @@ from tests.emulator.fixtures import BUCKET, Command
 from tests.ops.endpoint.test_deploy import everything
 from tests.ops.endpoint.test_scaling import state
 
-# raised by the imports of the sagemaker SDK
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+pytestmark = [
+    pytest.mark.training,
+    # raised by the imports of the sagemaker SDK
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
+]
 
 
 def test_life_cycle(
