@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 
-from chalicelib import addresses, connection_failures, content_codings
+from chalicelib import addresses, connection_failures, content_codings, share_links
 from chalicelib.addresses import Address
 from chalicelib.causes import cause_of
 from chalicelib.connection import Connection, OpenSocket, default_tls_context
@@ -74,7 +74,7 @@ class ImageFetcher:
         deadline = Deadline(self._settings.fetch_timeout_s)
         if before is not None:
             deadline = before.earlier(deadline)
-        target = Target.parse(url)
+        target = share_links.direct(Target.parse(url))
         try:
             for _ in range(self._settings.fetch_max_redirects + 1):
                 body, location = self._get(target, deadline)

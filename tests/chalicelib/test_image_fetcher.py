@@ -379,6 +379,53 @@ def test_invalid_responses(settings: Settings, reply: bytes) -> None:
         ImageFetcher(settings).fetch(url)
 
 
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        (b"\x15\x03\x01\x00\x02\x02\x46", r"At least TLS 1\.2 is required"),
+        (b"\x15\x03\x03\x00\x02\x02\x28", "there is no common cipher"),
+        (b"\x15\x03\x03\x00\x02\x02\x70", "has no website of this name"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not support https on this port"),
+        (b"", "closed the TLS connection"),
+    ],
+)
+def test_a_failed_handshake_is_explained(settings: Settings, reply: bytes, sentence: str) -> None:
+    with (
+        raw_server(lambda connection: connection.sendall(reply)) as url,
+        pytest.raises(ImageUnreachable, match=sentence),
+    ):
+        ImageFetcher(settings).fetch(url.replace("http:", "https:"))
+
+
+def test_a_connection_closed_without_a_response(settings: Settings) -> None:
+    with (
+        raw_server(lambda connection: None) as url,
+        pytest.raises(ImageUnreachable, match="closed the connection without a response"),
+    ):
+        ImageFetcher(settings).fetch(url)
+
+
+def test_a_host_that_does_not_answer(settings: Settings) -> None:
+    def wait(target: tuple[str, int], timeout_s: float) -> socket.socket:
+        raise TimeoutError
+
+    with pytest.raises(ImageUnreachable, match="does not answer"):
+        ImageFetcher(settings, resolves_to("8.8.8.8"), wait).fetch("http://dogs.example/")
+
+
+def test_a_share_link_is_fetched_in_its_direct_form(settings: Settings) -> None:
+    paths: list[str] = []
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        paths.append(request.path)
+        answer(200, b"dog")(request)
+
+    with web_server(handle) as address:
+        url = f"http://www.dropbox.com:{address.rpartition(':')[2]}/s/a/dog.jpg?dl=0"
+        assert ImageFetcher(settings, resolves_to(HOST)).fetch(url) == b"dog"
+    assert paths == ["/s/a/dog.jpg?raw=1"]
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for dogs.example, with its key."""
@@ -427,7 +474,10 @@ def test_a_certificate_is_verified_against_the_host_name(
     fetcher = ImageFetcher(settings, resolves_to(HOST), tls_context=lambda: trusting)
     with tls_server(certificate) as port:
         assert fetcher.fetch(f"https://dogs.example:{port}/") == b"dog"
-    with tls_server(certificate) as port, pytest.raises(ImageUnreachable, match="certificate"):
+    with (
+        tls_server(certificate) as port,
+        pytest.raises(ImageUnreachable, match="another host name"),
+    ):
         fetcher.fetch(f"https://cats.example:{port}/")
 
 
