@@ -32,6 +32,8 @@ _NOT_PUBLIC_V6 = tuple(
         "3fff::/20",  # documentation, RFC 9637
     )
 )
+# Well-known prefix of NAT64, RFC 6052: the last 32 bits are the IPv4 address that is contacted.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 _NUMERIC_LABEL = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 
@@ -44,6 +46,8 @@ def is_public(address: Address) -> bool:
     """Return whether `address` is on the public internet."""
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not any(address in network for network in _NOT_PUBLIC_V4)
+    if address in _NAT64:
+        return is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
     return (
         address.is_global
         and address in _GLOBAL_UNICAST_V6

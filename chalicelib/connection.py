@@ -25,12 +25,27 @@ def default_tls_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+class ConnectTimeout(ConnectionError):
+    """None of the host's addresses accepted a connection in time."""
+
+
+class _Response(http.client.HTTPResponse):
+    """A response that skips all interim ones, such as 103 Early Hints."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        # http.client skips 100 only. 101 would switch to another protocol.
+        return version, http.client.CONTINUE if 102 <= status < 200 else status, reason
+
+
 class Connection(http.client.HTTPConnection):
     """HTTP(S) to `target` at the first of `addresses` that accepts a connection.
 
     The host name is used for the `Host` header and to verify the certificate. It is not resolved
     again.
     """
+
+    response_class = _Response
 
     def __init__(
         self,
@@ -83,7 +98,7 @@ class Connection(http.client.HTTPConnection):
             except OSError as error:
                 failure = error
         if isinstance(failure, TimeoutError):  # only the deadline's own timeout may leave here
-            raise ConnectionError("connection timed out")
+            raise ConnectTimeout
         raise failure
 
 

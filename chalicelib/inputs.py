@@ -81,7 +81,9 @@ def from_batch(body: bytes, query: Query, max_urls: int) -> BatchInput:
 
 def from_query(query: Query) -> UrlInput:
     """Parse `GET /predict`. Raises `InvalidRequest`."""
-    _refuse_unknown(query, {"url", "top_k"})
+    # An & of the image's URL that is not escaped ends the parameter `url`.
+    hint = " If it is part of the image's URL, write %26 instead of &." if "url" in query else ""
+    _refuse_unknown(query, {"url", "top_k"}, hint)
     return UrlInput(_url(_single(query, "url")), _query_top_k(query))
 
 
@@ -148,11 +150,11 @@ def _single(query: Query, name: str) -> str | None:
     return values[0] if values else None
 
 
-def _refuse_unknown(given: Mapping[str, Any], known: set[str]) -> None:
+def _refuse_unknown(given: Mapping[str, Any], known: set[str], hint: str = "") -> None:
     unknown = sorted(set(given) - known)
     if unknown:
         allowed = ", ".join(f"`{name}`" for name in sorted(known)) or "none"
-        raise InvalidRequest(f"Unknown parameter {_quoted(unknown[0])}. Allowed: {allowed}.")
+        raise InvalidRequest(f"Unknown parameter {_quoted(unknown[0])}. Allowed: {allowed}.{hint}")
 
 
 def _quoted(name: str) -> str:

@@ -47,6 +47,8 @@ _NAME = _text("[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", "the name of a SageMaker endpo
 _SECONDS = _number(float, 0.01, 28)  # API Gateway ends a request after 29 s
 _PORTS = _Kind(_parse_ports, "port numbers, separated by commas")
 _FLAG = _Kind(lambda text: {"true": True, "false": False}[text.lower()], "true or false")
+# Part of a comment in a header, which ends at a parenthesis
+_CONTACT = _text(r"[!-'*-\[\]-~]{1,200}", "an e-mail address or a URL")
 _ORIGIN = _text(r"\*|https?://[^\s/]+", "* or an origin such as https://dogs.example")
 
 
@@ -71,10 +73,12 @@ class Settings:
     fetch_connect_timeout_s: float = _setting(_SECONDS, 3.0)
     max_image_bytes: int = _setting(_number(int, 1, 5 * 1024 * 1024), 5 * 1024 * 1024)
     """At most the container's limit. Lambda accepts uploads of about 4.5 MB, because of base64."""
-    fetch_max_redirects: int = _setting(_number(int, 0, 10), 3)
+    fetch_max_redirects: int = _setting(_number(int, 0, 20), 10)
     fetch_ports: tuple[int, ...] = _setting(_PORTS, (80, 443))
     fetch_allow_loopback: bool = _setting(_FLAG, False)
     """Fetch from this machine too, from any port. For the local stage and for tests."""
+    fetch_contact: str = _setting(_CONTACT, "")
+    """In the User-Agent of fetches, so that image hosts can reach the operator."""
     cors_allow_origin: str = _setting(_ORIGIN, "")
     """The origin whose pages may call the API: `*`, one origin, or empty for none."""
     batch_max_urls: int = _setting(_number(int, 1, 20), 20)

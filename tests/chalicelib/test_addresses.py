@@ -8,6 +8,7 @@ from chalicelib import addresses
 from chalicelib.deadline import Deadline
 
 PUBLIC = ["8.8.8.8", "93.184.215.14", "1.1.1.1", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
+PUBLIC += ["64:ff9b::8.8.8.8", "64:ff9b::5db8:d70e"]  # NAT64
 NOT_PUBLIC = [
     "0.0.0.0",
     "10.0.0.1",
@@ -35,7 +36,12 @@ NOT_PUBLIC = [
     "::ffff:169.254.169.254",
     "::169.254.169.254",
     "64:ff9b::a9fe:a9fe",  # NAT64 of 169.254.169.254
+    "64:ff9b::127.0.0.1",
+    "64:ff9b::10.0.0.1",
+    "64:ff9b::",
+    "64:ff9b::1:808:808",  # outside of the prefix
     "64:ff9b:1::a9fe:a9fe",
+    "64:ff9b:1::808:808",
     "100::1",
     "2001::1",  # Teredo
     "2001:db8::1",

@@ -1,12 +1,14 @@
 """The fetcher, against servers on loopback."""
 
 import dataclasses
+import gzip
 import ipaddress
 import socket
 import ssl
 import subprocess
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -16,16 +18,17 @@ import pytest
 
 from chalicelib.addresses import Address
 from chalicelib.deadline import Deadline
-from chalicelib.image_fetcher import ImageFetcher
+from chalicelib.image_fetcher import USER_AGENT, VERSION, ImageFetcher, user_agent
 from chalicelib.problems import (
     ImageTooLarge,
     ImageUnreachable,
     InvalidRequest,
+    NotAnImage,
     Problem,
     UrlNotAllowed,
 )
 from chalicelib.settings import Settings
-from tests.servers import HOST, answer, free_port, web_server
+from tests.servers import HOST, ROOT, answer, free_port, web_server
 
 
 def resolves_to(*texts: str) -> Callable[[str, int, Deadline], Sequence[Address]]:
@@ -76,6 +79,90 @@ def test_the_request(settings: Settings) -> None:
     assert path == "/a%20b?q=%C3%A4"
     assert headers["Host"] == f"dogs.example:{port}"
     assert headers["Accept-Encoding"] == "identity"
+    assert headers["Accept"].startswith("image/jpeg, ")
+    assert "*/*" in headers["Accept"]
+    assert headers["User-Agent"] == f"WhatBreed/{VERSION} ({USER_AGENT})"
+
+
+def test_the_user_agent_has_version_and_contact(settings: Settings) -> None:
+    """As Wikimedia requires. The version is that of the release."""
+    agent = user_agent("dogs@example.com")
+    assert agent == f"WhatBreed/{VERSION} (dogs@example.com; {USER_AGENT})"
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert pyproject["project"]["version"] == VERSION
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 203 Non-Authoritative Information\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: utf-8\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n",
+    ],
+)
+def test_heads_that_precede_an_image(settings: Settings, head: bytes) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(head + b"Content-Length: 3\r\n\r\ndog")
+
+    with raw_server(talk) as url:
+        assert ImageFetcher(settings).fetch(url) == b"dog"
+
+
+def test_endless_interim_responses_are_cut(settings: Settings) -> None:
+    def talk(connection: socket.socket) -> None:
+        for _ in range(100_000):
+            connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+
+    with raw_server(talk) as url, pytest.raises(ImageUnreachable, match="invalid HTTP response"):
+        ImageFetcher(settings).fetch(url)
+
+
+def test_a_compressed_image(settings: Settings) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    with web_server(answer(200, gzip.compress(b"dog" * 1000), headers)) as address:
+        assert ImageFetcher(settings).fetch(address) == b"dog" * 1000
+    bomb = gzip.compress(bytes(settings.max_image_bytes + 1))
+    with web_server(answer(200, bomb, headers)) as address, pytest.raises(ImageTooLarge):
+        ImageFetcher(settings).fetch(address)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b"\xef\xbb\xbf\r\n<!DOCTYPE html>\n<title>x</title>",
+        b"<!-- x --><HTML lang='en'>",
+        b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml">',
+    ],
+)
+def test_a_web_page_is_named(settings: Settings, body: bytes) -> None:
+    with web_server(answer(200, body)) as address, pytest.raises(NotAnImage, match="web page"):
+        ImageFetcher(settings).fetch(address)
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/hünd".encode(), "/h%C3%BCnd"),
+        ("/hünd".encode("latin-1"), "/h%FCnd"),
+        (b"/my dog", "/my%20dog"),
+        (b"?size=1", "/start?size=1"),
+        (b"a\\b", "/a/b"),
+    ],
+)
+def test_locations(settings: Settings, location: bytes, path: str) -> None:
+    paths: list[str] = []
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        paths.append(request.path)
+        headers = {"Location": location.decode("latin-1")}
+        (answer(200, b"dog") if len(paths) > 1 else answer(302, b"", headers))(request)
+
+    with web_server(handle) as address:
+        assert ImageFetcher(settings).fetch(f"{address}/start") == b"dog"
+    assert paths[1:] == [path]
 
 
 def test_chunked_bodies_arrive(settings: Settings) -> None:
@@ -96,7 +183,7 @@ def test_redirects_are_followed(settings: Settings) -> None:
     with web_server(handle) as address:
         fetcher = ImageFetcher(settings)
         assert fetcher.fetch(f"{address}/{settings.fetch_max_redirects}") == b"here"
-        with pytest.raises(ImageUnreachable, match="redirects more than 3 times"):
+        with pytest.raises(ImageUnreachable, match="redirects more than 10 times"):
             fetcher.fetch(f"{address}/{settings.fetch_max_redirects + 1}")
 
 
@@ -109,7 +196,10 @@ def test_redirects_are_followed(settings: Settings) -> None:
         ("http://0x7f.1/", UrlNotAllowed),
         ("file:///etc/passwd", UrlNotAllowed),
         ("http://user@127.0.0.1/", UrlNotAllowed),
-        ("http:///nowhere", ImageUnreachable),
+        ("//10.0.0.1/", UrlNotAllowed),
+        ("\\\\10.0.0.1/", UrlNotAllowed),
+        ("http:///10.0.0.1", UrlNotAllowed),
+        ("http://", ImageUnreachable),
         ("http://[::1", ImageUnreachable),
     ],
 )
@@ -193,7 +283,7 @@ def test_an_unknown_host(settings: Settings) -> None:
 
 
 def test_a_host_that_refuses(settings: Settings) -> None:
-    with pytest.raises(ImageUnreachable, match="connection to the image's host failed"):
+    with pytest.raises(ImageUnreachable, match="refuses connections"):
         ImageFetcher(settings).fetch(f"http://{HOST}:{free_port()}/")
 
 
@@ -289,6 +379,53 @@ def test_invalid_responses(settings: Settings, reply: bytes) -> None:
         ImageFetcher(settings).fetch(url)
 
 
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        (b"\x15\x03\x01\x00\x02\x02\x46", r"At least TLS 1\.2 is required"),
+        (b"\x15\x03\x03\x00\x02\x02\x28", "there is no common cipher"),
+        (b"\x15\x03\x03\x00\x02\x02\x70", "has no website of this name"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not support https on this port"),
+        (b"", "closed the TLS connection"),
+    ],
+)
+def test_a_failed_handshake_is_explained(settings: Settings, reply: bytes, sentence: str) -> None:
+    with (
+        raw_server(lambda connection: connection.sendall(reply)) as url,
+        pytest.raises(ImageUnreachable, match=sentence),
+    ):
+        ImageFetcher(settings).fetch(url.replace("http:", "https:"))
+
+
+def test_a_connection_closed_without_a_response(settings: Settings) -> None:
+    with (
+        raw_server(lambda connection: None) as url,
+        pytest.raises(ImageUnreachable, match="closed the connection without a response"),
+    ):
+        ImageFetcher(settings).fetch(url)
+
+
+def test_a_host_that_does_not_answer(settings: Settings) -> None:
+    def wait(target: tuple[str, int], timeout_s: float) -> socket.socket:
+        raise TimeoutError
+
+    with pytest.raises(ImageUnreachable, match="does not answer"):
+        ImageFetcher(settings, resolves_to("8.8.8.8"), wait).fetch("http://dogs.example/")
+
+
+def test_a_share_link_is_fetched_in_its_direct_form(settings: Settings) -> None:
+    paths: list[str] = []
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        paths.append(request.path)
+        answer(200, b"dog")(request)
+
+    with web_server(handle) as address:
+        url = f"http://www.dropbox.com:{address.rpartition(':')[2]}/s/a/dog.jpg?dl=0"
+        assert ImageFetcher(settings, resolves_to(HOST)).fetch(url) == b"dog"
+    assert paths == ["/s/a/dog.jpg?raw=1"]
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for dogs.example, with its key."""
@@ -337,7 +474,10 @@ def test_a_certificate_is_verified_against_the_host_name(
     fetcher = ImageFetcher(settings, resolves_to(HOST), tls_context=lambda: trusting)
     with tls_server(certificate) as port:
         assert fetcher.fetch(f"https://dogs.example:{port}/") == b"dog"
-    with tls_server(certificate) as port, pytest.raises(ImageUnreachable, match="certificate"):
+    with (
+        tls_server(certificate) as port,
+        pytest.raises(ImageUnreachable, match="another host name"),
+    ):
         fetcher.fetch(f"https://cats.example:{port}/")
 
 

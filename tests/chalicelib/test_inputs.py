@@ -77,6 +77,8 @@ def test_a_wrong_query_is_refused_by_name() -> None:
         inputs.from_query({"url": [URL, URL]})
     with pytest.raises(InvalidRequest, match=r"Unknown parameter `uri`\. Allowed: `top_k`, `url`"):
         inputs.from_query({"uri": [URL]})
+    with pytest.raises(InvalidRequest, match="write %26 instead of &"):
+        inputs.from_query({"url": ["https://dogs.example/?a=1"], "b": ["2"]})
     with pytest.raises(InvalidRequest, match=r"Unknown parameter `url`\. Allowed: `top_k`"):
         inputs.from_body("application/json", b'{"url": "https://x.y"}', {"url": [URL]})
 

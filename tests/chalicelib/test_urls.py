@@ -1,3 +1,4 @@
+import idna
 import pytest
 
 from chalicelib.problems import InvalidRequest, UrlNotAllowed
@@ -12,6 +13,24 @@ from chalicelib.urls import Target
         ("HTTPS://EXAMPLE.com:444/x?y=1&z=%20#top", "example.com", 444, "/x?y=1&z=%20"),
         ("https://exämple.com/hünd.jpg", "xn--exmple-cua.com", 443, "/h%C3%BCnd.jpg"),
         ("http://[2001:db8::1]:81/x", "2001:db8::1", 81, "/x"),
+        # https://url.spec.whatwg.org
+        (" \t\ufeff\u200bhttp://a.com/x\u200b\xa0\r\n", "a.com", 80, "/x"),
+        ("http://a.com/my dog.jpg?a b", "a.com", 80, "/my%20dog.jpg?a%20b"),
+        ("http://a.com/\nlong/\r\n\tname", "a.com", 80, "/long/name"),
+        ("https:\\\\a.com\\b\\c.jpg?d\\e", "a.com", 443, "/b/c.jpg?d\\e"),
+        ("http:a.com/b", "a.com", 80, "/b"),
+        ("http:///a.com/b", "a.com", 80, "/b"),
+        ("http://a.com:/", "a.com", 80, "/"),
+        ("http://a.com:0443/", "a.com", 443, "/"),
+        ("http://a.com?b", "a.com", 80, "/?b"),
+        ("http://a.com#b", "a.com", 80, "/"),
+        ("http://%61.com/", "a.com", 80, "/"),
+        ("http://a.com/b/../c/./d/%2E%2e/e", "a.com", 80, "/c/e"),
+        ("http://a.com/b/..", "a.com", 80, "/"),
+        ("http://a.com/../../b//c/", "a.com", 80, "/b//c/"),
+        ("http://a.com/[x]|y@z:'%2f%2F%zz", "a.com", 80, "/[x]|y@z:'%2f%2F%zz"),
+        ("http://a.com/?x[]={y}|'%2f+/?", "a.com", 80, "/?x[]={y}|%27%2f+/?"),
+        ('http://a.com/"<>`{}\x01^', "a.com", 80, "/%22%3C%3E%60%7B%7D%01%5E"),
     ],
 )
 def test_parts(url: str, host: str, port: int, path: str) -> None:
@@ -21,8 +40,9 @@ def test_parts(url: str, host: str, port: int, path: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "dog.jpg", "/dog.jpg", "//example.com/dog.jpg", "https://", "https:///dog.jpg"]
-    + ["https://exa mple.com", "https://example.com\\@evil.com", "https://example.com/\r\nX: y"]
+    ["", "dog.jpg", "/dog.jpg", "//example.com/dog.jpg", "https://", "https:///?dog.jpg"]
+    + ["https://exa mple.com", "https://example.com\\@evil.com", "https://a%zz.com/"]
+    + ["https://a\u200db.com/", "https://a%E2%80%8Cb.com/", "https://%ff.com/"]
     + ["https://example.com:99999/", "https://example.com:port/", "https://[::1", "https://a..b/"]
     + ["https://example.com/" + "x" * 2048, "https://" + "ä" * 70 + ".com", "https://a¨b.com/"],
 )
@@ -43,7 +63,48 @@ def test_urls_that_are_not_allowed(url: str) -> None:
 
 def test_redirects() -> None:
     target = Target.parse("https://example.com/a/b")
-    assert target.redirect("c?d").url == "https://example.com/a/c?d"
     assert target.redirect("http://other.example/").host == "other.example"
     with pytest.raises(UrlNotAllowed):
         target.redirect("file:///etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("c?d", "https://example.com/a/c?d"),
+        ("?d=ä", "https://example.com/a/b?d=%C3%A4"),
+        ("?", "https://example.com/a/b"),
+        ("#top", "https://example.com/a/b?x"),
+        ("/c d", "https://example.com/c%20d"),
+        ("../../c", "https://example.com/c"),
+        ("./", "https://example.com/a/"),
+        ("\\c", "https://example.com/c"),
+        ("https:c", "https://example.com/a/c"),
+        ("//other.example/c", "https://other.example/c"),
+        ("\\\\other.example\\c", "https://other.example/c"),
+        ("///other.example/c", "https://other.example/c"),
+        ("HTTPS://other.example", "https://other.example/"),
+        (" https://other.example/ü ", "https://other.example/%C3%BC"),
+        ("https://other.example/" + "x" * 4000, "https://other.example/" + "x" * 4000),
+    ],
+)
+def test_locations(location: str, url: str) -> None:
+    target = Target.parse("https://example.com/a/b?x").redirect(location)
+    assert f"{target.scheme}://{target.host}{target.path}" == url
+    assert target.port == 443
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["faß.de", "FAẞ.de", "βόλος.com", "straße.example", "Weiß.Hund.example", "große-hunde.de"]
+    + ["bücher.example", "日本語.jp", "例え。テスト", "xn--fa-hia.de", "fass.de"],
+)
+def test_host_names_are_those_of_uts_46(host: str) -> None:
+    """`idna` without transitional processing, as browsers do."""
+    expected = idna.encode(host.replace("ẞ", "ß"), uts46=True).decode()
+    assert Target.parse(f"http://{host}/").host == expected
+
+
+def test_a_data_url_is_named() -> None:
+    with pytest.raises(UrlNotAllowed, match="contains the image itself"):
+        Target.parse("data:image/png;base64," + "A" * 10_000)
