@@ -9,7 +9,7 @@ export STAGE ARGS
 
 # The first Python on the path that is new enough. To use another: make run PYTHON=/path/to/python
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+	$$p -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 # Two processes, each with whole files, because fixtures of a file may take a minute. The order of
 # collection starts the longest files early.
@@ -24,7 +24,7 @@ help:
 
 ## Use
 run: .venv/ready ## start the API and the model on this machine; PORT=9000, MODEL=folder
-	@.venv/bin/python -m ops local
+	@.venv/bin/python -E -m ops local
 
 ## Develop
 check: .venv-check/ready ## lint, types and unit tests without torch: the API, the model server, operations
@@ -104,8 +104,8 @@ endef
 # Everything is pinned, so pip has nothing to resolve.
 define install
 	@echo "Setting up $(@D) ($(1), once) …"
-	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(2) --requirement $<
+	@$(PYTHON) -E -m venv --clear $(@D)
+	@$(@D)/bin/python -E -m pip install --quiet --disable-pip-version-check $(2) --requirement $<
 	@touch $@
 endef
 
@@ -132,6 +132,6 @@ need-stage:
 	@case "$$ARGS" in *[!A-Za-z0-9' =:/.,@%?&_+-']*) echo "ARGS may contain options only, without quotes and other special characters." >&2; exit 2; esac
 
 check-python:
-	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer is needed" \
+	@$(or $(PYTHON),false) -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer is needed" \
 		"$(if $(PYTHON),and $(PYTHON) is not one,and none is on the path)." \
 		"Install it, or name it: make run PYTHON=/path/to/python3.11" >&2; exit 1; }

@@ -11,7 +11,8 @@ from chalicelib.middleware import AnswerResponse, Middleware
 from chalicelib.problems import InvalidRequest
 from chalicelib.service import Service
 
-if "AWS_CHALICE_CLI_MODE" in os.environ:
+on_command_line = "AWS_CHALICE_CLI_MODE" in os.environ
+if on_command_line:
     from chalicelib import preflight
 
     preflight.check()
@@ -23,6 +24,8 @@ try:
 except settings.SettingsError as error:
     raise SystemExit(str(error)) from None  # one line in the log or in the terminal
 service = Service(config)
+if on_command_line:
+    service.endpoint.explain = preflight.explain
 cors = CORSConfig(allow_origin=config.cors_allow_origin) if config.cors_allow_origin else None
 
 app = App(app_name="whatbreed")

@@ -76,6 +76,8 @@ class Endpoint:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.explain: Callable[[Problem, Exception], None] = lambda problem, error: None
+        """Receives what `cause` may not contain: the exception's message."""
         self._client: Any = None
         self._lock = threading.Lock()
 
@@ -125,30 +127,15 @@ class Endpoint:
         deadline = Deadline(self._settings.endpoint_timeout_s)
         try:
             return deadline.call(invoke)
-        except (
-            TimeoutError,
-            botocore.exceptions.ConnectTimeoutError,
-            botocore.exceptions.ReadTimeoutError,
-        ) as error:
-            raise EndpointTimeout(
-                "The model did not respond in time.", cause=cause_of(error)
-            ) from None
         except botocore.exceptions.ClientError as error:
-            raise _service_problem(error) from None
-        except (
-            botocore.exceptions.ConnectionError,
-            botocore.exceptions.ConnectionClosedError,
-            botocore.exceptions.NoCredentialsError,
-            botocore.exceptions.NoRegionError,
-            botocore.exceptions.CredentialRetrievalError,
-        ) as error:
-            raise EndpointUnavailable(
-                "The model cannot be reached.", cause=cause_of(error)
-            ) from None
-        except botocore.exceptions.BotoCoreError as error:
-            raise EndpointFailed(
-                "The connection to the model was lost.", cause=cause_of(error)
-            ) from None
+            problem = _service_problem(error)
+            if not isinstance(problem, (ImageTooLarge, NotAnImage)):
+                self.explain(problem, error)
+            raise problem from None
+        except (TimeoutError, botocore.exceptions.BotoCoreError) as error:
+            problem = _connection_problem(error)
+            self.explain(problem, error)
+            raise problem from None
 
 
 def _check_retry(response: Any, caught_exception: Any, operation: Any, **_: Any) -> None:
@@ -161,6 +148,30 @@ def _check_retry(response: Any, caught_exception: Any, operation: Any, **_: Any)
         raise caught_exception
     if response is not None and response[0].status_code == http.HTTPStatus.GATEWAY_TIMEOUT:
         raise botocore.exceptions.ClientError(response[1], operation.name)
+
+
+_TIMEOUTS = (
+    TimeoutError,
+    botocore.exceptions.ConnectTimeoutError,
+    botocore.exceptions.ReadTimeoutError,
+)
+_UNREACHABLE = (
+    botocore.exceptions.ConfigParseError,
+    botocore.exceptions.ConnectionError,
+    botocore.exceptions.ConnectionClosedError,
+    botocore.exceptions.CredentialRetrievalError,
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.NoRegionError,
+    botocore.exceptions.ProfileNotFound,
+)
+
+
+def _connection_problem(error: Exception) -> Problem:
+    if isinstance(error, _TIMEOUTS):
+        return EndpointTimeout("The model did not respond in time.", cause=cause_of(error))
+    if isinstance(error, _UNREACHABLE):
+        return EndpointUnavailable("The model cannot be reached.", cause=cause_of(error))
+    return EndpointFailed("The connection to the model was lost.", cause=cause_of(error))
 
 
 # Error codes of the service itself, see "Errors" of

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import click
 
+from chalicelib.local_environment import local_environment
 from cli import commands
 from cli.errors import CommandError
 
@@ -34,6 +35,8 @@ HOST = "127.0.0.1"
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 25.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 Children = dict[str, subprocess.Popen[bytes]]
 
@@ -71,15 +74,8 @@ def _run(port: int, model: Path | None, sample_url: str) -> None:
         model_command += ["--model", str(model)]
     chalice = str(Path(sys.executable).with_name("chalice"))
     api_command = [chalice, "local", "--stage", "local", "--host", HOST, "--port", str(port)]
-    environment = {
-        **os.environ,
-        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://{HOST}:{model_port}",
-        # boto3 signs local requests too, which requires a key and a region.
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "PYTHONUNBUFFERED": "1",
-    }
+    environment = local_environment(os.environ, f"http://{HOST}:{model_port}")
+    environment["PYTHONUNBUFFERED"] = "1"
     with (
         _process(model_command, environment) as server,
         _process([*api_command, "--no-autoreload"], environment) as api,
@@ -98,15 +94,22 @@ def _run(port: int, model: Path | None, sample_url: str) -> None:
 
 def _welcome(address: str, sample_url: str) -> str:
     body = json.dumps({"url": sample_url})
+    curl = f"curl -s{_no_proxy_option()} {address}/predict"
     return f"""
 WhatBreed is running at {address}. Press Ctrl-C to stop it. Try it:
 
-  curl -s {address}/predict -H 'Content-Type: application/json' -d '{body}'
+  {curl} -H 'Content-Type: application/json' -d '{body}'
 
 or with a photo of your own:
 
-  curl -s {address}/predict -H 'Content-Type: image/jpeg' --data-binary @dog.jpg
+  {curl} -H 'Content-Type: image/jpeg' --data-binary @dog.jpg
 """
+
+
+def _no_proxy_option() -> str:
+    """Return curl's option for a shell with a proxy, which would get requests to this machine."""
+    uses_proxy = {"http", "all"} & set(urllib.request.getproxies())
+    return f" --noproxy {HOST}" if uses_proxy and not urllib.request.proxy_bypass(HOST) else ""
 
 
 def _wait_until_ready(url: str, children: Children) -> None:
@@ -114,7 +117,7 @@ def _wait_until_ready(url: str, children: Children) -> None:
     while time.monotonic() < deadline:
         _require_running(children)
         try:
-            with urllib.request.urlopen(url, timeout=5) as response:
+            with _without_proxy.open(url, timeout=5) as response:
                 if response.status == 200:
                     return
         except OSError:

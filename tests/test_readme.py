@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from chalicelib.local_environment import MODEL_URL
 from chalicelib.problems import Problem
-from model_code import artifact, inference
+from model_code import artifact, inference, serve
 from tests.conftest import PHOTOS, ROOT
 from tests.servers import answer, free_port, process, wait_for, web_server, whole_product
 
@@ -73,15 +75,20 @@ def _jpeg() -> bytes:
 
 @pytest.mark.server
 def test_the_two_processes_start_by_hand() -> None:
-    port, model_port = str(free_port()), str(free_port())
+    port = str(free_port())
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", serve.PORT)) == 0:
+            pytest.skip(f"another program uses port {serve.PORT}")
     [model, api] = [
-        command.replace(".venv/bin/", f"{BIN}/").replace("8080", model_port)
-        for command in commands(".venv/bin/", "AWS_")
+        command.replace(".venv/bin/", f"{BIN}/")
+        for command in commands(".venv/bin/")
         if "model_code.local" in command or "chalice local" in command
     ]
+    # unlike the tests, a user has no such variables, which would take precedence
+    user = {"AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": ""}
     with process(["bash", "-c", f"exec {model}"]) as server:
-        wait_for(f"http://127.0.0.1:{model_port}/ping", server)
-        with process(["bash", "-c", f"{api} --port {port}"]) as chalice:
+        wait_for(f"{MODEL_URL}/ping", server)
+        with process(["bash", "-c", f"exec {api} --port {port}"], **user) as chalice:
             wait_for(f"http://127.0.0.1:{port}/health?deep=true", chalice)
 
 

@@ -249,6 +249,43 @@ def test_no_server_at_the_endpoint(settings: Settings, monkeypatch: pytest.Monke
         Endpoint(settings).describe()
 
 
+def test_a_profile_that_does_not_exist(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "missing")
+    with pytest.raises(EndpointUnavailable):
+        Endpoint(settings).describe()
+
+
+@pytest.mark.parametrize(
+    ("handle", "message"),
+    [(refusal(400, "ValidationError"), SECRET), (answer(200, b"", {"Content-Length": "9"}), "9")],
+)
+def test_a_message_goes_to_explain_and_not_into_the_problem(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, handle: Handle, message: str
+) -> None:
+    explained: list[tuple[Problem, Exception]] = []
+    with web_server(handle) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", address)
+        endpoint = Endpoint(settings)
+        endpoint.explain = lambda problem, error: explained.append((problem, error))
+        with pytest.raises(Problem) as raised:
+            endpoint.describe()
+    [(problem, error)] = explained
+    assert problem is raised.value
+    assert message in str(error)
+    assert message not in problem.detail + problem.cause
+
+
+def test_nothing_is_explained_about_an_image(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with web_server(model_error(422)) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", address)
+        endpoint = Endpoint(settings)
+        endpoint.explain = lambda problem, error: pytest.fail(str(error))
+        with pytest.raises(NotAnImage):
+            endpoint.classify(b"\xff\xd8\xff", "image/jpeg")
+
+
 @pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION"])
 def test_an_environment_without_credentials_or_region(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, variable: str

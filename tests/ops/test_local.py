@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import Process
 from tests import tiny_model
 from tests.servers import HOST, ROOT, free_port, process, wait_for
 
@@ -38,10 +39,7 @@ def test_it_responds_and_ctrl_c_leaves_nothing(tiny_model_dir: Path) -> None:
     port = free_port()
     with process(["make", "run"], PORT=str(port), MODEL=str(tiny_model_dir)) as child:
         wait_for(f"http://{HOST}:{port}/health?deep=true", child)
-        while "curl" not in child.output():
-            assert child.poll() is None
-            time.sleep(0.05)
-        curl = next(line for line in child.output().splitlines() if "curl" in line)
+        curl = _printed_curl(child)
         response = subprocess.run(curl, shell=True, check=True, capture_output=True, text=True)
         assert '"predictions"' in response.stdout
         os.killpg(child.pid, signal.SIGINT)  # what a terminal does on Ctrl-C
@@ -51,6 +49,65 @@ def test_it_responds_and_ctrl_c_leaves_nothing(tiny_model_dir: Path) -> None:
         time.sleep(0.1)
     assert not listening
     assert _processes_with(str(port), str(tiny_model_dir)) == []
+
+
+def test_it_ignores_what_the_shell_configures_for_other_programs(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    """Proxies, AWS settings and Python paths which would break or redirect boto3 and Python."""
+    port, closed_port = free_port(), free_port()
+    nowhere = f"http://{HOST}:{closed_port}"
+    (tmp_path / "chalice.py").write_text("raise SystemExit('the wrong chalice')")
+    (tmp_path / "config").write_text("[default]\nignore_configured_endpoint_urls = true\n")
+    hostile = {
+        **dict.fromkeys(("HTTP_PROXY", "https_proxy", "ALL_PROXY", "http_proxy"), nowhere),
+        "NO_PROXY": "example.com",
+        "AWS_PROFILE": "missing",
+        "AWS_DEFAULT_PROFILE": "missing",
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path),
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+        "AWS_ENDPOINT_URL": nowhere,
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": nowhere,
+        "AWS_CA_BUNDLE": str(tmp_path / "missing.pem"),
+        "AWS_DATA_PATH": str(tmp_path / "missing"),
+        "AWS_DEFAULTS_MODE": "unknown",
+        "AWS_MAX_ATTEMPTS": "many",
+        "AWS_RETRY_MODE": "unknown",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+        "AWS_LAMBDA_FUNCTION_NAME": "function",
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONHOME": str(tmp_path),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONWARNINGS": "error",
+    }
+    with process(["make", "run"], PORT=str(port), MODEL=str(tiny_model_dir), **hostile) as child:
+        wait_for(f"http://{HOST}:{port}/health?deep=true", child)
+        curl = _printed_curl(child)
+        response = subprocess.run(
+            curl,
+            shell=True,
+            env={**os.environ, **hostile},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    assert '"predictions"' in response.stdout
+
+
+def test_curl_gets_no_option_that_it_does_not_need(tiny_model_dir: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "ops", "local", "--port", str(port)]
+    with process([*command, "--model", str(tiny_model_dir)], NO_PROXY="*") as child:
+        assert _printed_curl(child).strip().startswith(f"curl -s http://{HOST}:{port}/predict")
+
+
+def _printed_curl(child: Process) -> str:
+    """Wait for the welcome message and return its first command."""
+    while "@dog.jpg" not in child.output():
+        assert child.poll() is None, child.output()
+        time.sleep(0.05)
+    return next(line for line in child.output().splitlines() if "curl" in line)
 
 
 def _is_listening(port: int) -> bool:
