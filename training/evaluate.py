@@ -66,7 +66,8 @@ def score_split(model: Model, data: Path, split: str) -> tuple[Scores, Scores | 
     dogs = [photo for photo in everything if photo.split == split]
     others = [photo for photo in everything if photo.split == "other"]
     if not dogs:
-        raise DataError(f"{data} has no photos in split {split}.")
+        splits = ", ".join(sorted({photo.split for photo in everything}))
+        raise DataError(f"{data} has no photos in split {split}. Its splits: {splits}.")
     return score(model, dogs), score(model, others) if others else None
 
 
