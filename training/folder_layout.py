@@ -49,6 +49,11 @@ def breed_of(name: str) -> str:
     return _BREED_PREFIX.sub("", normalize("NFC", name), count=1).strip()
 
 
+def breed_key(breed: str) -> str:
+    """Return `golden_retriever` for `Golden retriever`, `golden-retriever` and the like."""
+    return breed.casefold().replace(" ", "_").replace("-", "_")
+
+
 def is_hidden(path: PurePath) -> bool:
     """Return whether `path` is in a hidden folder or one that systems fill with copies."""
     return any(part.startswith(".") or part.casefold() in _HIDDEN_FOLDERS for part in path.parts)
@@ -136,7 +141,12 @@ def _without_splits(root: Path) -> Layout:
         children = [child for child in subfolders(folder) if has_photos(child)]
     others = [child for child in children if split_of(child.name) == "other"]
     breeds = [child for child in children if child not in others]
-    if len(breeds) < 2 or _is_breed(folder) or not all(map(_is_breed, breeds)):
+    if photo := next(_direct_photos(folder), None):
+        raise DataError(
+            f"{photo} must be inside a folder named after its breed, or in an index: set --data to "
+            "the CSV file."
+        )
+    if len(breeds) < 2 or not all(map(_is_breed, breeds)):
         names = ", ".join(child.name for child in subfolders(root)[:5]) or "none"
         raise DataError(
             f"{root} has neither index.csv nor photos in train/BREED/. Its folders: {names}."

@@ -27,8 +27,19 @@ class Photo:
 def read(root: Path) -> list[Photo]:
     """Read an index file, or a folder with an index or with folders such as train/Affenpinscher/.
 
-    Raises DataError if there are no photos, or the index is invalid or lists a missing file.
+    Raises DataError if there are no photos, a breed has two spellings, or the index is invalid or
+    lists a missing file.
     """
+    photos = _read(root)
+    spellings: dict[str, str] = {}
+    for breed in sorted({photo.breed for photo in photos}):
+        first = spellings.setdefault(folder_layout.breed_key(breed), breed)
+        if first != breed:
+            raise DataError(f"{root} spells a breed {first!r} and {breed!r}. Rename one of them.")
+    return photos
+
+
+def _read(root: Path) -> list[Photo]:
     if root.is_file():
         return _read_index(root)
     if not root.is_dir():
