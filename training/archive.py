@@ -10,13 +10,15 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from tqdm import tqdm
 
+from training import folder_layout
 from training.errors import DataError
-from training.photos import SUFFIXES
+from training.folder_layout import SUFFIXES
 
 MAX_TOTAL_BYTES = 16 << 30
 MAX_PHOTO_BYTES = 64 << 20
@@ -36,9 +38,9 @@ Member = tuple[str, bool, IO[bytes] | None]
 def unpack(archive: Path, folder: Path, max_photo_bytes: int = MAX_PHOTO_BYTES) -> int:
     """Unpack the photos of `archive` (zip or tar) into the new `folder` and return their number.
 
-    Other files are skipped, and so are `__MACOSX` and hidden folders. Raises DataError, without
-    creating `folder`, if a name leads out of it, a member is a link or exceeds the limits, or the
-    archive is corrupt.
+    CSV files are unpacked too, because they may be the index. Other files are skipped, and so are
+    `__MACOSX` and hidden folders. Raises DataError, without creating `folder`, if a name leads out
+    of it, a member is a link or exceeds the limits, the archive is corrupt or has no photos.
     """
     temporary = folder.with_name(folder.name + ".unpacking")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -50,12 +52,15 @@ def unpack(archive: Path, folder: Path, max_photo_bytes: int = MAX_PHOTO_BYTES) 
             members, desc="unpack", unit="file", leave=False, disable=None
         ):
             target = _target(name, regular, temporary, archive)
-            hidden = any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
-            if stream is None or hidden or target.suffix.lower() not in SUFFIXES:
+            hidden = folder_layout.is_hidden(target.relative_to(temporary))
+            suffix = target.suffix.lower()
+            if stream is None or hidden or suffix not in {*SUFFIXES, ".csv"}:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             left_bytes -= _copy(stream, target, min(left_bytes, max_photo_bytes), archive)
-            photos += 1
+            photos += suffix != ".csv"
+        if not photos:
+            raise DataError(f"{archive} has no photos ({', '.join(sorted(SUFFIXES))}).")
         temporary.replace(folder)
     except (
         zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
@@ -75,10 +80,10 @@ def _members(archive: Path) -> Iterator[Member]:
                 kind = stat.S_IFMT(info.external_attr >> 16)  # 0 unless made on Unix
                 regular = info.is_dir() or kind in (0, stat.S_IFREG, stat.S_IFDIR)
                 if info.is_dir() or not regular:
-                    yield info.filename, regular, None
+                    yield _name(info), regular, None
                 else:
                     with opened.open(info) as stream:
-                        yield info.filename, True, stream
+                        yield _name(info), True, stream
         return
     with _decompress(archive) as plain, tarfile.open(fileobj=_BoundedReads(plain)) as opened_tar:
         size_bytes = 0
@@ -89,6 +94,14 @@ def _members(archive: Path) -> Iterator[Member]:
                 raise DataError(f"{archive} holds more than {MAX_TOTAL_BYTES >> 30} GiB.")
             content = opened_tar.extractfile(entry) if entry.isreg() else None
             yield entry.name, entry.isreg() or entry.isdir(), content
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """Return the name of a member. macOS writes UTF-8 without the flag (bit 11) that says so."""
+    if not info.flag_bits & 0x800:
+        with suppress(UnicodeError):
+            return info.filename.encode("cp437").decode()
+    return info.filename
 
 
 def _check_count(members: int, archive: Path) -> None:

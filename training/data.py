@@ -2,11 +2,13 @@
 
 Photos are an index with the columns file, split and label, or folders in ImageFolder's layout:
 train/001.Affenpinscher/x.jpg, valid/, test/, and other/ for photos without a dog. Broken files,
-copies (also across splits) and breeds without training photos are reported and left out.
+copies (also across splits), breeds without training photos, and folders and formats that are not
+read are reported and left out.
 
 example:
   python -m training data --data photos --output runs/photos.csv
   python -m training data --fetch --output runs/photos.csv
+  python -m training data --fetch dogImages.zip --output runs/photos.csv
 """
 
 import csv
@@ -28,7 +30,7 @@ from cli.files import write_atomically
 from model_code import images
 from model_code.artifact import InputSpec
 from model_code.errors import ModelCodeError
-from training import archive, download, photos
+from training import archive, download, folder_layout, photo_index, photos
 from training.errors import DataError
 from training.photos import Photo
 from training.settings import DataSettings
@@ -41,13 +43,15 @@ _PRECEDENCE = ("test", "valid", "train", "other")
 
 @dataclass(slots=True)
 class Findings:
-    """What was left out: broken paths, pairs of (left out, kept) paths, breeds; photos kept."""
+    """What was left out: broken paths, pairs of (left out, kept) paths, breeds, and folders and
+    formats that are not read. `photos` is the number kept."""
 
     photos: int = 0
     broken: list[str] = field(default_factory=list)
     copies: list[tuple[str, str]] = field(default_factory=list)
     contradictions: list[tuple[str, str]] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ class DecodedPhoto:
     metavar="[URL]",
     is_flag=False,
     flag_value="",
-    help="Download and unpack an archive next to the index. Default: the URL in [data].",
+    help="Download an archive, or take a local one, and unpack it next to the index. Default: the "
+    "URL in [data].",
 )
 @click.option(
     "--output", type=click.Path(path_type=Path), required=True, help="Index file to write."
@@ -84,25 +89,36 @@ def command(
     if root is None:
         root = download_photos(fetch or data.url, data.sha256, output.parent)
     kept, findings = check(photos.read(root))
-    findings.empty = sorted({*findings.empty, *_empty_folders(root)})
-    write_index(output, kept)
+    if root.is_dir():
+        findings.empty = sorted({*findings.empty, *_empty_folders(root)})
+        findings.ignored = _ignored(root)
     if as_json:
         print(json.dumps(asdict(findings), indent=2))
     else:
-        _print(findings, kept, output)
+        _print(findings)
+    if not any(entry.photo.breed for entry in kept):
+        raise DataError(f"{root} has no usable photos in split train. {output} was not written.")
+    write_index(output, kept)
+    if not as_json:
+        print(f"{output}: {_summary(kept)}")
 
 
 def download_photos(url: str, sha256: str, folder: Path) -> Path:
-    """Download and unpack an archive into `folder` and return the folder that has train/."""
+    """Unpack an archive, which may be a local file, into a new folder inside `folder`; return it.
+
+    Raises DataError if the archive does not exist or has no photos.
+    """
     name = Path(urlsplit(url).path).name or "archive"
-    unpacked = folder / name.split(".")[0]
+    unpacked = folder / (name.split(".")[0] if "." in name else f"{name}-photos")
     if not unpacked.exists():
-        download.fetch(url, folder / name, sha256=sha256)
-        archive.unpack(folder / name, unpacked)
-    roots = sorted(path.parent for path in unpacked.rglob("train") if path.is_dir())
-    if not roots:
-        raise DataError(f"{url} contains no folder train/.")
-    return roots[0]
+        path = Path(url)
+        if not path.is_file():
+            if "://" not in url:
+                raise DataError(f"{url} is neither a URL nor a file.")
+            path = folder / name
+            download.fetch(url, path, sha256=sha256)
+        archive.unpack(path, unpacked)
+    return unpacked
 
 
 def check(candidates: Sequence[Photo]) -> tuple[list[DecodedPhoto], Findings]:
@@ -169,15 +185,33 @@ def _without_copies(decoded: Sequence[DecodedPhoto], findings: Findings) -> list
 
 def _empty_folders(root: Path) -> list[str]:
     """Return the breeds whose folder in train/ has no photos."""
-    folders = (root / "train").glob("*/") if root.is_dir() else ()
+    layout = _layout(root)
     return [
-        photos.breed_of_folder(folder.name)
-        for folder in folders
-        if not any(path.suffix.lower() in photos.SUFFIXES for path in folder.rglob("*"))
+        folder_layout.breed_of(folder.name)
+        for folder in (layout.splits.get("train", []) if layout else [])
+        if not folder_layout.has_photos(folder)
     ]
 
 
-def _print(findings: Findings, kept: Sequence[DecodedPhoto], output: Path) -> None:
+def _ignored(root: Path) -> list[str]:
+    """Return the folders that are not a split, and photos in formats that are not read."""
+    if photo_index.find(root) is not None:
+        return []
+    layout = _layout(root)
+    folders = [f"{folder}: not a split" for folder in layout.unused] if layout else []
+    formats = folder_layout.files(root, folder_layout.OTHER_SUFFIXES)
+    return folders + [f"{path}: convert it to JPEG, PNG or WebP" for path in formats]
+
+
+def _layout(root: Path) -> folder_layout.Layout | None:
+    """Return the folders of the splits, or None if the photos come from an index instead."""
+    try:
+        return folder_layout.find(root)
+    except DataError:
+        return None
+
+
+def _print(findings: Findings) -> None:
     for reason in findings.broken:
         print(f"broken       {reason}")
     for path, other in findings.copies:
@@ -186,7 +220,13 @@ def _print(findings: Findings, kept: Sequence[DecodedPhoto], output: Path) -> No
         print(f"contradicts  {path} and {other} are the same photo with different breeds")
     for breed in findings.empty:
         print(f"empty        {breed} has no training photos")
-    counts = {split: sum(entry.photo.split == split for entry in kept) for split in photos.SPLITS}
+    for reason in findings.ignored:
+        print(f"ignored      {reason}")
+
+
+def _summary(kept: Sequence[DecodedPhoto]) -> str:
+    counts = {
+        split: sum(entry.photo.split == split for entry in kept) for split in folder_layout.SPLITS
+    }
     summary = ", ".join(f"{number} {split}" for split, number in counts.items() if number)
-    breeds = len({entry.photo.breed for entry in kept if entry.photo.breed})
-    print(f"{output}: {summary}; {breeds} breeds")
+    return f"{summary}; {len({entry.photo.breed for entry in kept if entry.photo.breed})} breeds"

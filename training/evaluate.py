@@ -19,6 +19,7 @@ from model_code.errors import ModelCodeError
 from model_code.inference import Model, Prediction, input_fn, model_fn, predict_fn
 from training import metrics, photos
 from training.errors import DataError, TrainingError
+from training.folder_layout import breed_key
 from training.options import data_option, model_option, split_option
 from training.photos import Photo
 
@@ -66,19 +67,24 @@ def score_split(model: Model, data: Path, split: str) -> tuple[Scores, Scores | 
     dogs = [photo for photo in everything if photo.split == split]
     others = [photo for photo in everything if photo.split == "other"]
     if not dogs:
-        raise DataError(f"{data} has no photos in split {split}.")
+        splits = ", ".join(sorted({photo.split for photo in everything}))
+        raise DataError(f"{data} has no photos in split {split}. Its splits: {splits}.")
     return score(model, dogs), score(model, others) if others else None
 
 
 def score(model: Model, chosen: Sequence[Photo]) -> Scores:
     """Run `model` on each photo, one at a time as in production.
 
-    Raises DataError if the endpoint would refuse a photo, or the model does not have its breed.
+    Breeds match the model's labels in any case, with spaces, hyphens or underscores. Raises
+    DataError if the endpoint would refuse a photo, or the model does not have its breed.
     """
-    index = {label: number for number, label in enumerate(model.artifact.labels)}
+    labels = model.artifact.labels
+    index = {breed_key(label): number for number, label in enumerate(labels)}
+    index |= {label: number for number, label in enumerate(labels)}
     logits, dogs, targets = [], [], []
     for photo in tqdm(chosen, desc="evaluate", unit="photo", leave=False, disable=None):
-        if photo.breed and photo.breed not in index:
+        target = index.get(photo.breed, index.get(breed_key(photo.breed), -1))
+        if photo.breed and target == -1:
             raise DataError(f"{photo.path}: the model has no breed {photo.breed}.")
         try:
             image = input_fn(photo.path.read_bytes(), "image/*")
@@ -87,10 +93,10 @@ def score(model: Model, chosen: Sequence[Photo]) -> Scores:
             raise DataError(f"{photo.path}: {error}") from None
         logits.append(prediction.logits)
         dogs.append(prediction.dog_probability)
-        targets.append(index.get(photo.breed, -1))
+        targets.append(target)
     return Scores(
         list(chosen),
-        np.array(logits, dtype=np.float32).reshape(-1, len(index)),
+        np.array(logits, dtype=np.float32).reshape(-1, len(labels)),
         np.array(dogs, dtype=np.float32),
         np.array(targets, dtype=np.int64),
     )

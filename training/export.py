@@ -29,7 +29,7 @@ from cli.files import write_atomically
 from model_code import artifact
 from model_code.artifact import InputSpec
 from model_code.inference import DOG_PROBABILITY, INPUT, LOGITS
-from training import backbones, evaluate, model_card, photos, run_files
+from training import backbones, evaluate, folder_layout, model_card, photos, run_files
 from training.breed_names import display_name
 from training.calibration import fit_temperature, fit_threshold
 from training.errors import DataError
@@ -99,7 +99,8 @@ def export_model(
     if fingerprint != trained.data and not trained.settings.get("sharded"):
         raise DataError("--data has other photos than the model was trained on.")
     splits = {
-        split: [photo for photo in everything if photo.split == split] for split in photos.SPLITS
+        split: [photo for photo in everything if photo.split == split]
+        for split in folder_layout.SPLITS
     }
     judge = "test" if splits["test"] else "valid"
     if not splits[judge]:

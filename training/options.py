@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from model_code.inference import DEFAULT_MODEL_DIR
-from training.photos import SPLITS
+from training.folder_layout import SPLITS
 
 data_option = click.option(
     "--data",

@@ -1,19 +1,15 @@
 """The photos of a data set: files, breeds, splits and sources."""
 
-import csv
 import hashlib
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
+from training import folder_layout, photo_index
 from training.errors import DataError
-
-INDEX_FILE = "index.csv"
-SPLITS = ("train", "valid", "test", "other")
-"""`other` has photos without a dog, which have no breed and measure the dog gate."""
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +25,47 @@ class Photo:
 
 
 def read(root: Path) -> list[Photo]:
-    """Read an index file, a folder with `index.csv`, or folders such as train/001.Affenpinscher/.
+    """Read an index file, or a folder with an index or with folders such as train/Affenpinscher/.
 
-    Raises DataError if there are no photos, or the index is invalid or lists a missing file.
+    Raises DataError if there are no photos, a breed has two spellings, or the index is invalid or
+    lists a missing file.
     """
+    photos = _read(root)
+    spellings: dict[str, str] = {}
+    for breed in sorted({photo.breed for photo in photos}):
+        first = spellings.setdefault(folder_layout.breed_key(breed), breed)
+        if first != breed:
+            raise DataError(f"{root} spells a breed {first!r} and {breed!r}. Rename one of them.")
+    return photos
+
+
+def _read(root: Path) -> list[Photo]:
     if root.is_file():
         return _read_index(root)
-    if (root / INDEX_FILE).is_file():
-        return _read_index(root / INDEX_FILE)
     if not root.is_dir():
         raise DataError(f"{root} does not exist. Set --data to the folder of the photos.")
-    return read_folders(root)
+    if (index := photo_index.find(root)) is not None:
+        return _read_index(index)
+    try:
+        return read_folders(root)
+    except DataError:
+        # Kaggle's labels.csv has the breeds of photos in one folder.
+        if (index := photo_index.find_any(root)) is None:
+            raise
+        return _read_index(index)
 
 
 def read_folders(root: Path) -> list[Photo]:
     """Read folders in ImageFolder's layout, in order of path; each photo is its own source."""
+    layout = folder_layout.find(root)
     photos = []
-    for split in SPLITS:
-        for path in sorted((root / split).rglob("*")):
-            if path.suffix.lower() in SUFFIXES and path.is_file():
-                breed = "" if split == "other" else _breed(path.relative_to(root / split), path)
-                photos.append(Photo(path, split, breed, str(path.relative_to(root))))
+    for split in folder_layout.SPLITS:
+        for folder in layout.splits.get(split, []):
+            breed = "" if split == "other" else folder_layout.breed_of(folder.name)
+            for path in folder_layout.files(folder):
+                photos.append(Photo(path, split, breed, str(path.relative_to(layout.root))))
     if not photos:
-        raise DataError(f"{root} has neither {INDEX_FILE} nor photos in train/BREED/.")
+        raise DataError(f"{root} has neither {photo_index.INDEX_FILE} nor photos in train/BREED/.")
     return photos
 
 
@@ -122,40 +136,11 @@ def fingerprint(photos: Iterable[Photo]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 
-def breed_of_folder(name: str) -> str:
-    """Return `Affenpinscher` for `001.Affenpinscher` or `Affenpinscher`."""
-    number, dot, rest = name.partition(".")
-    return rest if dot and number.isdigit() else name
-
-
-def _breed(relative: Path, path: Path) -> str:
-    if len(relative.parts) < 2:
-        raise DataError(f"{path} must be inside a folder named after its breed.")
-    return breed_of_folder(relative.parts[0])
-
-
 def _read_index(index: Path) -> list[Photo]:
     photos = []
-    with index.open(newline="", encoding="utf-8") as stream:
-        for line, row in enumerate(csv.DictReader(stream), start=2):
-            try:
-                split, name = row["split"], row["file"]
-                breed = "" if split == "other" else row["label"]
-            except KeyError as missing:
-                raise DataError(f"{index} has no column {missing}.") from None
-            if split not in SPLITS:
-                raise DataError(
-                    f"{index}, line {line}: unknown split {split!r}. Allowed: {', '.join(SPLITS)}."
-                )
-            if split != "other" and not breed:
-                raise DataError(f"{index}, line {line}: {name} has no label.")
-            source, sha256 = row.get("source") or name, row.get("sha256") or ""
-            photos.append(Photo(index.parent / name, split, breed, source, sha256))
-    missing_files = [photo.path for photo in photos if not photo.path.is_file()]
-    if missing_files:
-        raise DataError(
-            f"{index} lists {len(missing_files)} missing files, for example {missing_files[0]}."
-        )
-    if not photos:
-        raise DataError(f"{index} lists no photos.")
+    for row in photo_index.read(index):
+        breed = "" if row.split == "other" else normalize("NFC", row.label)
+        if row.split != "other" and not breed:
+            raise DataError(f"{index}, line {row.line}: {row.file} has no label.")
+        photos.append(Photo(row.path, row.split, breed, row.source or row.file, row.sha256))
     return photos

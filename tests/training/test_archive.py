@@ -78,6 +78,27 @@ def test_what_macos_adds_and_hidden_folders_are_skipped(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").rglob("._*"))
 
 
+def test_names_as_macos_and_windows_write_them(tmp_path: Path) -> None:
+    """macOS writes UTF-8 without the flag that says so, Windows may write backslashes."""
+    names = {"dogs/Löwchen/1.png": png(), "dogs\\Pug\\2.png": png()}
+    path = zipped(tmp_path / "a.zip", names)
+    content = bytearray(path.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = content.index(signature)
+        content[start + flags + 1] &= ~0x08
+    path.write_bytes(content)
+    assert archive.unpack(path, tmp_path / "out") == 2
+    assert (tmp_path / "out" / "dogs" / "Löwchen" / "1.png").is_file()
+    assert (tmp_path / "out" / "dogs" / "Pug" / "2.png").is_file()
+
+
+def test_an_archive_without_photos_is_refused(tmp_path: Path) -> None:
+    source = zipped(tmp_path / "a.zip", {"dogs/labels.csv": b"id,breed", "__MACOSX/1.png": png()})
+    with pytest.raises(DataError, match=r"has no photos \(\.jfif, "):
+        archive.unpack(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("compression", ["", "gz", "bz2", "xz"])
 def test_tar_archives(tmp_path: Path, compression: str) -> None:
     path = tmp_path / "a.tar"

@@ -71,6 +71,56 @@ def test_either_photos_or_an_archive_must_be_given(
     assert "Give either --data or --fetch." in capsys.readouterr().err
 
 
+def test_a_local_archive_of_a_mac(photo_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "Dogs" / "dogs"
+    shutil.copytree(photo_folder, root)
+    (root / "valid").rename(root / "Validation")
+    (root / "train" / ".DS_Store").touch()
+    (root.parent / "__MACOSX" / "dogs" / "train").mkdir(parents=True)
+    (root.parent / "__MACOSX" / "dogs" / "train" / "._0.png").touch()
+    archive = shutil.make_archive(str(tmp_path / "dogs"), "zip", root.parent)
+    output = tmp_path / "out" / "index.csv"
+    assert main(["data", "--fetch", archive, "--output", str(output)]) == 0
+    assert sum(photo.split == "valid" for photo in photos.read(output)) == 9
+    assert len(photos.read(output)) == 46
+
+
+def test_a_missing_local_archive_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "index.csv")
+    assert main(["data", "--fetch", "nowhere.zip", "--output", output]) == 1
+    assert "nowhere.zip is neither a URL nor a file." in capsys.readouterr().err
+
+
+def test_what_is_not_read_is_reported(
+    photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "photos"
+    shutil.copytree(photo_folder, root)
+    shutil.copytree(root / "test", root / "holdout")
+    (root / "train" / "001.Basenji" / "phone.HEIC").touch()
+    assert main(["data", "--data", str(root), "--output", str(tmp_path / "index.csv")]) == 0
+    printed = capsys.readouterr().out
+    assert f"ignored      {root / 'holdout'}: not a split" in printed
+    assert "phone.HEIC: convert it to JPEG, PNG or WebP" in printed
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_an_index_without_training_photos_is_not_written(
+    broken: bool, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All photos are broken, or none is in split train."""
+    root, output = tmp_path / "photos", tmp_path / "index.csv"
+    shutil.copytree(photo_folder / "test", root / ("train" if broken else "test"))
+    if broken:
+        for path in root.rglob("*.png"):
+            path.write_bytes(b"torn")
+    assert main(["data", "--data", str(root), "--output", str(output)]) == 1
+    assert "has no usable photos in split train" in capsys.readouterr().err
+    assert not output.exists()
+
+
 @pytest.mark.server
 @pytest.mark.parametrize("by_option", [True, False])
 def test_an_archive_is_downloaded_and_checked(

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.conftest import BREEDS
-from training import photos
+from training import folder_layout, photos
 from training.errors import DataError
 from training.photos import Photo
 
@@ -11,7 +11,9 @@ from training.photos import Photo
 def test_folders_with_numbered_names(photo_folder: Path) -> None:
     everything = photos.read(photo_folder)
     assert photos.breeds(everything) == sorted(BREEDS)
-    counts = {split: sum(photo.split == split for photo in everything) for split in photos.SPLITS}
+    counts = {
+        split: sum(photo.split == split for photo in everything) for split in folder_layout.SPLITS
+    }
     assert counts == {"train": 24, "valid": 9, "test": 9, "other": 4}
     assert all(photo.breed == "" for photo in everything if photo.split == "other")
 

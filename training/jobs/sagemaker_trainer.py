@@ -16,8 +16,8 @@ from aws.s3_layout import CHECKPOINTS, DATA, JOBS
 from aws.s3_storage import split_uri
 from aws.settings import FitSettings
 from cli.errors import SettingsError
+from training.folder_layout import split_of
 from training.jobs import source_code
-from training.photos import SPLITS
 
 CHANNEL = "training"
 SHARDED_DATA = "/opt/ml/input/data"
@@ -132,7 +132,11 @@ def data_channels(account: Account, fit: FitSettings, data: str) -> list[Any]:
     uris = {CHANNEL: data}
     if fit.distribution == "ShardedByS3Key":
         names = _names_at(account, data)
-        uris = {split: f"{data.rstrip('/')}/{split}" for split in SPLITS if f"{split}/" in names}
+        uris = {
+            split: f"{data.rstrip('/')}/{name.rstrip('/')}"
+            for name in sorted(names)
+            if name.endswith("/") and (split := split_of(name.rstrip("/")))
+        }
     return [
         Channel(
             channel_name=name,
@@ -167,7 +171,8 @@ def photos_uri(account: Account, fit: FitSettings, data: str | None) -> str:
             f"{data} has an index.csv, which would reach one instance only. To shard, upload "
             "folders train/BREED/ without an index, or use --distribution FullyReplicated."
         )
-    if sharded and "valid/" not in names:
+    splits = {split_of(name.rstrip("/")) for name in names if name.endswith("/")}
+    if sharded and "valid" not in splits:
         raise AwsError(
             f"{data} has no valid/BREED/, which every instance evaluates on: upload photos in "
             "train/ and valid/, or use --distribution FullyReplicated."

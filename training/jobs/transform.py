@@ -31,8 +31,8 @@ from aws.settings import TransformSettings
 from cli import commands
 from cli.files import write_atomically
 from training.errors import DataError
+from training.folder_layout import SUFFIXES
 from training.jobs import job_logs
-from training.photos import SUFFIXES
 
 MAX_PAYLOAD_MB = 6
 """Size limit of a photo, the one of the endpoint."""

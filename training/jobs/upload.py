@@ -20,6 +20,7 @@ from aws import policy_statements, s3_storage, vpc
 from aws.account import Account
 from aws.s3_layout import DATA
 from cli import commands
+from training import folder_layout
 from training.errors import DataError
 
 
@@ -44,6 +45,9 @@ def command(
         raise DataError("Nothing to do: name a folder with --data, or see --help.")
     if data and not data.is_dir():
         raise DataError(f"Folder {data} does not exist.")
+    if data and not folder_layout.has_photos(data):
+        suffixes = ", ".join(sorted(folder_layout.SUFFIXES))
+        raise DataError(f"{data} has no photos ({suffixes}).")
     if check_network:
         print(vpc.check_s3_route(account))
     if create_bucket:

@@ -108,7 +108,7 @@ def test_tags_and_vpc(uploaded: str, command: Command, change_settings: Change) 
 
 def test_sharding(uploaded: str) -> None:
     """Only split train is divided; every instance has all photos to evaluate on."""
-    for split in ("valid", "test"):
+    for split in ("Val", "test"):
         boto3.client("s3").put_object(
             Bucket=uploaded, Key=f"whatbreed/data/{split}/A/1.jpg", Body=b"x"
         )
@@ -124,6 +124,7 @@ def test_sharding(uploaded: str) -> None:
     assert set(channels) == {"train", "valid", "test", "code", "sm_drivers"}
     assert channels["train"]["S3DataDistributionType"] == "ShardedByS3Key"
     assert channels["train"]["S3Uri"] == f"s3://{BUCKET}/whatbreed/data/train"
+    assert channels["valid"]["S3Uri"] == f"s3://{BUCKET}/whatbreed/data/Val"
     assert channels["test"]["S3DataDistributionType"] == "FullyReplicated"
 
 

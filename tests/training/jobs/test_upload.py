@@ -1,6 +1,7 @@
 """`training upload`: what is sent, what is skipped, and who may read it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import boto3
@@ -87,6 +88,14 @@ def test_an_etag_other_than_md5_is_no_change(bucket: str, folder: Path, command:
 def test_dry_run_sends_nothing(bucket: str, folder: Path, command: Command) -> None:
     outcome = command("training", "upload", "--data", folder, "--dry-run")
     assert "would send 3 files" in outcome.out
+    assert keys() == set()
+
+
+def test_a_folder_without_photos_is_refused(bucket: str, folder: Path, command: Command) -> None:
+    shutil.rmtree(folder / "train")
+    outcome = command("training", "upload", "--data", folder)
+    assert outcome.code == 1
+    assert "has no photos (.jfif, " in outcome.err
     assert keys() == set()
 
 
