@@ -26,7 +26,7 @@ service = Service(config)
 cors = CORSConfig(allow_origin=config.cors_allow_origin) if config.cors_allow_origin else None
 
 app = App(app_name="whatbreed")
-app.api.binary_types = list(image_formats.MEDIA_TYPES)
+app.api.binary_types = [*image_formats.MEDIA_TYPES, *inputs.UPLOAD_TYPES]
 app.register_middleware(Middleware(cors), "http")
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:

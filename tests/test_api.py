@@ -256,7 +256,7 @@ def test_400_json_that_is_costly_to_parse(api: str, body: bytes) -> None:
     check_problem(post(api, body, "application/json"), 400, "invalid-request")
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "image/gif", "multipart/form-data"])
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
 def test_415_unsupported_media_type(api: str, content_type: str) -> None:
     problem = check_problem(post(api, "x", content_type), 415, "unsupported-media-type")
     assert "application/json" in problem["detail"]
