@@ -29,6 +29,11 @@ app = App(app_name="whatbreed")
 app.api.binary_types = [*image_formats.MEDIA_TYPES, *inputs.UPLOAD_TYPES]
 app.register_middleware(middleware.Middleware(cors), "http")
 
+if "AWS_CHALICE_CLI_MODE" in os.environ:
+    from chalicelib import chunked_bodies
+
+    chunked_bodies.support()
+
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     service.endpoint.connect()  # in the init phase, which has a full vCPU
 

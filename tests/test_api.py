@@ -99,6 +99,18 @@ def test_images_as_clients_upload_them(api: str, encode: Encode) -> None:
         check_prediction(session.post(url, json={"image": text}, timeout=TIMEOUT_S))
 
 
+def test_chunked_uploads(api: str, encode: Encode) -> None:
+    image = encode("red")
+    headers = {"Content-Type": "image/png"}
+    with requests.Session() as session:
+        for _ in range(2):  # on one connection
+            chunks = iter([image[:100], image[100:]])
+            response = session.post(f"{api}/predict", chunks, headers=headers, timeout=TIMEOUT_S)
+            check_prediction(response)
+        response = session.post(f"{api}/predict", iter([]), headers=headers, timeout=TIMEOUT_S)
+        check_problem(response, 400, "invalid-request")
+
+
 def test_uploads_that_are_not_images(api: str) -> None:
     response = requests.post(f"{api}/predict", files={"image": b"text"}, timeout=TIMEOUT_S)
     check_problem(response, 422, "not-an-image")
