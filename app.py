@@ -3,19 +3,20 @@
 import os
 from typing import Any
 
-from chalice.app import CORSConfig, Request, Response
+from chalice.app import Request, Response
 
-from chalicelib import image_formats, inputs, pages, settings
+from chalicelib import image_formats, inputs, middleware, pages, settings
 from chalicelib.chalice_app import App
-from chalicelib.middleware import AnswerResponse, Middleware
+from chalicelib.middleware import AnswerResponse
 from chalicelib.problems import InvalidRequest
 from chalicelib.service import Service
 
 on_command_line = "AWS_CHALICE_CLI_MODE" in os.environ
 if on_command_line:
-    from chalicelib import preflight
+    from chalicelib import chunked_bodies, preflight
 
     preflight.check()
+    chunked_bodies.support()
 
 ANY_TYPE = ["*/*"]
 
@@ -26,11 +27,11 @@ except settings.SettingsError as error:
 service = Service(config)
 if on_command_line:
     service.endpoint.explain = preflight.explain
-cors = CORSConfig(allow_origin=config.cors_allow_origin) if config.cors_allow_origin else None
+cors = middleware.cors(config.cors_allow_origin)
 
 app = App(app_name="whatbreed")
-app.api.binary_types = list(image_formats.MEDIA_TYPES)
-app.register_middleware(Middleware(cors), "http")
+app.api.binary_types = [*image_formats.MEDIA_TYPES, *inputs.UPLOAD_TYPES]
+app.register_middleware(middleware.Middleware(cors), "http")
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     service.endpoint.connect()  # in the init phase, which has a full vCPU
@@ -69,31 +70,31 @@ def predict_batch() -> Response:
     return AnswerResponse(service.predict_batch(request))
 
 
-@app.route("/predict", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+@app.route("/predict", methods=["GET", "HEAD"], content_types=ANY_TYPE, cors=cors)
 def predict_url() -> Response:
     return AnswerResponse(service.predict(inputs.from_query(query())))
 
 
-@app.route("/breeds", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+@app.route("/breeds", methods=["GET", "HEAD"], content_types=ANY_TYPE, cors=cors)
 def breeds() -> dict[str, Any]:
     return service.breeds()
 
 
-@app.route("/health", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+@app.route("/health", methods=["GET", "HEAD"], content_types=ANY_TYPE, cors=cors)
 def health() -> dict[str, Any]:
     return service.health(inputs.deep(query()))
 
 
-@app.route("/", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+@app.route("/", methods=["GET", "HEAD"], content_types=ANY_TYPE, cors=cors)
 def page() -> Response:
     return pages.page()
 
 
-@app.route("/docs", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+@app.route("/docs", methods=["GET", "HEAD"], content_types=ANY_TYPE, cors=cors)
 def docs() -> Response:
     return pages.docs()
 
 
-@app.route("/openapi.json", methods=["GET"], content_types=ANY_TYPE, cors=cors)
+@app.route("/openapi.json", methods=["GET", "HEAD"], content_types=ANY_TYPE, cors=cors)
 def openapi() -> Response:
     return pages.openapi()

@@ -1,15 +1,20 @@
 """Strict parsing of request bodies and query parameters."""
 
+import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.image_formats import MEDIA_TYPES
+from chalicelib import multipart
 from chalicelib.problems import InvalidRequest, RequestTooLarge, UnsupportedMediaType
 
 JSON = "application/json"
+BYTES = "application/octet-stream"
+ANY_IMAGE = "image/*"
+UPLOAD_TYPES = (ANY_IMAGE, BYTES, multipart.MEDIA_TYPE)
+"""Content types of images in a body. The image's bytes decide its format."""
 MAX_JSON_BYTES = 512_000
 """The largest batch, 20 URLs of 2,048 escaped characters, has 492,000 bytes."""
 
@@ -46,23 +51,87 @@ def from_body(content_type: str, body: bytes, query: Query) -> UrlInput | ImageI
     Raises `UnsupportedMediaType`, `RequestTooLarge` or `InvalidRequest`.
     """
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type not in (JSON, *MEDIA_TYPES):
-        raise UnsupportedMediaType(
-            f"The Content-Type must be {JSON} or one of {', '.join(MEDIA_TYPES)}."
-        )
-    # OpenAPI cannot limit a query parameter to one type of body, so JSON may also come with it.
+    is_image = media_type == BYTES or media_type.startswith("image/")
+    if not is_image and media_type not in (JSON, multipart.MEDIA_TYPE):
+        raise _unsupported(media_type)
+    # OpenAPI cannot limit a query parameter to one type of body, so all types may come with it.
     _refuse_unknown(query, {"top_k"})
     top_k = _query_top_k(query)
-    if media_type != JSON:
-        if not body:
-            raise InvalidRequest("The body is empty. Send the image as the body.")
-        return ImageInput(body, top_k)
-    document = _json_object(body, '{"url": "https://…"}')
-    _refuse_unknown(document, {"url", "top_k"})
-    body_top_k = _top_k(document.get("top_k"))
-    if body_top_k is not None and top_k is not None:
+    if is_image:
+        return ImageInput(_not_empty(body), top_k)
+    if media_type == multipart.MEDIA_TYPE:
+        return _from_form(multipart.parse(content_type, body), top_k)
+    return _from_json(body, top_k)
+
+
+def _unsupported(media_type: str) -> UnsupportedMediaType:
+    supported = f"{JSON}, {ANY_IMAGE}, {BYTES} or {multipart.MEDIA_TYPE}"
+    if media_type == "application/x-www-form-urlencoded":
+        return UnsupportedMediaType(
+            f"The Content-Type is {media_type}, curl's default. Set it to {supported}."
+        )
+    return UnsupportedMediaType(f"The Content-Type must be {supported}.")
+
+
+def _from_form(parts: Sequence[multipart.Part], query_top_k: int | None) -> ImageInput:
+    """Return the first file of a form. Its only other field is `top_k`."""
+    files = [part for part in parts if part.is_file]
+    if not files:
+        raise InvalidRequest(
+            "The form has no file. Add the image as a file, such as `curl -F image=@dog.jpg`."
+        )
+    fields: dict[str, list[str]] = {}
+    for part in parts:
+        if not part.is_file:
+            fields.setdefault(part.name, []).append(part.content.decode("utf-8", "replace"))
+    _refuse_unknown(fields, {"top_k"})
+    if fields.get("top_k") == [""]:  # a form field that the user left empty
+        del fields["top_k"]
+    return ImageInput(_not_empty(files[0].content), _only_top_k(query_top_k, _query_top_k(fields)))
+
+
+def _from_json(body: bytes, query_top_k: int | None) -> UrlInput | ImageInput:
+    document = _json_object(
+        body, '{"url": "https://…"}', " Send a larger image as the body itself."
+    )
+    _refuse_unknown(document, {"image", "top_k", "url"})
+    top_k = _only_top_k(query_top_k, _top_k(document.get("top_k")))
+    if "image" not in document:
+        return UrlInput(_url(document.get("url")), top_k)
+    if "url" in document:
+        raise InvalidRequest("The body has `url` and `image`. Give one of them.")
+    return ImageInput(_decoded(document["image"]), top_k)
+
+
+def _only_top_k(query_top_k: int | None, body_top_k: int | None) -> int | None:
+    if body_top_k is not None and query_top_k is not None:
         raise InvalidRequest("`top_k` is in the query and in the body. Give it once.")
-    return UrlInput(_url(document.get("url")), top_k or body_top_k)
+    return query_top_k or body_top_k
+
+
+def _not_empty(image: bytes) -> bytes:
+    if not image:
+        raise InvalidRequest("The image is empty: it has no bytes.")
+    return image
+
+
+def _decoded(text: Any) -> bytes:
+    """Return the bytes of base64 (RFC 4648, both alphabets) or of a `data:` URI."""
+    problem = "`image` must be the image's bytes in base64, or a `data:` URI with base64."
+    if not isinstance(text, str):
+        raise InvalidRequest(problem)
+    text = text.strip()
+    if text[:5].lower() == "data:":
+        media_type, comma, text = text.partition(",")
+        if not comma or not media_type.lower().endswith(";base64"):
+            raise InvalidRequest(problem)
+    # Some encoders break lines or leave out the padding.
+    digits = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        image = base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except ValueError:
+        raise InvalidRequest(problem) from None
+    return _not_empty(image)
 
 
 def from_batch(body: bytes, query: Query, max_urls: int) -> BatchInput:
@@ -96,9 +165,9 @@ def deep(query: Query) -> bool:
     return text == "true"
 
 
-def _json_object(body: bytes, example: str) -> dict[str, Any]:
+def _json_object(body: bytes, example: str, advice: str = "") -> dict[str, Any]:
     if len(body) > MAX_JSON_BYTES:
-        raise RequestTooLarge(f"The JSON body is larger than {MAX_JSON_BYTES} bytes.")
+        raise RequestTooLarge(f"The JSON body is larger than {MAX_JSON_BYTES} bytes.{advice}")
     try:
         document = json.loads(body, object_pairs_hook=_unique)
     except (ValueError, RecursionError):

@@ -24,7 +24,18 @@ from chalicelib.problems import (
 from chalicelib.service import Answer
 from chalicelib.telemetry import BatchFigures, ImageFigures
 
+PREFLIGHT_MAX_AGE_S = 7200
+"""Chrome caches a preflight response for no longer."""
+
 GetResponse = Callable[[Request], Response]
+
+
+def cors(origin: str) -> CORSConfig | None:
+    """Return the CORS headers for pages of `origin`, which is `*` for all and "" for none."""
+    if not origin:
+        return None
+    exposed = ["Retry-After", "X-Request-Id"]
+    return CORSConfig(allow_origin=origin, expose_headers=exposed, max_age=PREFLIGHT_MAX_AGE_S)
 
 
 class AnswerResponse(Response):
@@ -74,6 +85,8 @@ class Middleware:
         if isinstance(response.body, dict):
             for document in (response.body, *response.body.get("results", ())):
                 document["request_id"] = request_id
+        if request.method == "HEAD":
+            response.body = ""  # `chalice local` would send it, before the next response
         telemetry.log_request(
             request_id=request_id,
             stage=str(request.context.get("stage") or telemetry.LOCAL_STAGE),

@@ -7,7 +7,7 @@
     ├── MethodNotAllowed      405  the route does not support the method
     ├── ImageTooLarge         413  too many bytes or pixels, or too costly to decode
     ├── RequestTooLarge       413  the JSON body has too many bytes
-    ├── UnsupportedMediaType  415  the request body is neither JSON nor a supported image
+    ├── UnsupportedMediaType  415  the request body is neither JSON, an image nor a form
     ├── NotAnImage            422  not an intact JPEG, PNG or WebP image
     ├── ImageUnreachable      424  the image's host did not deliver it
     ├── EndpointBusy          429  the endpoint is throttling; see `Retry-After`

@@ -54,10 +54,10 @@ def run(
 
 @pytest.mark.server
 def test_curl(run: Callable[..., list[str]]) -> None:
-    by_url, by_photo, batch = map(
+    by_url, by_photo, by_form, batch = map(
         json.loads, "".join(run(["sh"], "ask.sh", SNIPPETS["sh"])).replace("}{", "}\n{").split("\n")
     )
-    for document in (by_url, by_photo):
+    for document in (by_url, by_photo, by_form):
         assert document["predictions"][0]["breed"] == "Red setter"
         assert len(document["predictions"]) == 3
     first, second = batch["results"]

@@ -140,7 +140,8 @@ JSON = st.recursive(
 )
 REQUEST = st.fixed_dictionaries({}, optional={"url": JSON | st.text(), "top_k": JSON})
 BODY = st.binary() | (JSON | REQUEST).map(lambda document: json.dumps(document).encode())
-MEDIA_TYPE = st.sampled_from([inputs.JSON, "image/png", "text/plain", ""]) | st.text()
+FORM = "multipart/form-data; boundary=b"
+MEDIA_TYPE = st.sampled_from([inputs.JSON, "image/png", FORM, "text/plain", ""]) | st.text()
 QUERY = st.dictionaries(
     st.sampled_from(["url", "top_k", "deep"]) | st.text(), st.lists(st.text()), max_size=3
 )

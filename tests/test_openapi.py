@@ -1,5 +1,6 @@
 """`openapi.json` against the code and against the responses of the running API."""
 
+import base64
 import copy
 import json
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from chalicelib import image_fetcher, inputs, service, urls
 from chalicelib.image_formats import MEDIA_TYPES
-from chalicelib.inputs import JSON
+from chalicelib.inputs import JSON, UPLOAD_TYPES
 from chalicelib.problems import BatchTimeout, Problem
 from chalicelib.settings import Settings
 from tests.conftest import ROOT
@@ -79,7 +80,10 @@ def app() -> Chalice:
 def test_routes(app: Chalice) -> None:
     described = {(path, method) for path, method, _ in operations()}
     served = {(path, method) for path, methods in app.routes.items() for method in methods}
-    assert described == served
+    heads = {(path, "HEAD") for path, method in served if method == "GET"}
+    assert described == served - heads  # the description says that GET routes support HEAD
+    assert heads <= served
+    assert "HEAD" in DESCRIPTION["info"]["description"]
 
 
 def test_content_types_of_bodies(app: Chalice) -> None:
@@ -87,7 +91,10 @@ def test_content_types_of_bodies(app: Chalice) -> None:
         served = app.routes[path][method].content_types
         described = list(operation.get("requestBody", {}).get("content", {}))
         if (path, method) == ("/predict", "POST"):  # `inputs` refuses other types
-            assert (sorted(described), served) == (sorted([JSON, *MEDIA_TYPES]), ["*/*"])
+            assert (sorted(described), served) == (
+                sorted([JSON, *MEDIA_TYPES, *UPLOAD_TYPES]),
+                ["*/*"],
+            )
         else:
             assert sorted(described or ["*/*"]) == sorted(served), path
 
@@ -216,6 +223,12 @@ def test_successful_responses(api: str, red: str, encode: Encode) -> None:
         body = encode("red", format)
         url = f"{api}/predict?top_k=1"
         check_response(session.post(url, body, headers=headers, timeout=TIMEOUT_S), 200)
+    as_bytes = {"Content-Type": "application/octet-stream"}
+    check_response(session.post(url, encode("red"), headers=as_bytes, timeout=TIMEOUT_S), 200)
+    check_response(session.post(url, files={"image": encode("red")}, timeout=TIMEOUT_S), 200)
+    in_json = {"image": base64.b64encode(encode("red")).decode()}
+    check(in_json, SCHEMAS["PredictRequest"])
+    check_response(session.post(url, json=in_json, timeout=TIMEOUT_S), 200)
     for path in ("/breeds", "/health", "/health?deep=true", "/", "/docs", "/openapi.json"):
         check_response(session.get(f"{api}{path}", timeout=TIMEOUT_S), 200)
     assert session.get(f"{api}/openapi.json", timeout=TIMEOUT_S).json() == DESCRIPTION

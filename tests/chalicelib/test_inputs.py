@@ -1,3 +1,4 @@
+import base64
 import json
 from typing import Any
 
@@ -28,7 +29,19 @@ def test_a_url_as_query() -> None:
     assert inputs.from_query({"url": [URL], "top_k": ["133"]}) == UrlInput(URL, 133)
 
 
-@pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/webp", "IMAGE/PNG; x=y"])
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "image/jpg",
+        "image/heic",
+        "image/*",
+        "IMAGE/PNG; x=y",
+        "application/octet-stream",
+    ],
+)
 def test_an_image_as_the_body(media_type: str) -> None:
     assert inputs.from_body(media_type, b"bytes", {"top_k": ["2"]}) == ImageInput(b"bytes", 2)
 
@@ -114,10 +127,105 @@ def test_an_empty_image_is_refused() -> None:
         inputs.from_body("image/png", b"", {})
 
 
-@pytest.mark.parametrize("content_type", ["", "text/plain", "image/gif", "multipart/form-data"])
+@pytest.mark.parametrize("content_type", ["", "text/plain", "image", "multipart/mixed"])
 def test_other_media_types_are_refused(content_type: str) -> None:
-    with pytest.raises(UnsupportedMediaType, match="application/json or one of image/jpeg"):
+    with pytest.raises(UnsupportedMediaType, match=r"must be application/json, image/\*,"):
         inputs.from_body(content_type, b"x", {})
+
+
+def test_the_type_that_curl_sends_by_default_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedMediaType, match="is application/x-www-form-urlencoded, curl's"):
+        inputs.from_body("application/x-www-form-urlencoded", b"x", {})
+
+
+IMAGE = bytes(range(256))
+BASE64 = base64.b64encode(IMAGE).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BASE64,
+        f"data:image/png;base64,{BASE64}",
+        f" DATA:;BASE64,{BASE64}\n",
+        base64.encodebytes(IMAGE).decode(),
+        base64.urlsafe_b64encode(IMAGE).decode().rstrip("="),
+    ],
+)
+def test_an_image_in_json(text: str) -> None:
+    assert from_json({"image": text}) == ImageInput(IMAGE, None)
+    assert from_json({"image": text, "top_k": 2}) == ImageInput(IMAGE, 2)
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"image": None}, "in base64"),
+        ({"image": 1}, "in base64"),
+        ({"image": [1, 2]}, "in base64"),
+        ({"image": "dog.jpg"}, "in base64"),
+        ({"image": URL}, "in base64"),
+        ({"image": "AAAAA"}, "in base64"),
+        ({"image": "AA=A"}, "in base64"),
+        ({"image": "é"}, "in base64"),
+        ({"image": "data:image/png;base64"}, "in base64"),
+        ({"image": "data:image/svg+xml,%3Csvg%3E"}, "in base64"),
+        ({"image": ""}, "empty"),
+        ({"image": "data:image/png;base64,"}, "empty"),
+        ({"image": BASE64, "url": URL}, "Give one of them"),
+        ({"image": BASE64, "url": None}, "Give one of them"),
+    ],
+)
+def test_a_wrong_image_in_json_is_refused(document: Any, problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=problem):
+        from_json(document)
+
+
+def test_an_image_that_is_too_large_for_json() -> None:
+    bytes_of_image = inputs.MAX_JSON_BYTES // 4 * 3
+    with pytest.raises(RequestTooLarge, match="Send a larger image as the body itself"):
+        from_json({"image": base64.b64encode(bytes(bytes_of_image)).decode()})
+    image = bytes(380_000)
+    assert from_json({"image": base64.b64encode(image).decode()}) == ImageInput(image, None)
+
+
+def from_form(*parts: str, query: inputs.Query | None = None) -> UrlInput | ImageInput:
+    body = "".join(f"--b\r\nContent-Disposition: form-data; {part}\r\n" for part in parts)
+    content_type = "multipart/form-data; boundary=b"
+    return inputs.from_body(content_type, f"{body}--b--\r\n".encode(), query or {})
+
+
+FILE = 'name="image"; filename="dog.jpg"\r\n\r\nbytes'
+
+
+def test_a_form() -> None:
+    assert from_form(FILE) == ImageInput(b"bytes", None)
+    assert from_form(FILE, query={"top_k": ["2"]}) == ImageInput(b"bytes", 2)
+    assert from_form(FILE, "name=top_k\r\n\r\n3") == ImageInput(b"bytes", 3)
+    assert from_form("name=top_k\r\n\r\n", FILE) == ImageInput(b"bytes", None)
+    other = 'name="file"; filename="cat.jpg"\r\n\r\nother'
+    assert from_form(other, FILE) == ImageInput(b"other", None)
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ((), "The form has no file"),
+        (("name=image\r\n\r\ndog.jpg",), "curl -F image=@dog.jpg"),
+        (('name="image"; filename=""\r\n\r\n',), "empty"),
+        ((FILE, "name=top_k\r\n\r\nfive"), "`top_k` must be"),
+        ((FILE, "name=top_k\r\n\r\n1", "name=top_k\r\n\r\n1"), "more than once"),
+        ((FILE, f"name=url\r\n\r\n{URL}"), "Unknown parameter `url`"),
+    ],
+)
+def test_a_wrong_form_is_refused(parts: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=problem):
+        from_form(*parts)
+
+
+def test_top_k_in_the_form_and_in_the_query_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="Give it once"):
+        from_form(FILE, "name=top_k\r\n\r\n1", query={"top_k": ["1"]})
 
 
 def test_deep() -> None:

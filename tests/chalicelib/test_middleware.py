@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 import pytest
-from chalice.app import CaseInsensitiveMapping, CORSConfig, Request, Response
+from chalice.app import CaseInsensitiveMapping, Request, Response
 
 from chalicelib.image_fetcher import USER_AGENT
-from chalicelib.middleware import AnswerResponse, Middleware
+from chalicelib.middleware import AnswerResponse, Middleware, cors
 from chalicelib.problems import EndpointBusy, Problem
 from chalicelib.service import Answer
 from chalicelib.telemetry import BatchFigures, ImageFigures
@@ -162,11 +162,25 @@ def test_errors_of_chalice_become_problems(log: Any, status: int, kind: str) -> 
 
 @pytest.mark.parametrize("problem", [None, EndpointBusy("Try again soon.")])
 def test_cors_headers_are_on_every_response(log: Any, problem: Problem | None) -> None:
-    middleware = Middleware(CORSConfig(allow_origin="https://dogs.example"))
+    middleware = Middleware(cors("https://dogs.example"))
     get_response = raises(problem) if problem else lambda _: Response({})
     headers = middleware(request(), get_response).headers
     assert headers["Access-Control-Allow-Origin"] == "https://dogs.example"
+    assert headers["Access-Control-Expose-Headers"] == "Retry-After,X-Request-Id"
     log()
+
+
+def test_cors_is_off_without_an_origin(log: Any) -> None:
+    headers = Middleware(cors(""))(request(), lambda _: Response({})).headers
+    assert not any(name.startswith("Access-Control") for name in headers)
+    log()
+
+
+def test_head_has_no_body(log: Any) -> None:
+    response = Middleware(None)(request(httpMethod="HEAD"), lambda _: Response({"status": "ok"}))
+    assert response.body == ""
+    assert response.headers["X-Request-Id"]
+    assert log()["method"] == "HEAD"
 
 
 def test_metrics_are_in_the_embedded_metric_format(log: Any) -> None:

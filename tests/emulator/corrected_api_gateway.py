@@ -71,4 +71,9 @@ def _openapi_3(swagger: dict[str, Any]) -> dict[str, Any]:
     document.pop("swagger", None)
     document["openapi"] = "3.0.1"
     document["info"].setdefault("description", "")
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            integration = operation.get("x-amazon-apigateway-integration", {})
+            if integration.get("type") == "mock":  # moto requires members that these do not have
+                integration.update(uri="", httpMethod="")
     return document

@@ -1,5 +1,6 @@
 """Image URLs and images, which schemathesis cannot generate itself."""
 
+import base64
 import io
 import json
 import os
@@ -22,6 +23,10 @@ def image(format: str) -> bytes:
 schemathesis.openapi.format("uri", strategies.just(IMAGE_URL))
 for format in FORMATS:
     schemathesis.openapi.media_type(f"image/{format.lower()}", strategies.just(image(format)))
+for media_type in ("image/*", "application/octet-stream"):
+    schemathesis.openapi.media_type(media_type, strategies.just(image("PNG")))
+schemathesis.openapi.format("binary", strategies.just(image("PNG")))
+schemathesis.openapi.format("byte", strategies.just(base64.b64encode(image("PNG")).decode()))
 
 
 @schemathesis.hook

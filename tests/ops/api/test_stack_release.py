@@ -69,7 +69,7 @@ def test_release_again_change_rollback_and_removal(
 
     [api] = client("apigateway").get_rest_apis()["items"]
     for resource in client("apigateway").get_resources(restApiId=api["id"], limit=500)["items"]:
-        for method in resource.get("resourceMethods", {}):
+        for method in set(resource.get("resourceMethods", {})) - {"OPTIONS"}:  # CORS preflights
             integration = client("apigateway").get_integration(
                 restApiId=api["id"], resourceId=resource["id"], httpMethod=method
             )

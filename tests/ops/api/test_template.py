@@ -32,16 +32,22 @@ from tests.servers import ROOT
 CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text())
 PROD = CONFIG["stages"]["prod"]
 RESERVED = PROD["reserved_concurrency"]
-WITH_KEY = {("post", "/predict"), ("get", "/predict"), ("post", "/predict/batch")}
+WITH_KEY = {
+    ("post", "/predict"),
+    ("get", "/predict"),
+    ("head", "/predict"),
+    ("post", "/predict/batch"),
+}
 
 
 @pytest.fixture(scope="module")
 def operations(resources: dict[str, Any]) -> dict[tuple[str, str], Any]:
-    """The API Gateway definition of each method and path."""
+    """The API Gateway definition of each method and path, without CORS preflights."""
     return {
         (method, path): operation
         for path, methods in resources["RestAPI"]["Properties"]["Body"]["paths"].items()
         for method, operation in methods.items()
+        if method != "options"
     }
 
 
@@ -80,9 +86,11 @@ def test_every_route_calls_the_alias(operations: dict[tuple[str, str], Any]) -> 
         'functions/${APIHandlerAliaslive}/invocations"}'
     }
     source = (ROOT / "app.py").read_text()
-    declared = re.findall(r'@app\.route\(\s*"([^"]+)",\s*methods=\["(\w+)"\]', source)
+    declared = re.findall(r'@app\.route\(\s*"([^"]+)",\s*methods=\[([^]]+)\]', source)
     assert {(method, path) for method, path in operations} == {
-        (method.lower(), path) for path, method in declared
+        (method.lower(), path)
+        for path, methods in declared
+        for method in re.findall(r"\w+", methods)
     }
 
 
@@ -219,6 +227,23 @@ def test_errors_of_the_gateway_are_problem_documents(resources: dict[str, Any]) 
         assert str(document["status"]) == str(response["statusCode"])
         header = response["responseParameters"]["gatewayresponse.header.Content-Type"]
         assert header == "'application/problem+json'"
+
+
+def test_pages_of_the_origin_can_read_errors_of_the_gateway(release_bundle: Bundle) -> None:
+    built = copy.deepcopy(release_bundle)
+    variables = built.template["Resources"]["APIHandler"]["Properties"]["Environment"]["Variables"]
+
+    def headers() -> list[dict[str, str]]:
+        template = stack_template.build(stages.read("prod"), built, "s3://bucket/bundle.zip")
+        responses = template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
+        return [response["ResponseParameters"]["Headers"] for response in responses.values()]
+
+    variables["CORS_ALLOW_ORIGIN"] = "https://dogs.example"
+    for present in headers():
+        assert present["Access-Control-Allow-Origin"] == "'https://dogs.example'"
+        assert "Retry-After" in present["Access-Control-Expose-Headers"]
+    variables["CORS_ALLOW_ORIGIN"] = ""
+    assert not any("Access-Control-Allow-Origin" in absent for absent in headers())
 
 
 def test_the_function_can_write_its_log_and_invoke_its_endpoint(resources: dict[str, Any]) -> None:
