@@ -24,11 +24,11 @@ API_GATEWAY_PROBLEMS = {"api-key-required", "too-many-requests", "quota-exceeded
     ("url", "sentence", "detail"),
     [
         ("{images}nothing", "The image could not be downloaded.", "responded with status 404"),
-        ("{images}text", "That is not a readable image.", "not a JPEG, PNG or WebP"),
+        ("{images}text", "That is not a readable image.", "leads to a web page"),
         ("no-such-host.invalid/dog.jpg", "The image could not be downloaded.", "does not exist"),
         ("ftp://example.com/dog.jpg", "That URL is not allowed.", "Only http and https"),
         ("https://me:secret@example.com/", "That URL is not allowed.", "a password"),
-        ("http://", "That is not an image URL.", "must be absolute"),
+        ("http://", "That is not an image URL.", "has no host name"),
     ],
 )
 def test_problems_of_a_url(
