@@ -9,7 +9,6 @@ example:
 
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,27 +17,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
-import nncf
 import openvino as ov
 import torch
-from openvino.preprocess import PrePostProcessor
-from openvino.tools.ovc import convert_model
 
 from cli import commands, settings, tables
 from cli.files import write_atomically
 from model_code import artifact
-from model_code.artifact import InputSpec
-from model_code.inference import DOG_PROBABILITY, INPUT, LOGITS
-from training import backbones, evaluate, folder_layout, model_card, photos, run_files
+from training import evaluate, folder_layout, model_card, openvino_graph, photos, run_files
 from training.breed_names import display_name
 from training.calibration import fit_temperature, fit_threshold
 from training.errors import DataError
 from training.evaluate import Scores
 from training.metrics import Floats, Ints, top_k
-from training.model import ServedModel
 from training.options import data_option, run_option
 from training.photos import Photo
-from training.preprocessing import served_batches
 from training.run_files import TrainedModel
 from training.settings import ExportSettings
 
@@ -147,44 +139,10 @@ def as_table(candidates: Sequence[Candidate], judge: str) -> str:
     return tables.render(["precision", f"top-1 {judge}", "drop", "weights in MB"], rows)
 
 
-def convert(trained: TrainedModel) -> ov.Model:
-    """Return the fp32 graph: uint8 NHWC pixels in, breed logits and dog probability out."""
-    spec = input_spec(trained)
-    shape = (1, 3, spec.size_px, spec.size_px)
-    with torch.no_grad(), warnings.catch_warnings():
-        # OpenVINO 2026.4 traces with torch.jit, which torch 2.13 deprecates.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        graph = convert_model(
-            ServedModel(trained.network()), example_input=torch.zeros(shape), input=shape
-        )
-    steps = PrePostProcessor(graph)
-    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-    steps.input().model().set_layout(ov.Layout("NCHW"))
-    steps.input().preprocess().convert_element_type(ov.Type.f32).mean(
-        _scalar_if_equal([255 * mean for mean in spec.mean])
-    ).scale(_scalar_if_equal([255 * std for std in spec.std]))
-    graph = steps.build()
-    graph.input(0).tensor.set_names({INPUT})
-    for port, name in zip(graph.outputs, (LOGITS, DOG_PROBABILITY), strict=True):
-        port.tensor.set_names({name})
-    return graph
-
-
-def input_spec(trained: TrainedModel) -> InputSpec:
-    """Return how the endpoint preprocesses images for this model."""
-    backbone = backbones.create(trained.backbone, pretrained=False)
-    return InputSpec(trained.size, trained.crop, backbone.mean, backbone.std)
-
-
-def _scalar_if_equal(values: list[float]) -> float | list[float]:
-    """Reduce equal values to one, with which OpenVINO is five times as fast, 2 % per photo."""
-    return values[0] if len(set(values)) == 1 else values
-
-
 def _candidates(
     trained: TrainedModel, splits: Splits, scratch: Path, version: str, settings: ExportSettings
 ) -> list[Candidate]:
-    spec = input_spec(trained)
+    spec = openvino_graph.input_spec(trained)
     draft = {
         "format": artifact.FORMAT,
         "name": NAME,
@@ -201,9 +159,11 @@ def _candidates(
     for precision in PRECISIONS:
         folder = scratch / precision
         folder.mkdir()
-        graph = convert(trained)
+        graph = openvino_graph.convert(trained)
         if precision == "int8":
-            graph = _quantise(graph, splits["train"], spec, settings.calibration_photos)
+            graph = openvino_graph.quantise(
+                graph, splits["train"], spec, settings.calibration_photos
+            )
         ov.save_model(graph, folder / artifact.GRAPH_FILE, compress_to_fp16=precision != "fp32")
         _write_description(folder, draft)
         model = evaluate.load(folder)
@@ -215,42 +175,6 @@ def _candidates(
         weights_bytes = (folder / artifact.WEIGHTS_FILE).stat().st_size
         candidates.append(Candidate(precision, folder, weights_bytes, scores))
     return candidates
-
-
-def _quantise(
-    graph: ov.Model, train: Sequence[Photo], spec: InputSpec, calibration_photos: int
-) -> ov.Model:
-    """Quantise to int8, with ranges from photos spread evenly over split train."""
-    step = max(1, len(train) // calibration_photos)
-    inputs = list(served_batches(train[::step], spec, 1, "calibrate"))
-    # Errors of the breed head and of the gate's sum of probabilities reach the output directly.
-    not_quantised = [
-        node.get_friendly_name()
-        for node in graph.get_ops()
-        if _is_breed_head(node) or _is_small_depthwise(node, spec.size_px)
-    ]
-    return nncf.quantize(
-        graph,
-        nncf.Dataset(inputs),
-        preset=nncf.QuantizationPreset.MIXED,  # symmetric weights, asymmetric activations
-        subset_size=len(inputs),
-        fast_bias_correction=False,
-        ignored_scope=nncf.IgnoredScope(names=not_quantised, types=["ReduceSum"]),
-    )
-
-
-def _is_breed_head(node: ov.Node) -> bool:
-    return bool(node.get_type_name() == "MatMul" and ".breeds" in node.get_friendly_name())
-
-
-def _is_small_depthwise(node: ov.Node, size_px: int) -> bool:
-    """Return whether `node` is a depthwise convolution of at most 28x28 pixels for photos of 224.
-
-    In int8 these take longer than in bf16 or fp32.
-    """
-    if node.get_type_name() != "GroupConvolution":
-        return False
-    return bool(8 * node.input(0).get_shape()[2] <= size_px)
 
 
 def _calibrate(

@@ -4,13 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pytest
-import torch
 
-from model_code import artifact, inference
+from model_code import artifact
 from tests.training.conftest import BREEDS, Run
-from training import backbones, export, photos, preprocessing, run_files
+from training import export, photos, run_files
 from training.__main__ import main
 from training.errors import DataError
 from training.evaluate import Scores
@@ -33,19 +31,6 @@ def test_the_artifact_describes_itself(exported: Path) -> None:
         "model.json",
         "model.xml",
     ]
-
-
-def test_the_graph_computes_the_logits_of_the_network(exported: Path, trained_run: Run) -> None:
-    trained = run_files.load_model(trained_run.folder)
-    graph = export.convert(trained)
-    photo = next(p for p in photos.read(trained_run.photos) if p.split == "test")
-    square = preprocessing.served_pixels(photo, export.input_spec(trained))[np.newaxis].copy()
-    served = ov.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(square)
-    backbone = backbones.create(trained.backbone, pretrained=False)
-    with torch.no_grad():
-        logits, _ = trained.network()(preprocessing.normalise(square, backbone))
-    np.testing.assert_allclose(served["logits"], logits.numpy(), atol=1e-3, rtol=1e-3)
-    assert inference.model_fn(exported).artifact.labels == tuple(trained.breeds)
 
 
 def test_without_a_split_valid_the_cross_validated_head_calibrates(

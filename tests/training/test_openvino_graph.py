@@ -1,0 +1,39 @@
+"""The served graph against the network that it was converted from."""
+
+import numpy as np
+import openvino as ov
+import torch
+
+from tests.training.conftest import Run
+from training import backbones, openvino_graph, photos, preprocessing, run_files
+
+
+def test_the_graph_computes_the_logits_of_the_network(trained_run: Run) -> None:
+    trained = run_files.load_model(trained_run.folder)
+    spec = openvino_graph.input_spec(trained)
+    photo = next(p for p in photos.read(trained_run.photos) if p.split == "test")
+    square = preprocessing.served_pixels(photo, spec)[np.newaxis].copy()
+    compiled = ov.compile_model(
+        openvino_graph.convert(trained), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    backbone = backbones.create(trained.backbone, pretrained=False)
+    with torch.no_grad():
+        logits, _ = trained.network()(preprocessing.normalise(square, backbone))
+    np.testing.assert_allclose(compiled(square)["logits"], logits.numpy(), atol=1e-3, rtol=1e-3)
+
+
+def test_quantising_keeps_the_breed_head_and_small_depthwise_convolutions(
+    trained_run: Run,
+) -> None:
+    trained = run_files.load_model(trained_run.folder)
+    spec = openvino_graph.input_spec(trained)
+    train = [p for p in photos.read(trained_run.photos) if p.split == "train"]
+    graph = openvino_graph.quantise(openvino_graph.convert(trained), train, spec, 4)
+    for node in graph.get_ops():
+        if node.get_type_name() in ("MatMul", "GroupConvolution"):
+            inputs = {source.get_node().get_type_name() for source in node.input_values()}
+            exempt = ".breeds" in node.get_friendly_name() or (
+                node.get_type_name() == "GroupConvolution"
+                and 8 * node.input(0).get_shape()[2] <= spec.size_px
+            )
+            assert exempt != ("FakeQuantize" in inputs), node.get_friendly_name()
