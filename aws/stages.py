@@ -93,8 +93,9 @@ class Config(StageConfig):
         except ValidationError as error:
             first = error.errors()[0]
             place = ": ".join(filter(None, [path.name, ".".join(map(str, first["loc"]))]))
-            reason = first["msg"].removeprefix("Value error, ").rstrip(".")
-            raise SettingsError(f"{place}: {reason}.") from None
+            reason = first["msg"].removeprefix("Value error, ")
+            end = "" if reason.endswith((".", "?")) else "."
+            raise SettingsError(f"{place}: {reason}{end}") from None
 
     def value(self, stage: str, key: str) -> Any:
         """Return the value of `key` for the routes' function, or None. The nearest one counts."""
