@@ -32,11 +32,9 @@ T = TypeVar("T")
 
 _SERVICE = "sagemaker-runtime"
 _DESCRIBE = b"{}"
-MAX_MEGAPIXELS = 40
-"""The container's limit (model_code/structure.py), for the text of its 413."""
 _MAX_REASON = 200
 # The container's sentences about an image (model_code), which the client may read.
-_REASON = re.compile("(The (image|JPEG|PNG|WebP|WEBP)|Decoding the) [ -~]+")
+_REASON = re.compile("(The (image|JPEG|PNG|WebP)|Decoding the) [ -~]+")
 
 logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO it logs where credentials are
 

@@ -57,11 +57,12 @@ class InputImage:
         longer than `decoding.MAX_DECODE_S`.
         """
         structure = self._structure
+        name = "WebP" if self.format == "WEBP" else self.format
         try:
             if not structure.complete and decoding.is_cut_off(structure.payload):
-                raise NotAnImage(f"The {self.format} is cut off.")
+                raise NotAnImage(f"The {name} is cut off.")
             if structure.isolate:
-                content = isolation.decode(structure.payload, self.format, spec)
+                content = isolation.decode(structure.payload, name, spec)
                 square = Image.frombytes("RGB", (spec.size_px, spec.size_px), content)
             else:
                 square = decoding.decode_square(structure.payload, spec)
@@ -69,11 +70,10 @@ class InputImage:
             return np.asarray(square if turn is None else square.transpose(turn))
         except decoding.TooSlow:
             raise ImageTooLarge(
-                f"Decoding the {self.format} takes more than {decoding.MAX_DECODE_S:g} s "
-                "of processor time."
+                f"Decoding the {name} takes more than {decoding.MAX_DECODE_S:g} s of CPU time."
             ) from None
         except decoding.DECODER_ERRORS:
-            raise NotAnImage(f"The {self.format} is damaged.") from None
+            raise NotAnImage(f"The {name} is damaged.") from None
 
 
 def _read_structure(payload: bytes) -> Structure:
