@@ -22,6 +22,8 @@ from moto.sagemaker.exceptions import AWSValidationException, ValidationError
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
+from tests.aws_rules import rules as aws_rules
+
 # Types that moto refuses because its list is older.
 INSTANCE_TYPES = frozenset({"ml.c6i.large", "ml.c6i.xlarge", "ml.c7g.large", "ml.g5.xlarge"})
 # Members of a training job that moto drops.
@@ -101,6 +103,7 @@ def corrected() -> Iterator[State]:
     with ExitStack() as stack:
         for owner, name, replacement in replacements:
             stack.enter_context(patch.object(owner, name, replacement, create=True))
+        stack.enter_context(aws_rules.enforced())
         STATE.reset()
         yield STATE
 
