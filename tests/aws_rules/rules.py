@@ -124,6 +124,8 @@ def _parameters(response: Any, model: OperationModel) -> dict[str, Any]:
             "url_params": response.uri_match,
         }
     )
+    if response.service_name == "s3":  # the bucket is in the host's name
+        parsed |= {"Bucket": response.bucket_name, "Key": response.parse_key_name()}
     return parsed
 
 
