@@ -14,6 +14,7 @@ from botocore.awsrequest import AWSResponse
 from moto.codebuild.responses import CodeBuildResponse
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.responses import ActionResult, EmptyResult
+from moto.iam import models as iam_models
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.iam.responses import IamResponse
 from moto.logs.responses import LogsResponse
@@ -103,6 +104,9 @@ def corrected() -> Iterator[State]:
     with ExitStack() as stack:
         for owner, name, replacement in replacements:
             stack.enter_context(patch.object(owner, name, replacement, create=True))
+        # moto names the role AWSServiceRoleForspot
+        linked = {"spot": "EC2Spot"}
+        stack.enter_context(patch.dict(iam_models.SERVICE_NAME_CONVERSION, linked))
         stack.enter_context(aws_rules.enforced())
         STATE.reset()
         yield STATE
