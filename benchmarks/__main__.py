@@ -6,8 +6,8 @@
 
 A full run writes the results of this kind of CPU to benchmarks/measured and the tables in README.md
 and docs/performance.md. A part or a peer that fails is left out, and the results go to
-build/benchmarks. The exit code is 0 if all targets are met, 1 if one is not, 2 if something was left
-out.
+build/benchmarks. The exit code is 0 if all targets are met, 1 if one is not, 2 if something is
+missing.
 """
 
 import argparse

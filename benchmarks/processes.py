@@ -117,6 +117,7 @@ class ProcessTree(Process):
             while time.monotonic() < end:
                 self.poll()  # otherwise the child remains as a zombie
                 if not self.pids():
+                    self.wait()  # it may have ended since it was polled
                     return
                 time.sleep(0.02)
 

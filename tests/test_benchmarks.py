@@ -1,4 +1,4 @@
-"""The benchmarks run, and the published tables show benchmarks/measured. Figures are not checked."""
+"""The benchmarks run, and the pages show the published results. Figures are not checked."""
 
 import dataclasses
 import json
