@@ -58,6 +58,8 @@ def command(
     cost = None if price is None else round(price * ec2.max_hours, 2)
     if dry_run:
         summary = {"request": request, "policy": policy, "cost_at_most_usd": cost}
+        if price is None:
+            summary["cost_note"] = prices.unknown("ec2", ec2.instance_type)
         print(json.dumps(summary, indent=2))
         print(script)
         return
