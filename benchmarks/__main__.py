@@ -86,7 +86,7 @@ def main() -> int:
     if complete and not options.output:
         results.write(published, content)
         document.write(document.read())
-        print(f"\nResults: {published}")
+        print(f"\nResults: {published}\nRun `make docs`: prices per prediction depend on them.")
     else:
         output = options.output or INCOMPLETE / published.name
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -102,8 +102,9 @@ def _values(content: Mapping[str, Any]) -> Iterable[tuple[str, tuple[float, str]
     """Our own values by name, with their unit: those of rows, and those without a reference."""
     ours = content["details"].get("peers", {}).get("WhatBreed", {})
     for clients, load in ours.get("clients", {}).items():
-        yield f"throughput, {clients} clients", (load["images_per_s"], "images/s")
-        yield f"p50 latency, {clients} clients", (load["p50_ms"], "ms")
+        plural = "" if clients == "1" else "s"
+        yield f"throughput, {clients} client{plural}", (load["images_per_s"], "images/s")
+        yield f"p50 latency, {clients} client{plural}", (load["p50_ms"], "ms")
     if ours:
         yield "memory (PSS)", (ours["memory_mb"], "MB")
     for row in content["rows"]:
