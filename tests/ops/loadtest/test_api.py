@@ -60,18 +60,18 @@ def test_an_api_whose_endpoint_is_busy(command: Command) -> None:
             answer(429, BUSY)(request)
             return
         try:
-            threading.Event().wait(0.15)
+            threading.Event().wait(0.06)
             answer(200, ANSWER)(request)
         finally:
             free.release()
 
     with web_server(predict) as address:
-        rates = ("--start-rate", "4", "--growth", "5", "--arrivals", "even")
+        rates = ("--start-rate", "4", "--growth", "10", "--arrivals", "even")
         options = ("--api", f"{address}/prod/", "--api-key", "secret", *SHORT, *rates)
         outcome = command("ops", "loadtest", *options)
     assert outcome.code == 0
     assert "HTTP 429 endpoint-busy (endpoint)" in outcome.out
-    assert "The bottleneck is the endpoint: at 20 requests per second it refused" in outcome.out
+    assert "The bottleneck is the endpoint: at 22 requests per second it refused" in outcome.out
 
 
 def test_a_rate_that_fails_at_once_still_names_the_bottleneck(command: Command) -> None:
