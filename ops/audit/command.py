@@ -2,7 +2,7 @@
 
 Finds roles with FullAccess or wildcard policies, and roles unused for 90 days; a root user without
 MFA or with access keys; functions whose role allows more than they need, or that reserve
-concurrency without using it; endpoints that nobody invoked for a week, or without autoscaling,
+concurrency without using it; endpoints without a request for a week, or without autoscaling,
 encryption or network isolation; machines that run and cost: EC2 and notebook instances, Studio
 apps; security groups open to the world; public or unencrypted buckets; log groups without
 retention; an API whose concurrency exceeds the capacity of its endpoint. One region is checked:

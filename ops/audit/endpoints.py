@@ -48,7 +48,7 @@ def _check_one(account: Account, name: str, stage: str) -> Iterator[Finding]:
 
 
 def _is_unused(account: Account, endpoint: dict[str, Any]) -> bool:
-    """Return whether the endpoint is old enough to tell, and nobody invoked it."""
+    """Return whether the endpoint is old enough to tell, and had no request."""
     if datetime.now(UTC) - endpoint["CreationTime"] < usage.UNUSED_AFTER:
         return False
     return not any(
