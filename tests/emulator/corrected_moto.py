@@ -57,6 +57,8 @@ class State:
     root_user: dict[str, int] = field(
         default_factory=lambda: {"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0}
     )
+    studio_apps: list[dict[str, Any]] = field(default_factory=list)
+    """What ListApps returns."""
     actions: set[str] = field(default_factory=set)
     """The IAM actions of all calls so far, such as `s3:PutObject`."""
 
@@ -74,6 +76,7 @@ def corrected() -> Iterator[State]:
         "add_tags": add_tags,
         "create_training_job": create_training_job,
         "describe_training_job": describe_training_job,
+        "list_apps": list_apps,
         "list_training_jobs": list_training_jobs,
         "stop_training_job": stop_training_job,
         "update_training_job": update_training_job,
@@ -179,6 +182,11 @@ def list_training_jobs(self: Any) -> Any:
         if job.resource_config.get("KeepAlivePeriodInSeconds"):
             summary["WarmPoolStatus"] = {"Status": "Available"}
     return response
+
+
+def list_apps(self: Any) -> Any:
+    """moto has no ListApps."""
+    return ActionResult({"Apps": STATE.studio_apps})
 
 
 def stop_training_job(self: Any) -> Any:
