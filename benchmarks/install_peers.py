@@ -7,6 +7,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from benchmarks.processes import ROOT
 from benchmarks.stacks import PEERS_PYTHON
@@ -25,14 +26,22 @@ PEERS = {
 """What each peer and its handler in benchmarks/peers import."""
 
 
-def main() -> int:
+def install(python: Path = PEERS_PYTHON) -> list[str]:
+    """Install every peer for `python`. Return those that failed."""
+    if not python.exists():
+        return list(PEERS)
     failed = []
     for peer, packages in PEERS.items():
         print(f"Installing {peer} …", flush=True)
-        command = [str(PEERS_PYTHON), "-E", "-m", "pip", "install", "--quiet"]
+        command = [str(python), "-E", "-m", "pip", "install", "--quiet"]
         command += ["--disable-pip-version-check", "--constraint", str(LOCK), *packages]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
             failed.append(peer)
+    return failed
+
+
+def main() -> int:
+    failed = install()
     if failed:
         print(f"Not installed, so left out: {', '.join(failed)}.", file=sys.stderr)
     return 1 if len(failed) == len(PEERS) else 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import cpu, document, load, peers_comparison, results
+from benchmarks import cpu, document, install_peers, load, peers_comparison, results
 from benchmarks.__main__ import measure
 from benchmarks.processes import (
     HOST,
@@ -156,6 +157,57 @@ def test_a_part_that_fails_is_left_out_and_the_others_are_measured() -> None:
     assert rows == [row]
     assert details == {"good": {"a": 1}}
     assert left_out == {"bad": "FileNotFoundError: java", "peer": "no Java"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with the Makefile, a .venv-dev that logs its calls, and a Python without venv."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".venv-dev" / "bin").mkdir(parents=True)
+    (tmp_path / "locks").mkdir()
+    for lock in ("dev", "bench"):
+        (tmp_path / "locks" / f"{lock}.txt").touch()
+    for path, line in {
+        ".venv-dev/bin/python": 'echo "$@" >> calls',
+        "python": 'case "$*" in *venv*) exit 1;; esac',
+    }.items():
+        (tmp_path / path).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / path).chmod(0o755)
+    (tmp_path / ".venv-dev" / "ready").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "calls"),
+    [
+        ("--quick", ["-m benchmarks --quick"]),
+        ("--only bare", ["-m benchmarks.install_peers", "-m benchmarks --only bare"]),
+        ("", ["-m benchmarks.install_peers", "-m benchmarks"]),
+    ],
+)
+def test_make_bench_runs_even_if_the_peers_do_not_install(
+    arguments: str, calls: list[str], project: Path
+) -> None:
+    command = ["make", "bench", f"PYTHON={project / 'python'}", f"ARGS={arguments}"]
+    completed = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+    assert (project / "calls").read_text().splitlines() == calls
+
+
+def test_peers_are_installed_one_by_one_and_failures_are_named(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\ncase "$*" in *litserve*) exit 1;; esac\n')
+    python.chmod(0o755)
+    assert install_peers.install(python) == ["LitServe"]
+    missing = tmp_path / "missing"
+    assert install_peers.install(missing) == ["TorchServe", "LitServe", "BentoML"]
+
+
+def test_every_package_of_a_peer_is_in_the_lock() -> None:
+    lock = install_peers.LOCK.read_text(encoding="utf-8").lower()
+    for packages in install_peers.PEERS.values():
+        for package in packages:
+            assert f"\n{package.lower()}==" in lock, package
 
 
 SERVER = """
