@@ -29,8 +29,8 @@ class Offer:
     """Of the instances or of serverless; None if there is no endpoint."""
     endpoint_usd: float | None
     """With the data that SageMaker bills."""
-    usd: float
-    """With the API, or the list price of the service."""
+    usd: float | None
+    """With the API, or the list price of the service; None if the table has no price."""
     basis: str
     """Where the capacity or the price is from."""
 
@@ -66,36 +66,45 @@ def offers(plan: Plan) -> list[Offer]:
         title = f"{name} ({ARCHITECTURES[architecture(name)]})"
         return endpoint(title, rate.images_per_s, _instance_usd(plan, name), rate.basis)
 
+    def unpriced(title: str) -> Offer:
+        return Offer(title, None, None, None, None, f"no price for {plan.prices.region}")
+
+    def serverless() -> Offer:
+        limit = break_even(plan)
+        title = f"serverless, {plan.serverless_memory_mb // 1024} GB"
+        if limit is None:
+            return unpriced(title)
+        usd = plan.prices.usd(_serverless(limit.memory_gb), limit.ms / 1000) * MILLION
+        return endpoint(title, None, usd, f"{limit.ms:g} ms, {limit.basis}")
+
     def labelling(title: str, name: str) -> Offer:
+        if name not in plan.prices.prices:
+            return unpriced(title)
         basis = f"list price, {plan.prices.dated(name).as_of}"
         return Offer(title, None, None, None, plan.prices.usd(name, MILLION), basis)
 
-    limit = break_even(plan)
-    names = (_first(plan), *(_cheapest(plan, kind) for kind in ARCHITECTURES))
+    cheapest = filter(None, (_cheapest(plan, kind) for kind in ARCHITECTURES))
     return [
-        *(instance(name) for name in dict.fromkeys(names)),
-        endpoint(
-            f"serverless, {limit.memory_gb} GB",
-            None,
-            plan.prices.usd(_serverless(limit.memory_gb), limit.ms / 1000) * MILLION,
-            f"{limit.ms:g} ms, {limit.basis}",
-        ),
+        *(instance(name) for name in dict.fromkeys((_first(plan), *cheapest))),
+        serverless(),
         *(labelling(title, name) for title, name in LABELLING.items()),
     ]
 
 
-def break_even(plan: Plan) -> BreakEven:
-    """Compare serverless with one instance of the configured type."""
+def break_even(plan: Plan) -> BreakEven | None:
+    """Compare serverless with one instance of the configured type; None without a price."""
     name = _first(plan)
     memory_gb = plan.serverless_memory_mb // 1024
+    price = plan.prices.prices.get(_serverless(memory_gb))
+    if price is None or not price.usd(1):
+        return None
     if plan.costs.serverless_ms:
         ms, basis = plan.costs.serverless_ms, "serverless_ms in [costs]"
     else:
         slowest = capacity.slowest()
         ms, basis = math.ceil(slowest.cpu_ms_per_image), f"CPU time on {slowest.title}"
-    per_prediction = plan.prices.usd(_serverless(memory_gb), ms / 1000)
     per_month = plan.prices.usd(HOSTING + name, DAYS_PER_MONTH * 24)
-    return BreakEven(name, per_month, memory_gb, ms, basis, per_month / per_prediction)
+    return BreakEven(name, per_month, memory_gb, ms, basis, per_month / price.usd(ms / 1000))
 
 
 def _first(plan: Plan) -> str:
@@ -124,7 +133,7 @@ def _instance_usd(plan: Plan, instance_type: str) -> float:
 
 
 def _cheapest(plan: Plan, kind: str) -> str:
-    """The cheapest type of an architecture in the price table, of equal ones a measured one."""
+    """The cheapest priced type of an architecture, of equal ones a measured one; "" if none is."""
     names = [
         name.removeprefix(HOSTING)
         for name in plan.prices.prices
@@ -132,6 +141,7 @@ def _cheapest(plan: Plan, kind: str) -> str:
     ]
 
     def price(name: str) -> tuple[float, bool]:
-        return _instance_usd(plan, name), not _capacity(plan, name).is_measured
+        # sizes of a family cost the same, except for rounding errors
+        return round(_instance_usd(plan, name), 6), not _capacity(plan, name).is_measured
 
-    return min(names, key=price)
+    return min(names, key=price, default="")

@@ -39,7 +39,7 @@ OFFERS = {
     "images/s": "{capacity}",
     "compute $": "{compute}",
     "with data $": "{endpoint}",
-    "with API $": "{usd:,.2f}",
+    "with API $": "{total}",
     "capacity or price": "{basis}",
 }
 BREAK_EVEN = (
@@ -76,7 +76,7 @@ def document(plan: Plan) -> dict[str, Any]:
             for name, candidate in plan.targets.items()
         ],
         "per_million": [asdict(offer) for offer in per_million.offers(plan)],
-        "serverless": {**asdict(limit), "per_day": limit.per_day},
+        "serverless": limit and {**asdict(limit), "per_day": limit.per_day},
         "functions": {**asdict(plan.functions), **asdict(plan.api)},
         "training_job": plan.training_job(),
         "prices": plan.prices.model_dump(include={"region", "as_of", "source"}),
@@ -111,7 +111,7 @@ def text(plan: Plan) -> str:
         _table(items, first["items"], total),
         _table(TARGETS, map(_with_texts, report["targets"])),
         _table(OFFERS, map(_offer, report["per_million"])),
-        BREAK_EVEN.format_map(report["serverless"]),
+        BREAK_EVEN.format_map(report["serverless"]) if report["serverless"] else "",
         _functions(plan),
         JOB.format_map(report["training_job"]),
         "\n".join(f"! {finding}" for finding in report["findings"]),
@@ -132,12 +132,15 @@ def _with_texts(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _offer(row: dict[str, Any]) -> dict[str, Any]:
-    rate, compute, endpoint = (row[key] for key in ("images_per_s", "compute_usd", "endpoint_usd"))
+    def form(key: str, digits: int = 2) -> str:
+        return "" if row[key] is None else f"{row[key]:,.{digits}f}"
+
     return {
         **row,
-        "capacity": "" if rate is None else f"{rate:,.0f}",
-        "compute": "" if compute is None else f"{compute:,.2f}",
-        "endpoint": "" if endpoint is None else f"{endpoint:,.2f}",
+        "capacity": form("images_per_s", digits=0),
+        "compute": form("compute_usd"),
+        "endpoint": form("endpoint_usd"),
+        "total": form("usd"),
     }
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ops.costs import capacity, per_million
+from ops.costs import capacity, per_million, report
 from ops.costs.per_million import Offer
 from tests.ops.costs.test_plan import plan
 
@@ -58,6 +58,7 @@ def test_serverless_is_cheaper_below_its_break_even() -> None:
     costs = plan().costs.model_copy(update={"serverless_ms": 20.0})
     estimate = replace(plan(), costs=costs, serverless_memory_mb=2048)
     limit = per_million.break_even(estimate)
+    assert limit is not None
     # $0.00004 per second: $0.8 per million, and $74.46 per month for the instance
     assert limit.per_month == pytest.approx(74.46 / 0.8 * 1e6)
     assert limit.per_day == pytest.approx(limit.per_month * 12 / 365)
@@ -70,5 +71,28 @@ def test_serverless_is_cheaper_below_its_break_even() -> None:
 def test_the_time_on_serverless_is_the_measured_cpu_time_of_the_slowest_cpu() -> None:
     limit = per_million.break_even(plan())
     slowest = capacity.slowest()
+    assert limit is not None
     assert slowest.cpu_ms_per_image <= limit.ms < slowest.cpu_ms_per_image + 1  # billed per ms
     assert limit.basis == f"CPU time on {slowest.title}"
+
+
+def test_a_region_without_some_offers_says_so() -> None:
+    table = plan().prices
+    kept = {
+        name: price
+        for name, price in table.prices.items()
+        if not name.startswith(("serverless", "labels amazon", "hosting ml.c7g"))
+    }
+    prices = table.model_copy(update={"prices": kept, "region": "xx-1"})
+    estimate = replace(plan(), prices=prices, measured_rates={})
+    names = {offer.name: offer for offer in per_million.offers(estimate)}
+    assert list(names) == [
+        "ml.c6i.large (x86)",
+        "serverless, 3 GB",
+        "Amazon Rekognition DetectLabels",
+        "Google Cloud Vision label detection",
+    ]
+    for name in ("serverless, 3 GB", "Amazon Rekognition DetectLabels"):
+        assert (names[name].usd, names[name].basis) == (None, "no price for xx-1")
+    assert per_million.break_even(estimate) is None
+    assert "no price for xx-1" in report.text(estimate)
