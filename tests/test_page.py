@@ -73,7 +73,7 @@ def test_pages_do_not_need_the_model(failing_api: str, path: str, media_type: st
 def test_every_breed_of_the_model_has_facts() -> None:
     facts = json.loads(pages.page_data().body)["facts"]
     description = json.loads((ROOT / "model_code" / "default" / "model.json").read_text())
-    assert sorted(facts) == sorted(label.replace("_", " ") for label in description["labels"])
+    assert sorted(facts) == sorted(description["display_names"])
     groups = ["Sporting", "Hound", "Working", "Terrier", "Toy", "Non-sporting", "Herding"]
     for breed, fact in facts.items():
         assert list(fact) == ["size", "origin", "group", "text"], breed
@@ -157,8 +157,8 @@ def test_previews_over_http(failing_api: str) -> None:
     html = requests.get(f"{failing_api}/", timeout=60).text
     [image] = re.findall(r'og:image" content="([^"]*)"', html)
     response = requests.get(image, headers={"Accept": "image/*"}, timeout=60)
-    with Image.open(io.BytesIO(response.content)) as picture:
-        assert picture.size == (600, 315)
+    with Image.open(io.BytesIO(response.content)) as image_file:
+        assert image_file.size == (600, 315)
     head = requests.head(image, timeout=60)
     assert head.status_code == 200
     assert head.headers["Content-Type"] == "image/jpeg"

@@ -91,6 +91,7 @@ def test_the_list_of_breeds(visit: Visit, product: str) -> None:
     expect(items).to_have_count(133)
     expect(items.first).to_contain_text("Affenpinscher")
     expect(items.first).to_contain_text("Germany")
+    expect(items.locator("span")).to_have_count(133)  # each with its facts
     expect(items.first.get_by_role("link")).to_have_attribute(
         "href", "https://en.wikipedia.org/wiki/Special:Search?search=Affenpinscher%20dog%20breed"
     )
@@ -112,15 +113,16 @@ def test_without_facts(visit: Visit, api: str, images: str) -> None:
 def test_the_camera_of_a_desktop(visit: Visit, api: str, watch: Watch) -> None:
     page = visit(api, permissions=["camera"])
     page.get_by_role("button", name="Use the camera").click()
-    page.wait_for_function("document.querySelector('video').videoWidth > 0")
+    video = page.locator("video")
+    expect(video).not_to_have_js_property("videoWidth", 0)
     with page.expect_request("**/predict") as request:
         page.get_by_role("button", name="Take the photo").click()
     assert request.value.headers["content-type"] == "image/jpeg"
     sentences(page)
-    assert page.evaluate("document.querySelector('video').srcObject") is None
+    expect(video).to_have_js_property("srcObject", None)
     page.get_by_role("button", name="Use the camera").click()
     page.keyboard.press("Escape")
-    page.wait_for_function("document.querySelector('video').srcObject === null")
+    expect(video).to_have_js_property("srcObject", None)
     assert watch.console == []
 
 
