@@ -23,3 +23,15 @@ def vcpus(instance_type: str) -> int:
     if size not in _VCPUS:
         raise SettingsError(f'"{instance_type}" is not an instance type such as ml.c6i.large.')
     return _VCPUS[size]
+
+
+def has_local_disk(instance_type: str) -> bool:
+    """Return whether a type has local NVMe disks, for which SageMaker refuses a KMS key.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ResourceConfig.html
+    """
+    family = instance_type.removeprefix("ml.").partition(".")[0]
+    return bool(
+        re.fullmatch(r"g4dn|g4ad|g5|g6e?|gr6|p3dn|p4de?|p5\w*|p6\w*|trn\d\w*|i\d\w*", family)
+        or re.fullmatch(r"[a-z]+\d+[a-z]*d[a-z]*", family)
+    )

@@ -243,3 +243,15 @@ class ScalingSettings(Section):
                 f"min_instances {self.min_instances} is above max_instances {self.max_instances}"
             )
         return self
+
+
+class AlertSettings(Section):
+    """The table [alerts]: who is notified of alarms and of the bill."""
+
+    TABLE = "alerts"
+
+    email: str = Field("", pattern=r"^$|^[^@\s]{1,64}@[^@\s]+\.[^@\s]+$", max_length=100)
+    """E-mail address that `up` subscribes to the budget and to the alarms. Empty: no one."""
+    monthly_usd: float = Field(150.0, gt=0)
+    """Monthly budget of the account in US dollars. Mails are sent at 80 % and 100 % of it, and when
+    the forecast exceeds it."""

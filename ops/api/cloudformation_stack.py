@@ -24,6 +24,10 @@ class Stack:
         self._account = account
         self._cloudformation = account.client("cloudformation")
 
+    def exists(self) -> bool:
+        """Return whether the stack exists, in whatever state."""
+        return self._describe() is not None
+
     def outputs(self) -> dict[str, str]:
         """Return the stack's outputs by name."""
         outputs = (self._describe() or {}).get("Outputs", [])

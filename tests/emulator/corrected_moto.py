@@ -23,6 +23,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from tests.aws_rules import rules as aws_rules
+from tests.emulator import corrected_account
 
 # Types that moto refuses because its list is older.
 INSTANCE_TYPES = frozenset({"ml.c6i.large", "ml.c6i.xlarge", "ml.c7g.large", "ml.g5.xlarge"})
@@ -57,6 +58,10 @@ class State:
     root_user: dict[str, int] = field(
         default_factory=lambda: {"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0}
     )
+    quotas: dict[str, float] = field(default_factory=dict)
+    """Quotas that differ from those of corrected_account, by name."""
+    confirmed: set[str] = field(default_factory=set)
+    """Mail addresses that have confirmed their subscriptions."""
     actions: set[str] = field(default_factory=set)
     """The IAM actions of all calls so far, such as `s3:PutObject`."""
 
@@ -95,6 +100,7 @@ def corrected() -> Iterator[State]:
         (IAMPolicyStatement, "is_action_permitted", is_action_permitted),
         (ActionAuthenticatorMixin, "_authenticate_and_authorize_action", authorize),
         (IamResponse, "get_account_summary", get_account_summary),
+        *corrected_account.REPLACEMENTS,
         (CodeBuildResponse, "start_build", start_build),
         (CodeBuildResponse, "batch_get_builds", batch_get_builds),
         # sessions that are created from now on register it
