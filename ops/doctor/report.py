@@ -83,6 +83,14 @@ def text(lines: Sequence[Line]) -> str:
     return tables.render(("status", "subject", "result"), rows)
 
 
+def summary(lines: Sequence[Line]) -> str:
+    """Return the lines that need a look; `up` takes care of the rest."""
+    quiet = (Status.OK, Status.TO_DO)
+    open_lines = [line for line in lines if line.status not in quiet]
+    counted = f"doctor: {len(lines) - len(open_lines)} of {len(lines)} checks need no attention"
+    return "\n".join([counted, *([text(open_lines)] if open_lines else [])])
+
+
 def refuse_if_blocked(lines: Sequence[Line]) -> None:
     """Raise NotReady if a line blocks the deployment."""
     blocking = [line for line in lines if line.status is Status.BLOCKS]

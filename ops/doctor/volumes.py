@@ -18,6 +18,8 @@ def check(deployment: Deployment) -> Iterator[Line]:
         "fit": (deployment.fit.instance_type, Status.WARNING),
         "transform": (deployment.transform.instance_type, Status.WARNING),
     }
+    if deployment.serving.serverless:
+        del types["serving"]
     refused = False
     for table, (instance_type, status) in types.items():
         if has_local_disk(instance_type) and not (

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from aws import policy_statements, stages
 from aws.account import Account
 from aws.policy_statements import PULL, UNSCOPED, Policy, Statement, allow, deny
+from ops.iam import stage_statements
 
 _UNSCOPED_READS = [
     "application-autoscaling:DescribeScalableTargets",
@@ -36,6 +37,8 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
         *_image(account, repository),
         *_ec2(account, roles),
         _logs(account),
+        *stage_statements.look(account),
+        *stage_statements.change(account, repository),
         allow("ReadUnscoped", _UNSCOPED_READS, "*"),
         *policy_statements.use_keys(account),
     )

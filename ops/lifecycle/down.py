@@ -14,22 +14,19 @@ example:
 
 import json
 import sys
-from collections.abc import Iterator
-from itertools import chain
+from dataclasses import asdict
 from typing import Any
 
 import click
-from botocore.exceptions import ClientError
 
-from aws.account import explain
-from aws.errors import AwsError
 from cli import commands, tables
 from cli.errors import SettingsError
 from ops import deployment as deployments
 from ops.deployment import Deployment
-from ops.endpoint.teardown import Removal, leftovers
+from ops.endpoint.teardown import leftovers
 from ops.errors import NotRemoved
 from ops.lifecycle import confirmation, role_removal, shared_removal, stage_removal
+from ops.lifecycle.removal import remove_all
 from ops.lifecycle.step import PARTS
 
 
@@ -56,37 +53,21 @@ def command(
     if not (dry_run or yes or confirmation.confirmed(question)):
         raise SettingsError("Nothing was removed. Pass --yes, or answer y when prompted.")
     others = shared_removal.other_stages(deployment)
-    stage_only = stage_removal.removals(deployment)
-    shared = iter(()) if others else shared_removal.removals(deployment, data=data)
-    removed, failed = _remove(
-        (removal for part, removal in chain(stage_only, shared) if not parts or part in parts),
+    sources = stage_removal.sources(deployment)
+    if not others:
+        sources += shared_removal.sources(deployment, data=data)
+    result = remove_all(
+        [source for source in sources if not parts or source.part in parts],
         dry_run=dry_run,
         log=sys.stderr if as_json else sys.stdout,
     )
     remaining = _remaining(deployment, others, data)
     if as_json:
-        print(json.dumps({"removed": removed, "failed": failed, "left": remaining}, indent=2))
+        print(json.dumps({**asdict(result), "left": remaining}, indent=2))
     else:
-        print(_text(removed, remaining))
-    if failed:
-        raise NotRemoved(f"Could not remove {', '.join(failed)}; run the command again.")
-
-
-def _remove(removals: Iterator[Removal], *, dry_run: bool, log: Any) -> tuple[list[str], list[str]]:
-    """Remove everything; a failure does not stop the rest. Return what was removed and failed."""
-    removed, failed = [], []
-    for resource, remove in removals:
-        try:
-            if not dry_run:
-                remove()
-        except (ClientError, AwsError) as error:
-            reason = explain(error) if isinstance(error, ClientError) else error
-            print(f"could not remove {resource}: {reason}", file=log, flush=True)
-            failed.append(resource)
-        else:
-            removed.append(resource)
-            print(f"{'would remove' if dry_run else 'removed'} {resource}", file=log, flush=True)
-    return removed, failed
+        print(_text(result.removed, remaining))
+    if result.failed:
+        raise NotRemoved(f"Could not remove {', '.join(result.failed)}: see the reasons above.")
 
 
 def _remaining(deployment: Deployment, others: list[str], data: bool) -> list[dict[str, Any]]:

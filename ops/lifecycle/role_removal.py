@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
-from aws.account import Account, or_none
+from botocore.exceptions import ClientError
+
+from aws.account import Account, is_denied, or_none
 from ops.deployment import Deployment
 from ops.endpoint.teardown import Removal
 from ops.iam import api_roles, github_oidc
@@ -24,23 +27,31 @@ def shared(deployment: Deployment) -> Iterator[Removal]:
     account = deployment.account
     for role in SERVICE_ROLES.values():
         yield from _role(account, role.name(account).rpartition("/")[2])
-    iam, prefix = account.client("iam"), f"{account.settings.prefix}-operator"
-    pages = iam.get_paginator("list_policies").paginate(Scope="Local")
-    for policy in pages.search("Policies[]"):
-        if policy["PolicyName"].startswith(prefix) and not policy["AttachmentCount"]:
+    for policy in _of_operators(account):
+        if not _attached(policy):
             yield from _policy(account, policy["PolicyName"])
     yield from _provider(account)
 
 
 def attached_policies(account: Account) -> list[str]:
-    """Return the policies of operators that are attached to a user, group or role."""
+    """Return the policies of operators that are attached; [] to callers who may not list them."""
+    try:
+        return [policy["PolicyName"] for policy in _of_operators(account) if _attached(policy)]
+    except ClientError as error:
+        if is_denied(error):
+            return []
+        raise
+
+
+def _of_operators(account: Account) -> list[dict[str, Any]]:
     prefix = f"{account.settings.prefix}-operator"
     pages = account.client("iam").get_paginator("list_policies").paginate(Scope="Local")
-    return [
-        policy["PolicyName"]
-        for policy in pages.search("Policies[]")
-        if policy["PolicyName"].startswith(prefix) and policy["AttachmentCount"]
-    ]
+    policies = pages.search("Policies[]")
+    return [policy for policy in policies if policy["PolicyName"].startswith(prefix)]
+
+
+def _attached(policy: dict[str, Any]) -> bool:
+    return bool(policy["AttachmentCount"])
 
 
 def _role(account: Account, name: str) -> Iterator[Removal]:

@@ -34,7 +34,7 @@ def steps(deployment: Deployment) -> Iterator[Step]:
             "model",
             f"scaling of {endpoint}",
             "seconds",
-            lambda: _pending_scaling(deployment) and f"set {limits} instances",
+            lambda: f"set {limits} instances" if _pending_scaling(deployment) else "",
             lambda: scaling.apply(account, endpoint, deployment.scaling),
         )
 

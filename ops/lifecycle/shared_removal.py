@@ -6,10 +6,11 @@ from functools import partial
 from aws import alerts, endpoints, s3_storage, stages
 from aws.account import Account, or_none
 from ops.deployment import Deployment
-from ops.endpoint.serving_image import all_images
+from ops.endpoint.serving_image import ARCHITECTURES, all_images
 from ops.endpoint.teardown import Removal, job_removals
 from ops.lifecycle import role_removal
-from ops.lifecycle.stage_removal import log_groups
+from ops.lifecycle.removal import Source
+from ops.lifecycle.stage_removal import log_group
 
 _LIVE = ["pending", "running", "stopping", "stopped"]
 
@@ -27,29 +28,24 @@ def other_stages(deployment: Deployment) -> list[str]:
     return remaining
 
 
-def removals(deployment: Deployment, *, data: bool) -> Iterator[tuple[str, Removal]]:
-    """Yield the part of each resource and its removal; the bucket only with `data`."""
+def sources(deployment: Deployment, *, data: bool) -> list[Source]:
+    """Return the sources of what the stages share; of the bucket only with `data`."""
     account, prefix = deployment.account, deployment.account.settings.prefix
-    for removal in (*job_removals(account), *_machines(account)):
-        yield "model", removal
-    for group in ("TrainingJobs", "TransformJobs"):
-        for removal in log_groups(account, f"/aws/sagemaker/{group}", exact=True):
-            yield "model", removal
-    for removal in (*_builds(account), *log_groups(account, f"/aws/codebuild/{prefix}-image-")):
-        yield "model", removal
-    repository = deployment.serving.repository
-    ecr = account.client("ecr")
-    if or_none(lambda: ecr.describe_repositories(repositoryNames=[repository])):
-        name = f"ECR repository {repository} with {len(all_images(account, repository))} images"
-        yield "model", (name, partial(ecr.delete_repository, repositoryName=repository, force=True))
-    for removal in role_removal.shared(deployment):
-        yield "setup", removal
-    if alerts.describe_budget(account):
-        name = f"budget {alerts.budget_name(account)}"
-        yield "setup", (name, partial(alerts.delete_budget, account))
-    if data and s3_storage.exists(account):
-        name = f"bucket {account.bucket} with all photos and models"
-        yield "setup", (name, partial(_delete_bucket, account))
+    groups = [f"/aws/sagemaker/{name}" for name in ("TrainingJobs", "TransformJobs")]
+    groups += [f"/aws/codebuild/{prefix}-image-{name}" for name in ARCHITECTURES]
+    return [
+        Source("model", "jobs", partial(job_removals, account)),
+        Source("model", "EC2 instances", partial(_machines, account)),
+        *(
+            Source("model", f"log group {name}", partial(log_group, account, name))
+            for name in groups
+        ),
+        Source("model", "CodeBuild projects", partial(_builds, account)),
+        Source("model", "images", partial(_images, account, deployment.serving.repository)),
+        Source("setup", "shared roles", partial(role_removal.shared, deployment)),
+        Source("setup", "budget", partial(_budget, account)),
+        *([Source("setup", f"bucket {account.bucket}", partial(_bucket, account))] if data else []),
+    ]
 
 
 def _machines(account: Account) -> Iterator[Removal]:
@@ -67,10 +63,28 @@ def _machines(account: Account) -> Iterator[Removal]:
 
 def _builds(account: Account) -> Iterator[Removal]:
     client, prefix = account.client("codebuild"), f"{account.settings.prefix}-image-"
-    names = [f"{prefix}{architecture}" for architecture in ("amd64", "arm64")]
+    names = [f"{prefix}{architecture}" for architecture in ARCHITECTURES]
     for project in client.batch_get_projects(names=names)["projects"]:
         name = project["name"]
         yield f"CodeBuild project {name}", partial(client.delete_project, name=name)
+
+
+def _images(account: Account, repository: str) -> Iterator[Removal]:
+    ecr = account.client("ecr")
+    if or_none(lambda: ecr.describe_repositories(repositoryNames=[repository])):
+        name = f"ECR repository {repository} with {len(all_images(account, repository))} images"
+        yield name, partial(ecr.delete_repository, repositoryName=repository, force=True)
+
+
+def _budget(account: Account) -> Iterator[Removal]:
+    if alerts.describe_budget(account):
+        yield f"budget {alerts.budget_name(account)}", partial(alerts.delete_budget, account)
+
+
+def _bucket(account: Account) -> Iterator[Removal]:
+    if s3_storage.exists(account):
+        name = f"bucket {account.bucket} with all photos and models"
+        yield name, partial(_delete_bucket, account)
 
 
 def _delete_bucket(account: Account) -> None:

@@ -57,7 +57,7 @@ def command(
     dry_run: bool,
 ) -> None:
     lines = report.examine(deployment)
-    print(report.text(lines))
+    print(report.summary(lines))
     account, name = deployment.account, deployment.stage.name
     if not dry_run:
         report.refuse_if_blocked(lines)

@@ -79,7 +79,7 @@ def reserved(account: str, region: str, but: str = "") -> int:
     )
 
 
-def describe_subscribers_for_notification(self: Any) -> ActionResult:
+def describe_subscribers(self: Any) -> ActionResult:
     """moto has no DescribeSubscribersForNotification."""
     budgets = self.backend.budgets[self._get_param("AccountId")]
     wanted = self._get_param("Notification")
@@ -119,7 +119,7 @@ REPLACEMENTS: list[tuple[Any, str, Any]] = [
     (ServiceQuotasResponse, "list_service_quotas", list_service_quotas),
     (ServiceQuotasResponse, "list_aws_default_service_quotas", list_service_quotas),
     (LambdaResponse, "get_account_settings", get_account_settings),
-    (BudgetsResponse, "describe_subscribers_for_notification", describe_subscribers_for_notification),
+    (BudgetsResponse, "describe_subscribers_for_notification", describe_subscribers),
     (SNSResponse, "list_subscriptions_by_topic", list_subscriptions_by_topic),
 ]  # fmt: skip
 """Owner, name and replacement, as corrected_moto applies them."""

@@ -23,7 +23,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from tests.aws_rules import rules as aws_rules
-from tests.emulator import corrected_account
+from tests.emulator import corrected_account, iam_enforcement
 
 # Types that moto refuses because its list is older.
 INSTANCE_TYPES = frozenset({"ml.c6i.large", "ml.c6i.xlarge", "ml.c7g.large", "ml.g5.xlarge"})
@@ -362,6 +362,7 @@ def authorize(self: Any, request_class: type, resource: str = "*") -> None:
     # moto takes these two names from the request; IAM has others
     action = action.replace("monitoring:", "cloudwatch:").replace("s3:HeadBucket", "s3:ListBucket")
     STATE.actions.add(action)
+    iam_enforcement.CALL.response = self
     _authorize(self, request_class, resource)
 
 

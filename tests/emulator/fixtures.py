@@ -90,7 +90,10 @@ def image(aws: None) -> str:
     """A serving image for x86 in ECR; returns its digest."""
     ecr = boto3.client("ecr")
     ecr.create_repository(repositoryName="whatbreed-serving")
-    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json"}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+    }
     pushed = ecr.put_image(
         repositoryName="whatbreed-serving",
         imageManifest=json.dumps(manifest),
