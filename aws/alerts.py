@@ -11,6 +11,11 @@ PENDING = "PendingConfirmation"
 _THRESHOLDS = (("ACTUAL", 80.0), ("ACTUAL", 100.0), ("FORECASTED", 100.0))
 
 
+def has_budgets(account: Account) -> bool:
+    """Return whether AWS Budgets exists in the account's partition."""
+    return account.partition == "aws"
+
+
 def budget_name(account: Account) -> str:
     """Return the name of the budget, which is one for all stages: AWS bills the account."""
     return f"{account.settings.prefix}-monthly"
@@ -55,11 +60,9 @@ def ensure_budget(account: Account, alerts: AlertSettings) -> None:
 
 
 def budget_subscribers(account: Account) -> set[str]:
-    """Return the addresses that the budget's first notification is sent to."""
-    client, names = (
-        account.client("budgets"),
-        {"AccountId": account.id, "BudgetName": budget_name(account)},
-    )
+    """Return the addresses that the budget notifies."""
+    client = account.client("budgets")
+    names = {"AccountId": account.id, "BudgetName": budget_name(account)}
     addresses: set[str] = set()
     for notification in client.describe_notifications_for_budget(**names).get("Notifications", []):
         response = client.describe_subscribers_for_notification(**names, Notification=notification)

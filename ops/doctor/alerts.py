@@ -12,7 +12,10 @@ _SET_EMAIL = "set email in [alerts] of settings.toml"
 def budget(deployment: Deployment) -> Iterator[Line]:
     """Check the account's budget and its subscriber."""
     account, settings = deployment.account, deployment.alerts
-    if not settings.email:
+    if not alerts.has_budgets(account):
+        detail = f"AWS Budgets does not exist in partition {account.partition}"
+        yield Line(Status.WARNING, "budget", detail, "watch the bill of the linked account")
+    elif not settings.email:
         yield Line(Status.WARNING, "budget", "no one is notified of the bill", _SET_EMAIL)
     elif alerts.describe_budget(account) is None:
         detail = f"{alerts.budget_name(account)} does not exist"

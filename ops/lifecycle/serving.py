@@ -1,8 +1,10 @@
 """The part of `up` for operators: image, endpoint, scaling."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from aws import endpoints
+from aws.polling import poll
 from model_code.artifact import DEFAULT_MODEL_DIR
 from ops.deployment import Deployment
 from ops.endpoint import deploy, docker_build, model_archive, model_version, scaling, serving_image
@@ -70,11 +72,25 @@ def _pending_endpoint(deployment: Deployment) -> str:
     if description is None:
         return "deploy the model that the project ships"
     status = description["EndpointStatus"]
-    return "" if status == "InService" else f"repair it, it is {status}"
+    if status == "InService":
+        return ""
+    return f"wait for it, it is {status}" if _is_busy(description) else f"repair it, it is {status}"
+
+
+def _is_busy(description: dict[str, Any] | None) -> bool:
+    return description is not None and description["EndpointStatus"] not in ("InService", "Failed")
 
 
 def _deploy(deployment: Deployment) -> None:
+    """Deploy the shipped model, after what an interrupted command has started."""
     account, serving, stage = deployment.account, deployment.serving, deployment.stage
+    description = poll(
+        account,
+        read=lambda: endpoints.describe(account, stage.endpoint),
+        settled=lambda description: not _is_busy(description),
+    )
+    if description and description["EndpointStatus"] == "InService":
+        return
     architecture = serving_image.architecture(serving)
     image = serving_image.latest_image(account, serving.repository, architecture)
     archive = model_archive.pack(DEFAULT_MODEL_DIR)

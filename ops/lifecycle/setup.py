@@ -33,7 +33,7 @@ def steps(deployment: Deployment, repository: str, releasers: Sequence[str]) -> 
         lambda: ", ".join(_missing_roles(deployment, bool(repository or releasers))),
         lambda: _ensure_roles(deployment, repository, releasers),
     )
-    if alert.email:
+    if alert.email and alerts.has_budgets(account):
         yield Step(
             "setup",
             f"budget of ${alert.monthly_usd:.2f} per month",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 
 from aws.account import explain, is_denied
+from aws.errors import AwsError
 
 PARTS = ("setup", "model", "api")
 """What an administrator does, what operators do, and what the release role does."""
@@ -37,8 +38,20 @@ def run_all(steps: Iterable[Step], *, dry_run: bool) -> None:
         else:
             print(f"{head}: {task} (takes {step.duration}) …", flush=True)
             began = time.monotonic()
-            step.run()
+            _run(step)
             print(f"{head}: done after {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _run(step: Step) -> None:
+    """Run a step. Raise AwsError with the way out if only an administrator may do that."""
+    try:
+        step.run()
+    except ClientError as error:
+        if step.part != "setup" or not is_denied(error):
+            raise
+        raise AwsError(
+            f"{step.name}: {explain(error)} An administrator runs `up` with --part setup first."
+        ) from error
 
 
 def _pending(step: Step) -> str:

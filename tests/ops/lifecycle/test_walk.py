@@ -6,10 +6,9 @@ through the stage's release role.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -100,22 +99,37 @@ def test_walk(
     administrator: Walker,
 ) -> None:
     def log(o):
-        with open("/tmp/w/walk.log","a") as f: f.write(o.out + o.err + "\n=====\n")
+        with open("/tmp/w/walk.log", "a") as f:
+            f.write(o.out + o.err + "\n=====\n")
+
     releaser = f"arn:aws:iam::{ACCOUNT}:user/operator"
-    o = administrator.up("dev", "--part", "setup", "--releaser", releaser); log(o)
-    o = operator.up("dev"); log(o)
-    o = operator.up("dev"); log(o)
-    o = operator("down", "--stage", "dev", "--yes", "--part", "model"); log(o)
-    o = administrator("down", "--stage", "dev", "--yes", "--data"); log(o)
-    o = administrator.up("prod", "--part", "setup", "--releaser", releaser); log(o)
-    o = operator.up("prod"); log(o)
-    o = operator.up("prod"); log(o)
-    o = operator("down", "--stage", "prod", "--yes", "--part", "model"); log(o)
-    o = administrator("down", "--stage", "prod", "--yes", "--data"); log(o)
+    o = administrator.up("dev", "--part", "setup", "--releaser", releaser)
+    log(o)
+    o = operator.up("dev")
+    log(o)
+    o = operator.up("dev")
+    log(o)
+    o = operator("down", "--stage", "dev", "--yes", "--part", "model")
+    log(o)
+    o = administrator("down", "--stage", "dev", "--yes", "--data")
+    log(o)
+    o = administrator.up("prod", "--part", "setup", "--releaser", releaser)
+    log(o)
+    o = operator.up("prod")
+    log(o)
+    o = operator.up("prod")
+    log(o)
+    o = operator("down", "--stage", "prod", "--yes", "--part", "model")
+    log(o)
+    o = administrator("down", "--stage", "prod", "--yes", "--data")
+    log(o)
     session = boto3.Session(
         administrator.environment["AWS_ACCESS_KEY_ID"],
         administrator.environment["AWS_SECRET_ACCESS_KEY"],
         region_name=REGION,
     )
-    c = lambda service: session.client(service, endpoint_url=administrator.environment["AWS_ENDPOINT_URL"])
-    with open("/tmp/w/walk.log","a") as f: f.write(json.dumps(inventory.everything(c, ACCOUNT), indent=1))
+    c = lambda service: session.client(
+        service, endpoint_url=administrator.environment["AWS_ENDPOINT_URL"]
+    )
+    with open("/tmp/w/walk.log", "a") as f:
+        f.write(json.dumps(inventory.everything(c, ACCOUNT), indent=1))
