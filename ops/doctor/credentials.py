@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, UnknownRegionError
 
 from aws.account import explain
 from aws.errors import AwsError
@@ -17,9 +17,14 @@ def check(deployment: Deployment) -> Iterator[Line]:
     account = deployment.account
     try:
         region = account.region
+        partition = account.partition
         identity = account.client("sts").get_caller_identity()
     except AwsError as error:
         yield Line(Status.BLOCKS, "region", str(error), "export AWS_DEFAULT_REGION=eu-central-1")
+        return
+    except UnknownRegionError:
+        detail = f"there is no region {region}"
+        yield Line(Status.BLOCKS, "region", detail, "export AWS_DEFAULT_REGION=eu-central-1")
         return
     except (ClientError, BotoCoreError) as error:
         yield Line(Status.BLOCKS, "credentials", explain(error), "aws sso login, or aws configure")
@@ -34,9 +39,9 @@ def check(deployment: Deployment) -> Iterator[Line]:
         )
     else:
         yield Line(Status.OK, "credentials", f"account {account.id} as {arn.rpartition(':')[2]}")
-    known = account.session.get_available_regions("sagemaker", account.partition)
-    if account.partition not in _TESTED_PARTITIONS:
-        detail = f"{region} is in partition {account.partition}, which is not supported"
+    known = account.session.get_available_regions("sagemaker", partition)
+    if partition not in _TESTED_PARTITIONS:
+        detail = f"{region} is in partition {partition}, which is not supported"
         yield Line(Status.BLOCKS, "region", detail, "choose a region of aws or aws-us-gov")
     elif region not in known:
         detail = f"SageMaker does not exist in {region}"

@@ -123,7 +123,6 @@ CONFIG: list[tuple[dict[str, Any], str, str]] = [
     ({"lambda_timeout": 60}, "warning", "API Gateway answers 504 after 29 s"),
     ({"lambda_timeout": 20}, "blocks", "may take 25 s, lambda_timeout is 20 s"),
     ({"log_retention_in_days": 8}, "blocks", "log_retention_in_days is 8"),
-    ({"reserved_concurrency": 0}, "blocks", "no function may run"),
     ({"reserved_concurrency": 3}, "blocks", "2 provisioned functions need 4 during a release"),
     (
         {"environment_variables": {"ENDPOINT_NAME": "whatbreed-dev"}},
@@ -147,6 +146,13 @@ def test_numbers_of_config_json(
     projects.change_config(project, "prod", **values)
     found = of(doctor("prod"), "config.json")
     assert [line for line in found if line[0] == status and detail in line[1]], found
+
+
+def test_a_function_that_may_not_run(doctor: Any, project: Any) -> None:
+    projects.change_config(project, "dev", reserved_concurrency=0)
+    [(status, detail)] = of(doctor("dev"), "config.json")
+    assert status == "blocks"
+    assert "no function may run" in detail
 
 
 def test_provisioned_functions_above_the_reserved_ones_are_an_error(
@@ -337,6 +343,7 @@ def test_a_vpc_with_all_routes(doctor: Any, vpc: dict[str, str], change_settings
     ec2.create_vpc_endpoint(
         VpcId=vpc["vpc"],
         ServiceName=f"com.amazonaws.{REGION}.s3",
+        VpcEndpointType="Gateway",
         RouteTableIds=[vpc["table"]],
     )
     address = ec2.allocate_address(Domain="vpc")["AllocationId"]
@@ -363,14 +370,13 @@ def test_an_identity_provider_for_another_audience(doctor: Any) -> None:
     iam = boto3.client("iam")
     arn = iam.create_open_id_connect_provider(Url=url, ClientIDList=["other"])
     assert of(doctor(), "OIDC provider")[0][0] == "warning"
-    iam.add_client_id_to_open_id_connect_provider(
-        OpenIDConnectProviderArn=arn["OpenIDConnectProviderArn"], ClientID="sts.amazonaws.com"
-    )
+    iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn["OpenIDConnectProviderArn"])
+    iam.create_open_id_connect_provider(Url=url, ClientIDList=["sts.amazonaws.com"])
     assert of(doctor(), "OIDC provider")[0][0] == "ok"
 
 
 def test_a_policy_that_iam_would_refuse(doctor: Any, change_settings: Change) -> None:
-    change_settings("aws", subnets=[f"subnet-{'0' * 200}{number}" for number in range(30)],
+    change_settings("aws", subnets=[f"subnet-{'0' * 200}{number}" for number in range(60)],
                     security_groups=["sg-1"])  # fmt: skip
     found = of(doctor(), "policy")
     assert found

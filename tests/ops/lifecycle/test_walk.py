@@ -1,135 +1,119 @@
 """From an empty account to a URL that answers and back, with least-privilege credentials only.
 
-An administrator runs the part setup of `up` and what docs/security.md reserves to them in `down`.
+An administrator runs the part setup of `up`, and what docs/security.md reserves to them in `down`.
 Everything else is done by an operator with the policies of `policy --role deploy`, who releases
 through the stage's release role.
 """
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import boto3
 import pytest
 
-from aws.stages import PROJECT_VARIABLE
+from tests import tiny_model
 from tests.emulator import inventory
-from tests.emulator.fixtures import Change, Command, Outcome
-from tests.ops.api.api_commands import FakeApi, fake_api
-from tests.ops.api.conftest import Client, post
+from tests.ops.api import project as projects
 from tests.ops.api.project import ACCOUNT, REGION
+from tests.ops.lifecycle.conftest import Person, SetState
 
 pytestmark = pytest.mark.server
-Environment = dict[str, str]
 BUCKET = f"whatbreed-{ACCOUNT}-{REGION}"
+RELEASER = f"arn:aws:iam::{ACCOUNT}:user/operator"
 
 
-@dataclass
-class Walker:
-    """Runs commands as one identity."""
-
-    command: Command
-    environment: Environment
-    project: Path
-    api: FakeApi
-
-    def __call__(self, *arguments: object) -> Outcome:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(PROJECT_VARIABLE, str(self.project))
-            for name, value in self.environment.items():
-                patch.setenv(name, value)
-            return self.command("ops", *arguments)
-
-    def up(self, stage: str, *options: str) -> Outcome:
-        smoke_test = ["--smoke-url", self.api.url, "--patience", "0"]
-        return self("up", "--stage", stage, "--yes", *smoke_test, *options)
+def endpoint(person: Person, stage: str) -> dict[str, Any]:
+    name = f"whatbreed-{stage}"
+    return dict(person.client("sagemaker").describe_endpoint(EndpointName=name))
 
 
-@pytest.fixture
-def people(
-    environment: Environment,
-    client: Client,
-    command: Command,
-    credentials: None,
-    change_settings: Change,
-    project: Path,
-) -> Iterator[dict[str, Walker]]:
-    """`administrator`, and `operator` with the policies that `policy --role deploy` writes."""
-    change_settings("alerts", email="me@example.com")
-    post(environment, "state", b"{}")
-    iam = client("iam")
-    environments = {}
-    for name in ("administrator", "operator"):
-        iam.create_user(UserName=name)
-        key = iam.create_access_key(UserName=name)["AccessKey"]
-        environments[name] = {
-            **environment,
-            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
-        }
-    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
-    iam.put_user_policy(UserName="administrator", PolicyName="all", PolicyDocument=document)
-    with fake_api() as api:
-        yield {
-            name: Walker(command, environments[name], project, api)
-            for name in ("administrator", "operator")
-        }
+def assert_gone(administrator: Person, stage: str) -> None:
+    """Take the stage down, and assert that only the people's own policies are left."""
+    everything = administrator("down", "--stage", stage, "--yes", "--data")
+    assert everything.code == 0, everything.err + everything.out
+    left = inventory.everything(administrator.client, ACCOUNT)
+    policies = left.pop("iam list_policies")
+    assert all(name.startswith("whatbreed-operator") for name in policies)
+    assert left == {}
+    assert all(f"policy {name}, which is attached" in everything.out for name in policies)
 
 
-@pytest.fixture
-def administrator(people: dict[str, Walker]) -> Walker:
-    return people["administrator"]
-
-
-@pytest.fixture
-def operator(people: dict[str, Walker], client: Client, environment: Environment) -> Walker:
-    """The operator, whose policies are attached; from now on IAM is enforced."""
-    assert people["administrator"]("policy", "--role", "deploy", "--apply").code == 0
-    iam = client("iam")
-    for policy in iam.list_policies(Scope="Local")["Policies"]:
-        iam.attach_user_policy(UserName="operator", PolicyArn=policy["Arn"])
-    post(environment, "reset-auth", b"0")
-    return people["operator"]
-
-
+@pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_walk(
-    operator: Walker,
-    administrator: Walker,
+    operator: Person,
+    administrator: Person,
+    set_state: SetState,
+    stage: str,
+    tmp_path: Path,
 ) -> None:
-    def log(o):
-        with open("/tmp/w/walk.log", "a") as f:
-            f.write(o.out + o.err + "\n=====\n")
+    # -- an operator cannot set the account up
+    outcome = operator.up(stage)
+    assert outcome.code == 1
+    assert "An administrator runs `up` with --part setup first" in outcome.err
+    setup = administrator.up(stage, "--part", "setup", "--releaser", RELEASER)
+    assert setup.code == 0, setup.err
 
-    releaser = f"arn:aws:iam::{ACCOUNT}:user/operator"
-    o = administrator.up("dev", "--part", "setup", "--releaser", releaser)
-    log(o)
-    o = operator.up("dev")
-    log(o)
-    o = operator.up("dev")
-    log(o)
-    o = operator("down", "--stage", "dev", "--yes", "--part", "model")
-    log(o)
-    o = administrator("down", "--stage", "dev", "--yes", "--data")
-    log(o)
-    o = administrator.up("prod", "--part", "setup", "--releaser", releaser)
-    log(o)
-    o = operator.up("prod")
-    log(o)
-    o = operator.up("prod")
-    log(o)
-    o = operator("down", "--stage", "prod", "--yes", "--part", "model")
-    log(o)
-    o = administrator("down", "--stage", "prod", "--yes", "--data")
-    log(o)
-    session = boto3.Session(
-        administrator.environment["AWS_ACCESS_KEY_ID"],
-        administrator.environment["AWS_SECRET_ACCESS_KEY"],
-        region_name=REGION,
-    )
-    c = lambda service: session.client(
-        service, endpoint_url=administrator.environment["AWS_ENDPOINT_URL"]
-    )
-    with open("/tmp/w/walk.log", "a") as f:
-        f.write(json.dumps(inventory.everything(c, ACCOUNT), indent=1))
+    # -- the first creation of the endpoint fails; `up` repairs it and brings the API up
+    set_state(endpoint_failure="no capacity")
+    outcome = operator.up(stage)
+    assert outcome.code == 1
+    assert "no capacity" in outcome.err
+    set_state()
+    outcome = operator.up(stage)
+    assert outcome.code == 0, outcome.err
+    assert "Dalmatian" in outcome.out
+    assert f"execute-api.{REGION}.amazonaws.com/{stage}" in outcome.out
+    assert endpoint(operator, stage)["EndpointStatus"] == "InService"
+    first = endpoint(operator, stage)["EndpointConfigName"]
+
+    # -- again: nothing changes
+    outcome = operator.up(stage)
+    assert outcome.code == 0, outcome.err
+    assert "Nothing changed." in outcome.out
+    assert endpoint(operator, stage)["EndpointConfigName"] == first
+
+    # -- a second release of API and model
+    projects.change_config(operator.project, stage, lambda_memory_size=768)
+    outcome = operator.up(stage)
+    assert outcome.code == 0, outcome.err
+    assert "Nothing changed." not in outcome.out
+    second = tiny_model.write(tmp_path / "second", version="2")
+    operator.succeeds("endpoint", "deploy", "--stage", stage, "--model", second)
+    serving = endpoint(operator, stage)["EndpointConfigName"]
+    assert serving != first
+
+    # -- a model that fails: the second one keeps serving
+    set_state(endpoint_failure="the alarm whatbreed-errors is in ALARM")
+    third = tiny_model.write(tmp_path / "third", version="3")
+    outcome = operator("endpoint", "deploy", "--stage", stage, "--model", third)
+    assert outcome.code == 1
+    assert "is in ALARM" in outcome.err
+    assert endpoint(operator, stage)["EndpointConfigName"] == serving
+    set_state()
+
+    # -- back to the first model
+    operator.succeeds("endpoint", "deploy", "--stage", stage, "--rollback")
+    assert endpoint(operator, stage)["EndpointConfigName"] == first
+
+    # -- down: the operator's part, then the administrator's
+    outcome = operator("down", "--stage", stage, "--yes")
+    assert outcome.code == 1  # API and roles are not the operator's to remove
+    assert "API of stage" in outcome.err
+    left = inventory.everything(administrator.client, ACCOUNT)
+    costly = ("sagemaker", "ecr", "codebuild", "application-autoscaling", "ec2")
+    assert not [name for name in left if name.startswith(costly)]
+    assert_gone(administrator, stage)
+
+
+def test_two_stages(operator: Person, administrator: Person) -> None:
+    """What the stages share goes with the last one."""
+    for stage in ("dev", "prod"):
+        setup = administrator.up(stage, "--part", "setup", "--releaser", RELEASER)
+        assert setup.code == 0, setup.err
+        outcome = operator.up(stage, "--part", "model")
+        assert outcome.code == 0, outcome.err
+    outcome = administrator("down", "--stage", "dev", "--yes", "--data")
+    assert outcome.code == 0, outcome.err
+    left = inventory.everything(administrator.client, ACCOUNT)
+    assert left["s3 list_buckets"] == [BUCKET]
+    assert left["sagemaker list_endpoints"] == ["whatbreed-prod"]
+    assert_gone(administrator, "prod")
