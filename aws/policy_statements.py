@@ -25,7 +25,7 @@ UNSCOPED = {
     "ec2:DescribeInstances", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
     "ec2:DescribeVpcs", "ec2:DescribeDhcpOptions", "ecr:GetAuthorizationToken",
-    "lambda:GetAccountSettings", "servicequotas:ListAWSDefaultServiceQuotas",
+    "lambda:GetAccountSettings", "s3:ListAllMyBuckets", "servicequotas:ListAWSDefaultServiceQuotas",
     "servicequotas:ListServiceQuotas", "pricing:GetProducts", "sagemaker:ListEndpointConfigs",
     "sagemaker:ListEndpoints",
     "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels", "sagemaker:ListTrainingJobs",

@@ -12,7 +12,7 @@ from ops.doctor.line import Line, Status
 def check(deployment: Deployment) -> Iterator[Line]:
     """Check that the bucket belongs to this account and region.
 
-    Without ExpectedBucketOwner, S3 also answers for a bucket of another account that admits us.
+    Without ExpectedBucketOwner, S3 accepts a bucket of another account that admits us.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
     """
     account = deployment.account
@@ -26,8 +26,13 @@ def check(deployment: Deployment) -> Iterator[Line]:
             setup = f"python -m ops up --stage {deployment.stage.name} --part setup"
             yield Line(Status.TO_DO, "bucket", detail, setup)
         elif code in ("403", "AccessDenied"):
-            detail = f"{name} belongs to another account, or you may not list it"
-            yield Line(Status.BLOCKS, "bucket", detail, fix)
+            # Raises AccessDenied if the caller may not list buckets: then nothing is known.
+            own = account.client("s3").list_buckets(Prefix=name)["Buckets"]
+            if name in {bucket["Name"] for bucket in own}:
+                detail = f"could not check: you may not list {name}"
+                yield Line(Status.UNKNOWN, "bucket", detail)
+            else:
+                yield Line(Status.BLOCKS, "bucket", f"{name} belongs to another account", fix)
         elif code in ("301", "PermanentRedirect"):
             yield Line(Status.BLOCKS, "bucket", f"{name} is not in {account.region}", fix)
         else:

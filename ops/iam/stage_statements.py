@@ -7,7 +7,8 @@ from ops.iam import api_roles, github_oidc
 
 _UNSCOPED = [
     "ec2:DescribeSecurityGroups", "lambda:GetAccountSettings",
-    "servicequotas:ListAWSDefaultServiceQuotas", "servicequotas:ListServiceQuotas",
+    "s3:ListAllMyBuckets", "servicequotas:ListAWSDefaultServiceQuotas",
+    "servicequotas:ListServiceQuotas",
 ]  # fmt: skip
 _SERVICE_LINKED = {
     "sagemaker.application-autoscaling.amazonaws.com": (

@@ -23,12 +23,17 @@ from moto.iam.access_control import IAMPolicy, IAMRequestBase
 from moto.s3.models import s3_backends
 
 from tests.emulator import iam_resources
-from tests.emulator.iam_resources import Access
+from tests.emulator.iam_resources import Access as Access  # also for tests
 
 LOG = "IAM_ENFORCEMENT_LOG"
 """Environment variable: the file that permitted actions are appended to."""
 
-_S3_ACTIONS = {"HeadObject": "GetObject", "HeadBucket": "ListBucket", "ListObjects": "ListBucket"}
+_S3_ACTIONS = {
+    "HeadObject": "GetObject",
+    "HeadBucket": "ListBucket",
+    "ListObjects": "ListBucket",
+    "ListBuckets": "ListAllMyBuckets",
+}
 
 
 CALL = threading.local()

@@ -99,7 +99,7 @@ def test_a_warm_pool_and_a_serverless_endpoint_have_quotas_of_their_own(
     emulator.quotas["ml.g5.xlarge for training warm pool usage"] = 0
     change_settings("fit", spot=False, warm_pool_s=600)
     change_settings("serving", serverless=True, serverless_concurrency=20)
-    found = dict(reversed(pair) for pair in of(doctor(), "quota"))
+    found = {detail: status for status, detail in of(doctor(), "quota")}
     assert "0 ml.g5.xlarge for training warm pool usage; the settings need 1" in found
     assert [status for detail, status in found.items() if "serverless" in detail] == ["blocks"]
 
