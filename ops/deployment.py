@@ -15,12 +15,14 @@ from aws.settings import (
     ScalingSettings,
     ServingSettings,
     TransformSettings,
+    TuningJobSettings,
 )
 from aws.stages import Stage
 from cli.errors import SettingsError
 
 _SECTIONS = (
-    ServingSettings, ScalingSettings, AlertSettings, FitSettings, TransformSettings, Ec2Settings,
+    ServingSettings, ScalingSettings, AlertSettings, FitSettings, TuningJobSettings,
+    TransformSettings, Ec2Settings,
 )  # fmt: skip
 
 
@@ -34,6 +36,7 @@ class Deployment:
     scaling: ScalingSettings
     alerts: AlertSettings
     fit: FitSettings
+    tuning_job: TuningJobSettings
     transform: TransformSettings
     ec2: Ec2Settings
 

@@ -24,9 +24,10 @@ class Stack:
         self._account = account
         self._cloudformation = account.client("cloudformation")
 
-    def exists(self) -> bool:
-        """Return whether the stack exists, in whatever state."""
-        return self._describe() is not None
+    def status(self) -> str | None:
+        """Return AWS's status of the stack, or None if it does not exist."""
+        description = self._describe()
+        return str(description["StackStatus"]) if description else None
 
     def outputs(self) -> dict[str, str]:
         """Return the stack's outputs by name."""

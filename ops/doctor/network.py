@@ -28,7 +28,8 @@ def check(deployment: Deployment) -> Iterator[Line]:
             f"{', '.join(without)} has no route to the internet: training jobs cannot run pip",
             "add a NAT gateway, or set network_isolation and an image with all packages in [fit]",
         )
-    if deployment.fit.instance_count > 1 and not _admits_itself(account):
+    admitting = _admits_itself(account)  # also fails if a group does not exist
+    if deployment.fit.instance_count > 1 and not admitting:
         yield Line(
             Status.WARNING,
             "network",

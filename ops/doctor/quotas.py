@@ -17,11 +17,16 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 """
 _BUILDS = "Concurrently running builds for {}/Small environment"
 _BUILD_MACHINES = {"amd64": "Linux", "arm64": "ARM"}
-# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html
+# https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
 _SPOT = {
     "g": "All G and VT Spot Instance Requests",
     "p": "All P4, P3 and P2 Spot Instance Requests",
     "": "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests",
+}
+_ON_DEMAND = {
+    "g": "Running On-Demand G and VT instances",
+    "p": "Running On-Demand P instances",
+    "": "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances",
 }
 
 
@@ -63,8 +68,9 @@ def job_instances(deployment: Deployment) -> Iterator[Line]:
     """Check instances of training, transform and tuning jobs. They do not stop `up`."""
     fit, transform = deployment.fit, deployment.transform
     kind = "spot training job" if fit.spot else "training job"
+    jobs = deployment.tuning_job.parallel_jobs
     needed = {
-        f"{fit.instance_type} for {kind} usage": fit.instance_count,
+        f"{fit.instance_type} for {kind} usage": fit.instance_count * jobs,
         f"{transform.instance_type} for transform job usage": transform.instance_count,
     }
     if fit.warm_pool_s:
@@ -73,13 +79,12 @@ def job_instances(deployment: Deployment) -> Iterator[Line]:
         yield _line(deployment.account, "sagemaker", name, count, Status.WARNING)
 
 
-def spot_vcpus(deployment: Deployment) -> Iterator[Line]:
-    """Check the vCPUs of `training ec2`."""
+def ec2_vcpus(deployment: Deployment) -> Iterator[Line]:
+    """Check the vCPUs of `training ec2`, which EC2 counts per family."""
     ec2 = deployment.ec2
     family = ec2.instance_type[0] if ec2.instance_type[0] in "gp" else ""
-    name, needed = _SPOT[family], vcpus(ec2.instance_type)
-    if ec2.spot:
-        yield _line(deployment.account, "ec2", name, needed, Status.WARNING)
+    name = (_SPOT if ec2.spot else _ON_DEMAND)[family]
+    yield _line(deployment.account, "ec2", name, vcpus(ec2.instance_type), Status.WARNING)
 
 
 def builds(deployment: Deployment) -> Iterator[Line]:

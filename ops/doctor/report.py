@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws.account import explain, is_denied
+from aws.account import explain, is_denied, is_missing
 from cli import tables
 from ops.deployment import Deployment
 from ops.doctor import (
@@ -13,6 +13,7 @@ from ops.doctor import (
     bucket,
     configuration,
     credentials,
+    current_state,
     network,
     policy_sizes,
     quotas,
@@ -32,13 +33,15 @@ CHECKS: dict[str, Check] = {
     "job instances": quotas.job_instances,
     "Lambda concurrency": quotas.lambda_concurrency,
     "image builds": quotas.builds,
-    "spot vCPUs": quotas.spot_vcpus,
+    "EC2 vCPUs": quotas.ec2_vcpus,
     "roles": roles.check,
     "service-linked roles": roles.service_linked,
     "OIDC provider": roles.oidc_provider,
     "bucket": bucket.check,
     "network": network.check,
     "serving image": serving_image.check,
+    "endpoint": current_state.endpoint,
+    "stack": current_state.stack,
     "budget": alerts.budget,
     "alarms": alerts.alarms,
 }
@@ -69,6 +72,9 @@ def _run(subject: str, check: Check, deployment: Deployment) -> Iterator[Line]:
                 f"could not check: needs {needed}",
                 "run doctor as an operator (`python -m ops policy --role deploy`)",
             )
+        elif isinstance(error, ClientError) and is_missing(error):
+            fix = "correct its name in settings.toml"
+            yield Line(Status.BLOCKS, subject, explain(error), fix)
         else:
             yield Line(Status.UNKNOWN, subject, f"could not check: {explain(error)}")
 

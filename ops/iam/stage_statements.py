@@ -35,6 +35,11 @@ def look(account: Account) -> list[Statement]:
         for path in ("", f"aws-service-role/{service}/")
     ]
     functions = [account.arn("lambda", f"function:{stage.function}") for stage in all_stages]
+    stacks = [
+        account.arn("cloudformation", f"stack/{stage.function}/*")
+        for stage in all_stages
+        if stages.has_stack(stage.name)
+    ]
     boundaries = [api_roles.boundary_arn(account, stage) for stage in all_stages]
     return [
         allow("LookAround", _UNSCOPED, "*"),
@@ -46,6 +51,7 @@ def look(account: Account) -> list[Statement]:
             f"{iam}:oidc-provider/{github_oidc.ISSUER}",
         ),
         allow("ReadFunctions", ["lambda:GetFunction", "lambda:GetFunctionConcurrency"], functions),
+        *([allow("ReadStacks", "cloudformation:DescribeStacks", stacks)] if stacks else []),
         allow(
             "ReadBudget",
             "budgets:ViewBudget",

@@ -36,7 +36,7 @@ def exists(deployment: Deployment) -> bool:
     """Return whether anything of the stage's API exists."""
     account, stage = deployment.account, deployment.stage
     if deployment.has_stack:
-        return Stack(account, stage.function).exists()
+        return Stack(account, stage.function).status() is not None
     client = account.client("lambda")
     function = or_none(lambda: client.get_function(FunctionName=stage.function))
     return function is not None or bool(rest_api.find(account, stage))

@@ -1,6 +1,8 @@
 """The monthly bill of a stage that gets no requests, and its upper end with all instances."""
 
 from aws import prices
+from cli.errors import SettingsError
+from ops.costs.settings import CostsSettings
 from ops.deployment import Deployment
 
 HOURS = 730
@@ -15,7 +17,7 @@ def items(deployment: Deployment) -> list[Item]:
     Raise SettingsError if the price of the instance type is unknown.
     """
     serving, scaling, stage = deployment.serving, deployment.scaling, deployment.stage
-    table = prices.read()
+    table = prices.read().override(CostsSettings.read().prices)
     bill: list[Item] = []
     if serving.serverless:
         bill.append((f"endpoint {stage.endpoint}, serverless", 0.0, 0.0))
@@ -32,16 +34,18 @@ def items(deployment: Deployment) -> list[Item]:
 
 
 def text(deployment: Deployment) -> str:
-    """Return the bill for people, with its total."""
-    bill = items(deployment)
-    lines = [f"  {name}: {_usd(low, high)}" for name, low, high in bill]
+    """Return the bill for people, with its total; an unknown price does not stop anything."""
+    name = deployment.stage.name
+    try:
+        bill = items(deployment)
+    except SettingsError as error:
+        return f"What stage {name} costs per month is unknown. {error}"
     total = _usd(sum(item[1] for item in bill), sum(item[2] for item in bill))
     return "\n".join(
         [
-            f"Stage {deployment.stage.name} costs {total} per month, until `make down` removes it:",
-            *lines,
-            "  requests, logs, storage and alarms are extra; `python -m ops costs --stage "
-            f"{deployment.stage.name}` estimates them",
+            f"Stage {name} costs {total} per month, until `make down STAGE={name}` removes it:",
+            *(f"  {item}: {_usd(low, high)}" for item, low, high in bill),
+            f"  requests, logs, storage and alarms are extra: `python -m ops costs --stage {name}`",
             f"  prices of {prices.read().region}, {prices.read().as_of}",
         ]
     )

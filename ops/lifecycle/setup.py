@@ -30,7 +30,7 @@ def steps(deployment: Deployment, repository: str, releasers: Sequence[str]) -> 
         "setup",
         "roles",
         "seconds",
-        lambda: ", ".join(_missing_roles(deployment, bool(repository or releasers))),
+        lambda: ", ".join(_missing_roles(deployment, repository, releasers)),
         lambda: _ensure_roles(deployment, repository, releasers),
     )
     if alert.email and alerts.has_budgets(account):
@@ -43,7 +43,9 @@ def steps(deployment: Deployment, repository: str, releasers: Sequence[str]) -> 
         )
 
 
-def _missing_roles(deployment: Deployment, with_release_role: bool) -> Iterator[str]:
+def _missing_roles(
+    deployment: Deployment, repository: str, releasers: Sequence[str]
+) -> Iterator[str]:
     account, stage = deployment.account, deployment.stage
     expected: dict[str, Policy | None] = {
         SERVICE_ROLES[name].name(account): SERVICE_ROLES[name].policy(account)
@@ -55,16 +57,22 @@ def _missing_roles(deployment: Deployment, with_release_role: bool) -> Iterator[
                 yield f"write {stage.function}-boundary"
         else:  # Chalice writes the policy of its function's role itself
             expected[name] = document if deployment.has_stack else None
-    if with_release_role:
-        expected[github_oidc.role_name(stage)] = github_oidc.policy(account, stage)
     for name, policy in expected.items():
         if not _is_current(account, name, policy):
             yield f"write {name}"
+    if repository or releasers:
+        name, policy = github_oidc.role_name(stage), github_oidc.policy(account, stage)
+        trust = github_oidc.trust(account, stage, repository, releasers)
+        if not _is_current(account, name, policy, trust):
+            yield f"write {name}"
 
 
-def _is_current(account: Account, name: str, policy: Policy | None) -> bool:
+def _is_current(
+    account: Account, name: str, policy: Policy | None, trust: Policy | None = None
+) -> bool:
     iam = account.client("iam")
-    if or_none(lambda: iam.get_role(RoleName=name)) is None:
+    role = or_none(lambda: iam.get_role(RoleName=name))
+    if role is None or (trust and role["Role"]["AssumeRolePolicyDocument"] != trust):
         return False
     if policy is None:
         return True

@@ -30,9 +30,8 @@ from ops.lifecycle.step import PARTS, run_all
 )
 @click.option(
     "--repository",
-    envvar="GITHUB_REPOSITORY",
     default="",
-    help="OWNER/NAME on GitHub whose pipeline may release. Default: GITHUB_REPOSITORY.",
+    help="OWNER/NAME on GitHub whose pipeline may release.",
 )
 @click.option(
     "--releaser",

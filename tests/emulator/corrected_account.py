@@ -24,6 +24,9 @@ QUOTAS: dict[str, dict[str, float]] = {
         "All G and VT Spot Instance Requests": 64.0,
         "All P4, P3 and P2 Spot Instance Requests": 64.0,
         "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests": 640.0,
+        "Running On-Demand G and VT instances": 64.0,
+        "Running On-Demand P instances": 64.0,
+        "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances": 640.0,
     },
     "codebuild": {
         "Concurrently running builds for Linux/Small environment": 20.0,

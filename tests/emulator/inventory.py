@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import jmespath
 from botocore.exceptions import ClientError
 
-_LISTS = {
+_LISTS: dict[str, list[tuple[str, dict[str, str], str]]] = {
     "s3": [("list_buckets", {}, "Buckets[].Name")],
     "iam": [
         ("list_roles", {}, "Roles[?!starts_with(Path, '/aws-service-role/')].RoleName"),
@@ -58,8 +59,6 @@ _LISTS = {
 
 def everything(client: Callable[[str], Any], account: str) -> dict[str, list[str]]:
     """Return the names of all resources by service and operation, without the empty lists."""
-    import jmespath
-
     found = {}
     for service, calls in _LISTS.items():
         for operation, parameters, names in calls:

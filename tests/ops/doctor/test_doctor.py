@@ -6,6 +6,8 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.cloudformation.models import cloudformation_backends
+from moto.sagemaker.models import sagemaker_backends
 
 from aws.stages import PROJECT_VARIABLE
 from tests.emulator.corrected_moto import State
@@ -65,7 +67,7 @@ QUOTAS = [
     ("ml.c6i.large for endpoint usage", 0, "blocks", "needs 1 to start"),
     ("ml.c6i.large for endpoint usage", 1, "blocks", "needs 2 while a new version starts"),
     ("ml.c6i.large for endpoint usage", 3, "warning", "needs 4 at the maximum of [scaling]"),
-    ("ml.g5.xlarge for spot training job usage", 0, "warning", "the settings need 1"),
+    ("ml.g5.xlarge for spot training job usage", 1, "warning", "the settings need 2"),
     ("ml.c6i.xlarge for transform job usage", 0, "warning", "the settings need 1"),
     ("Concurrently running builds for Linux/Small environment", 0, "blocks", "need 1"),
     ("All G and VT Spot Instance Requests", 3, "warning", "the settings need 4"),
@@ -109,6 +111,16 @@ def test_an_instance_type_that_service_quotas_does_not_list(
 ) -> None:
     change_settings("serving", instance_type="ml.c9x.large")
     assert of(doctor(), "quota")[0][0] == "unknown"
+
+
+def test_machines_on_demand_have_a_quota_of_their_own(
+    doctor: Any, emulator: State, change_settings: Change
+) -> None:
+    emulator.quotas["Running On-Demand G and VT instances"] = 0
+    change_settings("ec2", spot=False)
+    assert ("warning", "0 Running On-Demand G and VT instances; the settings need 4") in of(
+        doctor(), "quota"
+    )
 
 
 @pytest.mark.parametrize(("total", "status"), [(10, "blocks"), (104, "blocks"), (105, "ok")])
@@ -326,6 +338,56 @@ def vpc(change_settings: Change, aws: None) -> dict[str, str]:
         "RouteTables"
     ]
     return {"vpc": name, "subnet": subnet, "group": group, "table": table["RouteTableId"]}
+
+
+def test_a_vpc_that_does_not_exist(doctor: Any, change_settings: Change) -> None:
+    change_settings("aws", subnets=["subnet-0"], security_groups=["sg-0"])
+    [(status, detail)] = of(doctor(), "network")
+    assert status == "blocks"
+    assert "subnet-0" in detail
+
+
+def test_a_security_group_that_does_not_exist(
+    doctor: Any, vpc: dict[str, str], change_settings: Change
+) -> None:
+    change_settings("aws", security_groups=["sg-0"])
+    assert "sg-0" in str([line for line in of(doctor(), "network") if line[0] == "blocks"])
+
+
+def test_a_key_that_does_not_exist(doctor: Any, change_settings: Change) -> None:
+    change_settings("aws", kms_key=KEY)
+    change_settings("fit", instance_type="ml.m5.xlarge")
+    assert of(doctor(), "volumes")[0][0] == "blocks"
+
+
+def test_an_endpoint_that_failed(
+    doctor: Any, command: Command, emulator: State, bucket: str, image: str
+) -> None:
+    assert of(doctor(), "endpoint") == [("to do", "whatbreed-dev does not exist")]
+    assert command("ops", "endpoint", "deploy", "--stage", "dev").code == 0
+    assert of(doctor(), "endpoint")[0][0] == "ok"
+    [endpoint] = sagemaker_backends["123456789012"][REGION].endpoints.values()
+    for status in ("Failed", "Updating"):
+        endpoint.endpoint_status = status
+        assert of(doctor(), "endpoint")[0][0] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("CREATE_COMPLETE", "ok"),
+        ("UPDATE_IN_PROGRESS", "blocks"),
+        ("UPDATE_ROLLBACK_FAILED", "blocks"),
+    ],
+)
+def test_a_stack_that_cannot_be_updated(doctor: Any, status: str, expected: str) -> None:
+    topic = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+    boto3.client("cloudformation").create_stack(
+        StackName="whatbreed-prod", TemplateBody=json.dumps(topic)
+    )
+    [stack] = cloudformation_backends["123456789012"][REGION].stacks.values()
+    stack.status = status
+    assert of(doctor("prod"), "stack")[0][0] == expected
 
 
 def test_a_vpc_without_routes(doctor: Any, vpc: dict[str, str], change_settings: Change) -> None:

@@ -157,6 +157,24 @@ def test_serverless_costs_nothing_at_rest_and_has_no_scaling(
     assert "scaling of" not in outcome.out
 
 
+def test_an_unknown_price_does_not_stop_it(up: Up, change_settings: Change) -> None:
+    change_settings("serving", instance_type="ml.t3.medium")
+    outcome = up("--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert "costs per month is unknown" in outcome.out
+    change_settings("costs", prices={"hosting ml.t3.medium": 0.05})
+    assert "Stage dev costs $36.50 to $146.00" in up("--dry-run").out
+
+
+def test_another_releaser_is_added(up: Up) -> None:
+    for name in ("me", "you", "you"):
+        outcome = up("--yes", "--releaser", f"arn:aws:iam::{ACCOUNT}:user/{name}")
+        assert outcome.code == 0, outcome.err
+    assert "roles: done\n" in outcome.out
+    role = boto3.client("iam").get_role(RoleName="whatbreed-pipeline-dev")["Role"]
+    assert "user/you" in str(role["AssumeRolePolicyDocument"])
+
+
 def test_a_changed_budget_is_brought_up_to_date(up: Up, change_settings: Change) -> None:
     up("--yes")
     change_settings("alerts", email="you@example.com")
