@@ -25,7 +25,7 @@ def vcpus(instance_type: str) -> int:
     return _VCPUS[size]
 
 
-def has_local_disk(instance_type: str) -> bool:
+def has_local_storage(instance_type: str) -> bool:
     """Return whether a type has local NVMe disks, for which SageMaker refuses a KMS key.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ResourceConfig.html

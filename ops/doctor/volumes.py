@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from aws.instance_types import has_local_disk
+from aws.instance_types import has_local_storage
 from ops.deployment import Deployment
 from ops.doctor.line import Line, Status
 
@@ -22,7 +22,7 @@ def check(deployment: Deployment) -> Iterator[Line]:
         del types["serving"]
     refused = False
     for table, (instance_type, status) in types.items():
-        if has_local_disk(instance_type) and not (
+        if has_local_storage(instance_type) and not (
             table == "serving" and deployment.serving.serverless
         ):
             refused = True

@@ -68,7 +68,6 @@ def change(account: Account, repository: str) -> list[Statement]:
     ]
     prefix = account.settings.prefix
     names = [f"/aws/sagemaker/Endpoints/{stage.endpoint}" for stage in all_stages]
-    names += ["/aws/sagemaker/TrainingJobs", "/aws/sagemaker/TransformJobs"]
     names += [f"/aws/codebuild/{prefix}-image-*"]
     groups = [account.arn("logs", f"log-group:{name}{end}") for name in names for end in ("", ":*")]
     topic_actions = ["sns:ListSubscriptionsByTopic", "sns:Subscribe"]

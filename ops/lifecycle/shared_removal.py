@@ -31,8 +31,7 @@ def other_stages(deployment: Deployment) -> list[str]:
 def sources(deployment: Deployment, *, data: bool) -> list[Source]:
     """Return the sources of what the stages share; of the bucket only with `data`."""
     account, prefix = deployment.account, deployment.account.settings.prefix
-    groups = [f"/aws/sagemaker/{name}" for name in ("TrainingJobs", "TransformJobs")]
-    groups += [f"/aws/codebuild/{prefix}-image-{name}" for name in ARCHITECTURES]
+    groups = [f"/aws/codebuild/{prefix}-image-{name}" for name in ARCHITECTURES]
     return [
         Source("model", "jobs", partial(job_removals, account)),
         Source("model", "EC2 instances", partial(_machines, account)),

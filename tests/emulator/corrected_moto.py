@@ -62,6 +62,8 @@ class State:
     """Quotas that differ from those of corrected_account, by name."""
     confirmed: set[str] = field(default_factory=set)
     """Mail addresses that have confirmed their subscriptions."""
+    studio_apps: list[dict[str, Any]] = field(default_factory=list)
+    """What ListApps returns."""
     actions: set[str] = field(default_factory=set)
     """The IAM actions of all calls so far, such as `s3:PutObject`."""
 
@@ -79,6 +81,7 @@ def corrected() -> Iterator[State]:
         "add_tags": add_tags,
         "create_training_job": create_training_job,
         "describe_training_job": describe_training_job,
+        "list_apps": list_apps,
         "list_training_jobs": list_training_jobs,
         "stop_training_job": stop_training_job,
         "update_training_job": update_training_job,
@@ -185,6 +188,11 @@ def list_training_jobs(self: Any) -> Any:
         if job.resource_config.get("KeepAlivePeriodInSeconds"):
             summary["WarmPoolStatus"] = {"Status": "Available"}
     return response
+
+
+def list_apps(self: Any) -> Any:
+    """moto has no ListApps."""
+    return ActionResult({"Apps": STATE.studio_apps})
 
 
 def stop_training_job(self: Any) -> Any:

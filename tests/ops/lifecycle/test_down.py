@@ -91,7 +91,10 @@ def test_machines_logs_and_warm_pools_of_the_project(
     outcome = down()
     assert outcome.code == 0, outcome.err
     left = everything()
-    assert left["logs describe_log_groups"] == ["/aws/sagemaker/Endpoints/whatbreed-dev-2"]
+    assert left["logs describe_log_groups"] == [
+        "/aws/sagemaker/Endpoints/whatbreed-dev-2",
+        "/aws/sagemaker/TrainingJobs",  # shared by all jobs of the account
+    ]
     assert ours not in left["ec2 describe_instances"]
     assert len(left["ec2 describe_instances"]) == 1
 
