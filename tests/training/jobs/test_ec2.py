@@ -122,6 +122,13 @@ def test_dry_run_prints_everything(command: Command, bucket: str) -> None:
     assert boto3.client("ec2").describe_instances()["Reservations"] == []
 
 
+def test_dry_run_says_why_the_cost_is_unknown(command: Command, bucket: str) -> None:
+    options = ("--instance-type", "x9.large", "--machine-image", "ami-12345678", "--dry-run")
+    summary = json.loads(command("training", "ec2", *options).out.partition("#!/bin/bash")[0])
+    assert summary["cost_at_most_usd"] is None
+    assert "The price of x9.large (ec2) is unknown" in summary["cost_note"]
+
+
 def test_the_default_image_depends_on_the_type(aws: None) -> None:
     options = Ec2Settings.read({"instance_type": "c5.xlarge"})
     assert ec2.machine_image(Account(AwsSettings.read()), options).startswith("ami-")
