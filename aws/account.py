@@ -29,6 +29,10 @@ _ADVICE = {
         "AWS cannot be reached: {message}. Check the network and the region."
     ),
     "^[^:]*(SSO|Token)[^:]*Error:": "The login has expired: run `aws sso login`.",
+    "ServiceLinkedRole": (
+        "{operation}: {message}. An administrator runs `aws iam create-service-linked-role "
+        "--aws-service-name spot.amazonaws.com` once."
+    ),
     "(?i)assume.*role|role.*assume": (
         "{operation}: {message}. `python -m ops policy --role NAME --apply` creates it."
     ),
@@ -70,7 +74,18 @@ class Account:
         session = boto3.Session(region_name=region)
         if not session.region_name:
             raise AwsError(NO_REGION)
+        # all clients of the session register it, those of the SageMaker SDK too
+        session.events.register("provide-client-params.s3", self._expect_owner)
         return session
+
+    def _expect_owner(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        """Let S3 refuse a call if someone else owns a bucket of our name.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
+        """
+        accepted = model.input_shape and "ExpectedBucketOwner" in model.input_shape.members
+        if accepted and params.get("Bucket") == self.bucket:
+            params.setdefault("ExpectedBucketOwner", self.id)
 
     @property
     def region(self) -> str:

@@ -54,10 +54,14 @@ class Section(pydantic.BaseModel):
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
-    def _refuse_flag_as_number(cls, value: Any, information: pydantic.ValidationInfo) -> Any:
+    def _check_numbers(cls, value: Any, information: pydantic.ValidationInfo) -> Any:
         annotation = cls.model_fields[information.field_name or ""].annotation
         if isinstance(value, bool) and annotation in (int, float):
             raise ValueError("input should be a number")
+        # options are texts, which pydantic converts for all types but this one
+        numbers = [item for item in typing.get_args(annotation) if isinstance(item, int)]
+        if isinstance(value, str) and value in map(str, numbers):
+            return int(value)
         return value
 
     @classmethod

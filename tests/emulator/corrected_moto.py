@@ -24,6 +24,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from tests.aws_rules import rules as aws_rules
+from tests.aws_rules import s3 as s3_rules
 
 # Types that moto refuses because its list is older.
 INSTANCE_TYPES = frozenset({"ml.c6i.large", "ml.c6i.xlarge", "ml.c7g.large", "ml.g5.xlarge"})
@@ -58,6 +59,10 @@ class State:
     root_user: dict[str, int] = field(
         default_factory=lambda: {"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0}
     )
+    simulated_decision: str = "allowed"
+    """What iam:SimulatePrincipalPolicy says about every action."""
+    s3_calls: list[tuple[str, str]] = field(default_factory=list)
+    """The operation and the expected owner of each call so far that may name one."""
     actions: set[str] = field(default_factory=set)
     """The IAM actions of all calls so far, such as `s3:PutObject`."""
 
@@ -96,6 +101,7 @@ def corrected() -> Iterator[State]:
         (IAMPolicyStatement, "is_action_permitted", is_action_permitted),
         (ActionAuthenticatorMixin, "_authenticate_and_authorize_action", authorize),
         (IamResponse, "get_account_summary", get_account_summary),
+        (IamResponse, "simulate_principal_policy", simulate_principal_policy),
         (CodeBuildResponse, "start_build", start_build),
         (CodeBuildResponse, "batch_get_builds", batch_get_builds),
         # sessions that are created from now on register it
@@ -360,7 +366,18 @@ def authorize(self: Any, request_class: type, resource: str = "*") -> None:
     # moto takes these two names from the request; IAM has others
     action = action.replace("monitoring:", "cloudwatch:").replace("s3:HeadBucket", "s3:ListBucket")
     STATE.actions.add(action)
+    if self.service_name == "s3" and name in s3_rules.OWNED:
+        STATE.s3_calls.append((name, self.headers.get("x-amz-expected-bucket-owner", "")))
     _authorize(self, request_class, resource)
+
+
+def simulate_principal_policy(self: Any) -> ActionResult:
+    """moto has no simulation."""
+    actions = self._get_param("ActionNames", [])
+    results = [
+        {"EvalActionName": action, "EvalDecision": STATE.simulated_decision} for action in actions
+    ]
+    return ActionResult({"EvaluationResults": results, "IsTruncated": False})
 
 
 def get_account_summary(self: Any) -> Any:
@@ -372,7 +389,10 @@ def get_account_summary(self: Any) -> Any:
 
 def start_build(self: Any) -> Any:
     """moto's builds do nothing."""
-    names = ("projectName", "sourceLocationOverride", "environmentVariablesOverride")
+    names = (
+        "projectName", "sourceLocationOverride", "environmentVariablesOverride",
+        "buildspecOverride",
+    )  # fmt: skip
     STATE.on_build({name: self._get_param(name) for name in names})
     return _start_build(self)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
+from moto.s3.models import s3_backends
 from PIL import Image
 
 from aws import roles as roles_library
@@ -119,6 +120,19 @@ def bucket(aws: None) -> str:
     """The default bucket of settings.toml."""
     boto3.client("s3").create_bucket(Bucket=BUCKET)
     return BUCKET
+
+
+def create_bucket(account: str, name: str, region: str = REGION) -> Any:
+    """Create a bucket of another account, and return moto's object."""
+    return s3_backends[account]["aws"].create_bucket(name, region)
+
+
+@pytest.fixture
+def key(aws: None, change_settings: Change) -> str:
+    """A KMS key, which is the kms_key of settings.toml; returns its ARN."""
+    arn = str(boto3.client("kms").create_key()["KeyMetadata"]["Arn"])
+    change_settings("aws", kms_key=arn)
+    return arn
 
 
 @pytest.fixture
