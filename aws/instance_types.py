@@ -6,7 +6,7 @@ from cli.errors import SettingsError
 
 # The families of
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-store-volumes.html
-# Beside those named here, the d in c5d, m5ad or r6idn stands for such a disk.
+# Except for those named here, the d in c5d, m5ad or r6idn stands for such a disk.
 _LOCAL_STORAGE = re.compile(
     r"(f\d|g4ad|g4dn|g5|g6[ef]?|g7e?|gr6f?|i\d\w*|p3dn|p4de?|p5(en?)?|p6.*|trn\d.*|x1e?|[a-z]+\d[a-z]*d[a-z]*)"
 )

@@ -12,7 +12,8 @@ ROLE = rf"^({ROLE_NAME}|arn:aws[a-z-]*:iam::\d{{12}}:role/[\w+=,.@/-]+)$"
 """A role's name or ARN."""
 KEY = r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[\w-]+)?$"
 """A key's ARN: in a policy, IAM does not accept an alias. Empty for no key."""
-REPOSITORY = r"^([a-z0-9]+([._-][a-z0-9]+)*/)*[a-z0-9]+([._-][a-z0-9]+)*$"
+_PART = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+REPOSITORY = rf"^{_PART}(/{_PART})*$"
 """https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html"""
 
 RetentionDays = Literal[
@@ -48,8 +49,8 @@ def _check_base_image(name: str) -> str:
     named = slash and (set(host) & {".", ":"} or host == "localhost")
     if name and (not named or host.endswith("docker.io")):
         raise ValueError(
-            f'"{name}" is pulled from Docker Hub, which limits anonymous pulls: take the same image '
-            "from public.ecr.aws/docker/library"
+            f'"{name}" is pulled from Docker Hub, which limits anonymous pulls: take the same '
+            "image from public.ecr.aws/docker/library"
         )
     return name
 

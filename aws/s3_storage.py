@@ -92,7 +92,7 @@ def exists(account: Account) -> bool:
     except ClientError as error:
         if error_code(error) in ("404", "NoSuchBucket"):
             return False
-        if error_code(error) in ("403", "301"):
+        if error_code(error) in ("403", "301", "AccessDenied"):
             raise AwsError(
                 f"Bucket {account.bucket} belongs to another account or is in another region: "
                 "choose another name with --bucket or in settings.toml."
@@ -134,7 +134,8 @@ def read_by(account: Account, reader: str, prefix: str) -> list[dict[str, Any]]:
     if not (len(reader) == 12 and reader.isdigit()):
         raise AwsError(f'"{reader}" is not an account number of 12 digits.')
     bucket = f"arn:{account.partition}:s3:::{account.bucket}"
-    below = {"StringLike": {"s3:prefix": f"{prefix}/*"}}
+    # SageMaker lists the prefix as it is given, without a slash at the end
+    below = {"StringLike": {"s3:prefix": [prefix, f"{prefix}/*"]}}
     principal = account_root(account, reader)
     return [
         principal | allow(f"Read{reader}", "s3:GetObject", f"{bucket}/{prefix}/*"),

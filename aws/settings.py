@@ -35,8 +35,8 @@ class AwsSettings(Section):
     security_groups: Names = Field([], max_length=5)
     """Security groups of all jobs and endpoints; required with subnets."""
     kms_key: str = Field("", pattern=KEY)
-    """ARN of the KMS key for the bucket, volumes and output, not an alias. Empty: keys managed by S3
-    and SageMaker. Volumes of instance types with local storage are encrypted by their hardware."""
+    """ARN of the KMS key for the bucket, volumes and output, not an alias. Empty: keys of S3 and
+    SageMaker. Local storage of instance types such as ml.g5.xlarge is encrypted by its hardware."""
     log_retention_days: RetentionDays = 90
     """Days that the logs of jobs, builds and endpoints are kept."""
     poll_s: float = Field(10.0, ge=0)
@@ -171,7 +171,7 @@ class Ec2Settings(Section):
     instance_type: str = Field("g5.xlarge", pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")
     """EC2 instance type, without the prefix ml."""
     system: Literal["amazon-linux", "ubuntu"] = "amazon-linux"
-    """Operating system: Amazon Linux 2023 or Ubuntu 24.04; AWS's deep learning AMI for GPU types."""
+    """Operating system: Amazon Linux 2023 or Ubuntu 24.04. GPU types take the deep learning AMI."""
     machine_image: str = ""
     """AMI id or SSM parameter of another image of that system. Empty: AWS's latest."""
     role: str = Field("whatbreed-ec2", pattern=rf"^{ROLE_NAME}$")
@@ -194,9 +194,7 @@ class ServingSettings(Section):
     TABLE = "serving"
     stage_names = _stage_names
 
-    repository: str = Field(
-        "whatbreed-serving", min_length=2, max_length=256, pattern=REPOSITORY
-    )
+    repository: str = Field("whatbreed-serving", min_length=2, max_length=256, pattern=REPOSITORY)
     """ECR repository of the serving image."""
     base_image: BaseImage = ""
     """Base of that image, preferably NAME@sha256:DIGEST. Empty: the tag in the Dockerfile."""
@@ -242,7 +240,8 @@ class Schedule(BaseModel):
             raise ValueError('cron needs six fields, for example "0 22 * * ? *"')
         if (fields[2] == "?") == (fields[4] == "?"):
             raise ValueError(
-                f'cron "{value}" must have a ? as day of month (third) or day of week (fifth), not both'
+                f'cron "{value}" must have a ? as its third field, day of month, or as its fifth, '
+                "day of week, and not as both"
             )
         return value
 

@@ -221,9 +221,7 @@ def _find(account: Account, repository: str, tag: str) -> dict[str, Any] | None:
 
 def _describe(account: Account, repository: str, image: dict[str, str]) -> dict[str, Any] | None:
     response = or_none(
-        lambda: account.client("ecr").describe_images(
-            repositoryName=repository, imageIds=[image]
-        )
+        lambda: account.client("ecr").describe_images(repositoryName=repository, imageIds=[image])
     )
     return None if response is None else dict(response["imageDetails"][0])
 

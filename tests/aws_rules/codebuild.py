@@ -8,7 +8,9 @@ from tests.aws_rules.rules import Refused, Request, rule
 
 _PROJECT = "https://docs.aws.amazon.com/codebuild/latest/APIReference/API_CreateProject.html"
 _VARIABLES = "https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html"
-_ENVIRONMENT = "https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ProjectEnvironment.html"
+_ENVIRONMENT = (
+    "https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ProjectEnvironment.html"
+)
 _ROLE = "https://docs.aws.amazon.com/codebuild/latest/userguide/troubleshooting.html"
 
 

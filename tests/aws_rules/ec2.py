@@ -18,8 +18,7 @@ _PROFILE = (
 )
 _SPOT = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html"
 _METADATA = (
-    "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/"
-    "API_InstanceMetadataOptionsRequest.html"
+    "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceMetadataOptionsRequest.html"
 )
 
 
@@ -53,7 +52,11 @@ def volumes_hold_their_snapshots(request: Request) -> None:
 def architectures_match(request: Request) -> None:
     """Arm instance types, a1, and those with a g after the generation, boot arm64 images only."""
     family = request.parameters["InstanceType"].partition(".")[0]
-    arm = family == "a1" or family.startswith("p6e-gb") or "g" in family.lstrip("abcdefghijklmnopqrstuvwxyz")
+    arm = (
+        family == "a1"
+        or family.startswith("p6e-gb")
+        or "g" in family.lstrip("abcdefghijklmnopqrstuvwxyz")
+    )
     needed = "arm64" if arm else "x86_64"
     architecture = getattr(_image(request), "architecture", needed)
     if architecture not in (needed, None):
@@ -72,7 +75,7 @@ def instance_profiles_take_seconds(request: Request) -> None:
     profile = next((each for each in profiles if each.name == name), None)
     if name and (profile is None or not profile.roles or not hasattr(profile, "seen_by_ec2")):
         if profile is not None and profile.roles:
-            profile.seen_by_ec2 = True
+            setattr(profile, "seen_by_ec2", True)  # noqa: B010 (not an attribute of moto's)
         raise Refused(
             "InvalidParameterValue",
             f"Value ({name}) for parameter iamInstanceProfile.name is invalid. "
@@ -125,7 +128,10 @@ def network_exists(request: Request) -> None:
     """The subnet and the security groups exist and are in one VPC."""
     subnet_id = request.parameters.get("SubnetId")
     backend = ec2_backends[request.account][request.region]
-    groups = [backend.get_security_group_from_id(group) for group in request.parameters.get("SecurityGroupIds") or []]
+    groups: list[Any] = [
+        backend.get_security_group_from_id(group)
+        for group in request.parameters.get("SecurityGroupIds") or []
+    ]
     if None in groups:
         raise Refused("InvalidGroup.NotFound", "A security group does not exist")
     if subnet_id and groups:

@@ -37,7 +37,9 @@ def buckets_are_encrypted_with_a_key_arn(request: Request) -> None:
         default = each.get("ApplyServerSideEncryptionByDefault") or {}
         key = default.get("KMSMasterKeyID")
         if key and key.startswith("arn:") and key.split(":")[3] != request.region:
-            raise Refused("KMS.NotFoundException", f"Key {key} is in another region than the bucket")
+            raise Refused(
+                "KMS.NotFoundException", f"Key {key} is in another region than the bucket"
+            )
 
 
 @rule("kms", "PutKeyPolicy", "CreateKey", source=_POLICIES)

@@ -4,12 +4,14 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-store-volumes.html
 """
 
 FAMILIES = frozenset(
-    """
-    c5ad c5d c6gd c6id c7gd c8gd f1 g4ad g4dn g5 g6 g6e g6f g7 g7e gr6 i3 i3en i4i i7ie m5ad m5d
-    m5dn m6gd m6id m6idn m7gd m8gd p3dn p4d p4de p5 p5e p5en p6-b200 p6-b300 p6e-gb200 r5ad r5d
-    r5dn r6gd r6id r6idn r7gd r8gd trn1 trn1n trn2 x2gd x2idn z1d
-    """.split()
-)
+    {
+        "c5ad", "c5d", "c6gd", "c6id", "c7gd", "c8gd", "f1", "g4ad", "g4dn", "g5", "g6", "g6e",
+        "g6f", "g7", "g7e", "gr6", "i3", "i3en", "i4i", "i7ie", "m5ad", "m5d", "m5dn", "m6gd",
+        "m6id", "m6idn", "m7gd", "m8gd", "p3dn", "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200",
+        "p6-b300", "p6e-gb200", "r5ad", "r5d", "r5dn", "r6gd", "r6id", "r6idn", "r7gd", "r8gd",
+        "trn1", "trn1n", "trn2", "x2gd", "x2idn", "z1d",
+    }
+)  # fmt: skip
 # In GB. Of the types that jobs of this project use.
 _GB = {
     "c5d.large": 50, "m5d.large": 75, "g4dn.xlarge": 125, "g4dn.2xlarge": 225,

@@ -28,7 +28,9 @@ def local_storage_takes_no_key(request: Request) -> None:
     for resources in _resources(request.parameters):
         types = [resources, *(resources.get("InstanceGroups") or [])]
         for each in types:
-            if resources.get("VolumeKmsKeyId") and local_storage.has(each.get("InstanceType") or ""):
+            if resources.get("VolumeKmsKeyId") and local_storage.has(
+                each.get("InstanceType") or ""
+            ):
                 raise _invalid(
                     f"VolumeKmsKeyId is not supported for instance type {each['InstanceType']}, "
                     "which has local storage"
@@ -132,7 +134,7 @@ def role_trusts_sagemaker(request: Request) -> None:
 
 @rule("sagemaker", *_TRAIN, "CreateModel", source=f"{_GUIDE}/train-vpc.html")
 def vpc_is_consistent(request: Request) -> None:
-    """Subnets and security groups exist, in one VPC. Several instances need a group's own rule."""
+    """Subnets and security groups exist and are in one VPC."""
     for job in _definitions(request.parameters):
         vpc = job.get("VpcConfig")
         if not vpc:
@@ -141,7 +143,9 @@ def vpc_is_consistent(request: Request) -> None:
         known = {
             each.id: each.vpc_id for zone in backend.subnets.values() for each in zone.values()
         }
-        groups = [backend.get_security_group_from_id(name) for name in vpc["SecurityGroupIds"]]
+        groups: list[Any] = [
+            backend.get_security_group_from_id(name) for name in vpc["SecurityGroupIds"]
+        ]
         if None in groups or not set(vpc["Subnets"]) <= set(known):
             raise _invalid("The subnets or security groups of VpcConfig do not exist")
         if len({known[name] for name in vpc["Subnets"]} | {each.vpc_id for each in groups}) > 1:

@@ -49,7 +49,10 @@ def _lists(parameters: dict[str, Any]) -> Iterator[dict[str, str]]:
         if isinstance(tags, dict):
             yield tags
         elif tags:
-            pairs = [[tag.get(name) or tag.get(name.lower()) for name in ("Key", "Value")] for tag in tags]
+            pairs = [
+                [tag.get(name) or tag.get(name.lower()) for name in ("Key", "Value")]
+                for tag in tags
+            ]
             yield {str(key or ""): str(value or "") for key, value in pairs}
 
 

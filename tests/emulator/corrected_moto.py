@@ -14,6 +14,7 @@ from botocore.awsrequest import AWSResponse
 from moto.codebuild.responses import CodeBuildResponse
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.models.amis import Ami
 from moto.iam import models as iam_models
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.iam.responses import IamResponse
@@ -102,6 +103,7 @@ def corrected() -> Iterator[State]:
         (ActionAuthenticatorMixin, "_authenticate_and_authorize_action", authorize),
         (IamResponse, "get_account_summary", get_account_summary),
         (IamResponse, "simulate_principal_policy", simulate_principal_policy),
+        (Ami, "block_device_mappings", property(block_device_mappings)),
         (CodeBuildResponse, "start_build", start_build),
         (CodeBuildResponse, "batch_get_builds", batch_get_builds),
         # sessions that are created from now on register it
@@ -369,6 +371,13 @@ def authorize(self: Any, request_class: type, resource: str = "*") -> None:
     if self.service_name == "s3" and name in s3_rules.OWNED:
         STATE.s3_calls.append((name, self.headers.get("x-amz-expected-bucket-owner", "")))
     _authorize(self, request_class, resource)
+
+
+def block_device_mappings(self: Any) -> list[dict[str, Any]]:
+    """moto's images all have 15 GB."""
+    snapshot = self.ebs_snapshot
+    ebs = {"SnapshotId": snapshot.id, "VolumeSize": snapshot.volume.size, "VolumeType": "gp3"}
+    return [{"DeviceName": self.root_device_name, "Ebs": ebs}]
 
 
 def simulate_principal_policy(self: Any) -> ActionResult:

@@ -192,7 +192,7 @@ def _require_fit(ec2: Ec2Settings, image: dict[str, Any]) -> None:
             f"{name} is for {image['Architecture']}, but {ec2.instance_type} needs {needed}: set "
             "another --machine-image, or none."
         )
-    root = next(
+    root: dict[str, Any] = next(
         (
             mapping.get("Ebs", {})
             for mapping in image.get("BlockDeviceMappings", [])

@@ -66,10 +66,10 @@ def command(
         }
         print(json.dumps(summary, indent=2))
         return
+    total = total_jobs(tuning_job, tune.space)
     single = fit.model_copy(update={"instance_count": 1})  # the tuner cannot join instances
     sagemaker_trainer.check_network(account, single)
     name = start(account, fit, tuning_job, run, tune.space, job_values(fit, train), data)
-    total = total_jobs(tuning_job, tune.space)
     jobs = f"{total} jobs, {tuning_job.parallel_jobs} in parallel"
     print(f"started {name}: {jobs}", flush=True)
     if detach:

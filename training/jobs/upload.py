@@ -31,7 +31,9 @@ from training.errors import DataError
 @click.option("--create-bucket", is_flag=True, help="Create and secure the bucket.")
 @click.option("--grant", metavar="ACCOUNT", help="Print the policy for this account to read.")
 @click.option("--apply", is_flag=True, help="With --grant: set the policy.")
-@click.option("--check-network", is_flag=True, help="Check the VPC of jobs: S3, packages, instances.")
+@click.option(
+    "--check-network", is_flag=True, help="Check the VPC of jobs: S3, packages, instances."
+)
 @commands.dry_run_option
 @accounts.options(without_options=[FitSettings])
 def command(

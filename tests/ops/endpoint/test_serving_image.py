@@ -22,8 +22,8 @@ from aws.errors import AwsError
 from aws.settings import AwsSettings, ServingSettings
 from cli.errors import SettingsError
 from ops.endpoint import codebuild, docker_build, model_archive, serving_image
-from tests.emulator.corrected_moto import State
 from tests.aws_rules.sagemaker_images import DOCKER_MANIFEST
+from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import ACCOUNT, BUCKET, REGION, Command, push_image
 from tests.ops.endpoint import rehearsal
 from tests.ops.endpoint.rehearsal import ROOT
@@ -218,7 +218,7 @@ def test_docker_without_buildx_uses_its_older_builder(
 def test_a_manifest_that_sagemaker_refuses_is_an_error(
     bucket: str, command: Command, media_type: str
 ) -> None:
-    """Docker 29 and Docker Desktop push such manifests unless they are told otherwise."""
+    """Docker 29 and Docker Desktop push such manifests by default."""
 
     def build(account: Account, context: Path, image: str, architecture: str) -> None:
         push_image(image.rpartition(":")[2], media_type)

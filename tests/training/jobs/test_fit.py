@@ -239,7 +239,7 @@ def test_dry_run_starts_nothing(uploaded: str, command: Command) -> None:
         (["--max-wait-s", "60"], "max_wait_s"),
         (["--run", "a_b"], "--run"),
         (["--data", "/tmp"], "s3://"),
-        (["--spot", "false", "--warm-pool-s", "3601"], "warm_pool_s"),
+        (["--spot", "false", "--warm-pool-s", "3601"], "--warm-pool-s"),
         (["--max-runtime-s", "2419201", "--spot", "false"], "--max-runtime-s"),
         (["--volume-gb", "16385"], "--volume-gb"),
         (["--kms-key", "alias/mine"], "--kms-key"),
@@ -280,7 +280,7 @@ def test_the_packed_code_imports_without_aws(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
 
 
-@pytest.mark.parametrize("instance_type", ["ml.g5.xlarge", "ml.g4dn.xlarge", "ml.c5d.large"])
+@pytest.mark.parametrize("instance_type", ["ml.g5.xlarge", "ml.g4dn.xlarge", "ml.r5d.large"])
 def test_local_storage_takes_no_key(
     uploaded: str, key: str, command: Command, instance_type: str
 ) -> None:
@@ -301,7 +301,7 @@ def test_other_volumes_take_the_key(uploaded: str, key: str, command: Command) -
 
 
 def test_a_key_that_is_disabled(uploaded: str, key: str, command: Command) -> None:
-    boto3.client("kms").disable_key(KeyId=key)
+    boto3.client("kms").disable_key(KeyId=key.rpartition("/")[2])
     outcome = command("training", "fit", "--detach")
     assert outcome.code == 1
     assert f"{key} is Disabled" in outcome.err
@@ -311,7 +311,7 @@ def test_a_key_that_is_disabled(uploaded: str, key: str, command: Command) -> No
 def test_the_code_is_uploaded_below_the_prefix(
     uploaded: str, emulator: State, command: Command, decision: str
 ) -> None:
-    """Whatever the SDK is told about the role by iam:SimulatePrincipalPolicy."""
+    """Whatever iam:SimulatePrincipalPolicy returns for the role."""
     emulator.simulated_decision = decision
     assert command("training", "fit", "--detach").code == 0
     name = only_job()["TrainingJobName"]
