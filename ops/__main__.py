@@ -15,7 +15,9 @@ SECTIONS = {
         "policy": Entry("ops.iam.policy", "write least-privilege IAM policies", True),
         "audit": Entry("ops.audit.command", "audit the account for cost and exposure", True),
         "costs": Entry("ops.costs.command", "estimate what a day of traffic needs and costs"),
-        "loadtest": Entry("ops.loadtest.command", "measure the rate of one instance", True, True),
+        "loadtest": Entry(
+            "ops.loadtest.command", "measure the rate of one instance or of the API", True, True
+        ),
         "local": Entry("ops.local", "run the API and the model on this machine"),
     },
 }

@@ -64,6 +64,8 @@ class State:
     """What iam:SimulatePrincipalPolicy says about every action."""
     s3_calls: list[tuple[str, str]] = field(default_factory=list)
     """The operation and the expected owner of each call so far that may name one."""
+    studio_apps: list[dict[str, Any]] = field(default_factory=list)
+    """What ListApps returns."""
     actions: set[str] = field(default_factory=set)
     """The IAM actions of all calls so far, such as `s3:PutObject`."""
 
@@ -81,6 +83,7 @@ def corrected() -> Iterator[State]:
         "add_tags": add_tags,
         "create_training_job": create_training_job,
         "describe_training_job": describe_training_job,
+        "list_apps": list_apps,
         "list_training_jobs": list_training_jobs,
         "stop_training_job": stop_training_job,
         "update_training_job": update_training_job,
@@ -191,6 +194,11 @@ def list_training_jobs(self: Any) -> Any:
         if job.resource_config.get("KeepAlivePeriodInSeconds"):
             summary["WarmPoolStatus"] = {"Status": "Available"}
     return response
+
+
+def list_apps(self: Any) -> Any:
+    """moto has no ListApps."""
+    return ActionResult({"Apps": STATE.studio_apps})
 
 
 def stop_training_job(self: Any) -> Any:

@@ -63,7 +63,8 @@ def command(
     price = prices.instance_usd_per_hour("ec2", ec2.instance_type)
     cost = None if price is None else round(price * ec2.max_hours, 2)
     if dry_run:
-        summary = {"request": request, "policy": policy, "cost_at_most_usd": cost}
+        unknown = {} if price else {"cost_note": prices.unknown("ec2", ec2.instance_type)}
+        summary = {"request": request, "policy": policy, "cost_at_most_usd": cost, **unknown}
         print(json.dumps(summary, indent=2))
         print(script)
         return

@@ -103,6 +103,7 @@ def summary(
     """Return what `fit` would start, and its maximum cost if the price is known."""
     price = prices.instance_usd_per_hour("training", fit.instance_type)
     hours = fit.max_runtime_s / 3600 * fit.instance_count
+    unknown = {} if price else {"cost_note": prices.unknown("training", fit.instance_type)}
     return {
         "name": sagemaker_trainer.job_base_name(account, run) + "-TIMESTAMP",
         "role": account.role_arn(account.settings.training_role),
@@ -118,4 +119,5 @@ def summary(
         "network_isolation": fit.network_isolation,
         "max_runtime_s": fit.max_runtime_s,
         "cost_at_most_usd": None if price is None else round(price * hours, 2),
+        **unknown,
     }

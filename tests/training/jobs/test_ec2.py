@@ -225,6 +225,13 @@ def test_a_spot_role_that_only_an_administrator_may_create(
     assert command("training", "ec2", *OPTIONS, "--spot", "false").code == 0
 
 
+def test_dry_run_says_why_the_cost_is_unknown(command: Command, bucket: str) -> None:
+    options = ("--instance-type", "x9.large", "--dry-run")
+    summary = json.loads(command("training", "ec2", *options).out.partition("#!/bin/bash")[0])
+    assert summary["cost_at_most_usd"] is None
+    assert "The price of x9.large (ec2) is unknown" in summary["cost_note"]
+
+
 @pytest.fixture
 def run_script(colour_photos: Path, tmp_path: Path, credentials: None) -> Any:
     """Run the script with folders as buckets; returns its exit code and output."""

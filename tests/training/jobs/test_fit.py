@@ -222,6 +222,12 @@ def test_a_refused_job_leaves_no_uploads(uploaded: str, emulator: State, command
     assert keys("whatbreed/jobs/") == []
 
 
+def test_dry_run_says_why_the_cost_is_unknown(uploaded: str, command: Command) -> None:
+    summary = command("training", "fit", "--dry-run", "--instance-type", "ml.x9.large").json
+    assert summary["cost_at_most_usd"] is None
+    assert "The price of ml.x9.large (training) is unknown" in summary["cost_note"]
+
+
 def test_dry_run_starts_nothing(uploaded: str, command: Command) -> None:
     summary = command("training", "fit", "--dry-run", "--instance-count", 4).json
     assert summary["instances"] == "4 x ml.g5.xlarge"
