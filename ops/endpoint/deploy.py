@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 from aws import account as accounts
-from aws import endpoints, stages
+from aws import endpoints, log_groups, stages
 from aws.account import Account
 from aws.errors import AwsError
 from aws.settings import ServingSettings
@@ -140,6 +140,7 @@ def _roll_out(
 ) -> dict[str, Any]:
     """Create or update the endpoint. Remove everything that was created if that fails."""
     name = stage.endpoint
+    log_groups.ensure(account, log_groups.endpoint_group(name))
     created = model_version.create(account, version)
     try:
         if new:

@@ -22,7 +22,7 @@ from training.jobs import source_code
 CHANNEL = "training"
 SHARDED_DATA = "/opt/ml/input/data"
 """Parent of all channels in the container."""
-SMALLEST_LOCAL_STORAGE_GB = 50  # of c5d.large
+SMALLEST_LOCAL_STORAGE_GB = 50
 
 
 def job_base_name(account: Account, run: str) -> str:
