@@ -278,4 +278,7 @@ class ScalingSettings(Section):
             raise ValueError(
                 f"min_instances {self.min_instances} is above max_instances {self.max_instances}"
             )
+        names = [schedule.name for schedule in self.schedules]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f'two schedules are named "{twice[0]}": AWS keeps only the last')
         return self
