@@ -199,7 +199,7 @@ class ServingSettings(Section):
     base_image: BaseImage = ""
     """Base of that image, preferably NAME@sha256:DIGEST. Empty: the tag in the Dockerfile."""
     instance_type: str = Field("ml.c6i.large", pattern=r"^ml\.")
-    """Instance type. Graviton types (ml.c7g…) take the arm64 image."""
+    """Instance type. Graviton types (ml.c7g…) take the arm64 image, tested in emulation only."""
     instance_count: int = Field(1, ge=1)
     """Instances at the first deployment. Autoscaling decides afterwards."""
     serverless: bool = False
