@@ -199,7 +199,7 @@ class ServingSettings(Section):
     base_image: BaseImage = ""
     """Base of that image, preferably NAME@sha256:DIGEST. Empty: the tag in the Dockerfile."""
     instance_type: str = Field("ml.c6i.large", pattern=r"^ml\.")
-    """Instance type. Graviton types (ml.c7g…) take the arm64 image."""
+    """Instance type. Graviton types (ml.c7g…) take the arm64 image, tested in emulation only."""
     instance_count: int = Field(1, ge=1)
     """Instances at the first deployment. Autoscaling decides afterwards."""
     serverless: bool = False
@@ -278,4 +278,7 @@ class ScalingSettings(Section):
             raise ValueError(
                 f"min_instances {self.min_instances} is above max_instances {self.max_instances}"
             )
+        names = [schedule.name for schedule in self.schedules]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f'two schedules are named "{twice[0]}": AWS keeps only the last')
         return self

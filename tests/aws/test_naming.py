@@ -93,6 +93,10 @@ def test_days_of_retention(days: int) -> None:
         ),
         (
             ScalingSettings,
+            {"schedules": 2 * [{"name": "a", "cron": "0 22 * * ? *", "min": 1, "max": 1}]},
+        ),
+        (
+            ScalingSettings,
             {
                 "schedules": [
                     {"name": f"a{number}", "cron": "0 22 * * ? *", "min": 1, "max": 1}

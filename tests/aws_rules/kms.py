@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from moto.kms.models import kms_backends
+from moto.s3.models import s3_backends
 
 from tests.aws_rules.rules import Refused, Request, rule
 
@@ -42,6 +43,17 @@ def buckets_are_encrypted_with_a_key_arn(request: Request) -> None:
             )
 
 
+@rule("s3", "PutObject", "GetObject", "CreateMultipartUpload", source=_BUCKETS)
+def objects_need_an_enabled_key(request: Request) -> None:
+    """Objects of a bucket that is encrypted with a disabled key cannot be read or written."""
+    name = request.parameters["Bucket"]
+    _, owner = s3_backends.bucket_accounts.get(name, ("aws", request.account))
+    bucket = s3_backends[owner]["aws"].buckets.get(name)
+    for key in set(_key_names(bucket.encryption if bucket else None)):
+        if problem := _problem(request, key):
+            raise Refused("KMS.DisabledException", f"{key} {problem}")
+
+
 @rule("kms", "PutKeyPolicy", "CreateKey", source=_POLICIES)
 def key_policies_keep_an_administrator(request: Request) -> None:
     """A policy has 1 to 32 KB and leaves someone in the account who may change it."""
@@ -66,7 +78,7 @@ def key_policies_keep_an_administrator(request: Request) -> None:
 def _key_names(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for name, item in value.items():
-            if name in ("KmsKeyId", "VolumeKmsKeyId") and item:
+            if name in ("KmsKeyId", "VolumeKmsKeyId", "KMSMasterKeyID") and item:
                 yield item
             else:
                 yield from _key_names(item)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from aws import roles as roles_library
 from tests.aws_rules import requests
 from tests.aws_rules.requests import channel, resources
-from tests.emulator.fixtures import BUCKET
+from tests.emulator.fixtures import BUCKET, Command
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000001"
 ALIAS = "alias/mine"
@@ -318,6 +318,15 @@ def test_lifecycle_policies(create: Call, changes: dict[str, Any]) -> None:
 
     refused(create, "ecr", "PutLifecyclePolicy", policy(selection(**changes)), "validation failure")
     create("ecr", "PutLifecyclePolicy", policy(selection()))
+
+
+def test_a_bucket_with_a_disabled_key(create: Call, key: str, command: Command) -> None:
+    assert command("training", "upload", "--create-bucket").code == 0
+    request = {"Bucket": BUCKET, "Key": "k", "Body": b"x"}
+    create("s3", "PutObject", request)
+    boto3.client("kms").disable_key(KeyId=key.rpartition("/")[2])
+    refused(create, "s3", "PutObject", request, "is Disabled")
+    refused(create, "s3", "GetObject", {"Bucket": BUCKET, "Key": "k"}, "is Disabled")
 
 
 def test_a_key_that_is_being_deleted(create: Call, key: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 
 from aws.account import Account
@@ -212,6 +213,27 @@ def test_docker_without_buildx_uses_its_older_builder(
     assert "\nbuild --platform linux/amd64" in calls
     assert "--provenance" not in calls, "the older builder does not know this option"
     assert f"push {ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/whatbreed-serving:amd64-" in calls
+
+
+@pytest.mark.parametrize(
+    ("missing", "calls"),
+    [
+        ("none", ["buildx version", "buildx build --provenance=false --sbom=false"]),
+        ("buildx version", ["buildx version", "build --file", "push r/whatbreed-serving:t"]),
+        ("build --file", ["buildx version", "buildx build"]),
+    ],
+)
+def test_the_commands_of_codebuild(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, calls: list[str]
+) -> None:
+    log = fake_docker(tmp_path, monkeypatch, fails=missing)
+    [command] = yaml.safe_load(codebuild.BUILDSPEC)["phases"]["build"]["commands"]
+    environment = {**os.environ, "IMAGE": "r/whatbreed-serving:t"}
+    subprocess.run(["sh", "-e", "-c", command], env=environment, check=True)
+    lines = log.read_text().splitlines()
+    assert all(line.startswith(call) for line, call in zip(lines, calls, strict=True)), lines
+    if "buildx build" in lines[-1]:
+        assert "--output type=image,name=r/whatbreed-serving:t,oci-mediatypes=false" in lines[-1]
 
 
 @pytest.mark.parametrize("media_type", [OCI_MANIFEST, OCI_INDEX, DOCKER_LIST])

@@ -47,7 +47,8 @@ def test_dry_run(stage: None, command: Command) -> None:
         "removed"
     ]
     assert removed[:2] == ["autoscaling of whatbreed-dev", "endpoint whatbreed-dev"]
-    assert len(removed) == 6
+    assert removed[-1] == "log group /aws/sagemaker/Endpoints/whatbreed-dev"
+    assert len(removed) == 7
     assert everything() == before
 
 
@@ -95,13 +96,13 @@ def test_all_ends_jobs_and_checkpoints(bucket: str, roles: None, command: Comman
 def test_log_groups_are_removed_or_listed(stage: None, command: Command) -> None:
     logs = boto3.client("logs")
     for name in (
-        "/aws/sagemaker/Endpoints/whatbreed-dev",
-        "/aws/sagemaker/Endpoints/whatbreed-prod",
         "/aws/codebuild/whatbreed-image-amd64",
         "/aws/codebuild/someone-elses",
         "/aws/sagemaker/TrainingJobs",
     ):
         logs.create_log_group(logGroupName=name)
+    groups = {group["logGroupName"]: group for group in logs.describe_log_groups()["logGroups"]}
+    assert groups["/aws/sagemaker/Endpoints/whatbreed-dev"]["retentionInDays"] == 90
     outcome = command("ops", "endpoint", "teardown", "--stage", "dev", "--all")
     assert outcome.code == 0, outcome.err
     assert [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]] == [

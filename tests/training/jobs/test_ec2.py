@@ -250,9 +250,11 @@ def run_script(colour_photos: Path, tmp_path: Path, credentials: None) -> Any:
         (commands / name).write_text(text)
         (commands / name).chmod(0o755)
 
-    def run_script(**values: Any) -> tuple[int, str]:
+    def run_script(without: str = "dnf", **values: Any) -> tuple[int, str]:
+        # `command -v` as on a machine that lacks a command
+        hide = f'command() {{ test "$2" != {without} && builtin command "$@"; }}\n'
         account = Account(AwsSettings.read({"bucket": "bucket"}))
-        text = ec2.user_data(account, Ec2Settings.read(), "r", values)
+        text = hide + ec2.user_data(account, Ec2Settings.read(), "r", values)
         work = tmp_path / "machine"
         shutil.rmtree(work, ignore_errors=True)  # a new instance each time
         done = subprocess.run(
@@ -295,6 +297,24 @@ def test_the_script_trains_and_shuts_down(run_script: Any, tmp_path: Path) -> No
     orders = (tmp_path / "s3" / "shutdown").read_text().splitlines()
     assert orders[0].startswith("-h +480")
     assert orders[-1] == "-h now"
+
+
+UBUNTU = """#!/bin/sh
+echo "$@" >> "$S3/apt"
+"""
+
+
+@pytest.mark.server
+def test_the_script_installs_python_on_ubuntu(run_script: Any, tmp_path: Path) -> None:
+    """Its Python is 3.12; Canonical's image has neither venv nor AWS's command."""
+    (tmp_path / "bin" / "python3.11").rename(tmp_path / "bin" / "python3")
+    for name in ("apt-get", "snap"):
+        (tmp_path / "bin" / name).write_text(UBUNTU)
+        (tmp_path / "bin" / name).chmod(0o755)
+    code, output = run_script(epochs="many", without="python3.11")
+    assert code != 0, "the options are wrong on purpose"
+    assert "--epochs" in output, output
+    assert "install --quiet --yes python3-venv" in (tmp_path / "s3" / "apt").read_text()
 
 
 @pytest.mark.server
