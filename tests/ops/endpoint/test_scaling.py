@@ -12,7 +12,7 @@ from tests.emulator.fixtures import Change, Command
 
 
 @pytest.fixture
-def deployed(command: Command, bucket: str, image: str, tiny_model_dir: Path) -> None:
+def deployed(command: Command, serving_role: None, image: str, tiny_model_dir: Path) -> None:
     """The endpoint whatbreed-dev, in service."""
     assert (
         command("ops", "endpoint", "deploy", "--stage", "dev", "--model", tiny_model_dir).code == 0
