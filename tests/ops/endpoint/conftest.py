@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aws import stages
 from tests import tiny_model
 from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import Command
@@ -33,3 +35,14 @@ def release(command: Command, serving_role: None, image: str, tiny_model_dir: Pa
 @pytest.fixture
 def other_model(tmp_path: Path) -> Path:
     return tiny_model.write(tmp_path / "other", version="2")
+
+
+@pytest.fixture
+def small_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stage dev accepts images that a serverless endpoint can receive."""
+    document = json.loads((stages.folder() / "config.json").read_text())
+    document["stages"]["dev"]["environment_variables"]["MAX_IMAGE_BYTES"] = "4000000"
+    folder = tmp_path / "project" / ".chalice"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(document))
+    monkeypatch.setenv(stages.PROJECT_VARIABLE, str(folder.parent))

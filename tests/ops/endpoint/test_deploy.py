@@ -184,7 +184,7 @@ def test_an_endpoint_whose_creation_failed_is_replaced(release: Any, emulator: S
     assert describe()["EndpointStatus"] == "InService"
 
 
-def test_serverless(release: Any) -> None:
+def test_serverless(release: Any, small_images: None) -> None:
     graviton = ("--instance-type", "ml.c7g.large")  # serverless inference runs on x86
     assert release("--serverless", "true", "--capture-percent", 10, *graviton).code == 0
     name = describe()["EndpointConfigName"]
