@@ -73,9 +73,7 @@ class SwitchableHandler:
 
 
 @contextmanager
-def model_server(
-    model: Path, module: str = "model_code.local", *options: str
-) -> Iterator[str]:
+def model_server(model: Path, module: str = "model_code.local", *options: str) -> Iterator[str]:
     """Start a model server; yield its address once it responds."""
     port = free_port()
     command = [sys.executable, "-m", module, "--host", HOST, *options]

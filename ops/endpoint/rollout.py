@@ -30,7 +30,9 @@ def update(
         alarms = endpoint_alarms.put_for_rollout(account, endpoint, config, serving)
         instances = variant.get("CurrentInstanceCount") or 1
         options["DeploymentConfig"] = deployment_config(serving, alarms, instances)
-    if _instance_type(account, description["EndpointConfigName"]) != _instance_type(account, config):
+    if _instance_type(account, description["EndpointConfigName"]) != _instance_type(
+        account, config
+    ):
         scaling.pause(account, endpoint)
     try:
         endpoints.once_visible(

@@ -173,8 +173,8 @@ def scheduled_actions_are_valid(request: Request) -> None:
 
 
 _RANGES = {"minutes": (0, 59), "hours": (0, 23), "days of month": (1, 31), "years": (1970, 2199)}
-_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
-_DAYS = "SUN MON TUE WED THU FRI SAT".split()
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 
 
 @rule(

@@ -17,7 +17,9 @@ def serving_role(command: Command, bucket: str, emulator: State) -> None:
 
 
 @pytest.fixture
-def release(command: Command, serving_role: None, image: str, tiny_model_dir: Path, emulator: State) -> Any:
+def release(
+    command: Command, serving_role: None, image: str, tiny_model_dir: Path, emulator: State
+) -> Any:
     """Deploy the tiny model to dev: `release("--rollout", "rolling")`.
 
     The role and each config are new, so that AWS does not find them at first.

@@ -254,9 +254,7 @@ def test_instances_do_not_become_serverless(release: Any, update: Update) -> Non
 
 
 @pytest.mark.usefixtures("small_images")
-def test_serverless_becomes_instances_once(
-    release: Any, update: Update, command: Command
-) -> None:
+def test_serverless_becomes_instances_once(release: Any, update: Update, command: Command) -> None:
     release("--serverless", "true")
     outcome = update()
     assert outcome.code == 1
