@@ -216,7 +216,7 @@ class ServingSettings(Section):
     """Percentage of the capacity in the canary, or in each rolling step."""
     rollout_wait_s: int = Field(300, ge=0, le=3600)
     """Seconds to watch the alarms before shifting the rest of the traffic."""
-    # A full queue of 64 adds 0.7 s at 100 requests per second: load must not look like a slow model.
+    # A full queue of 64 requests adds 0.7 s at 100 per second: load must not look like a slow model
     alarm_latency_ms: int = Field(1000, ge=1)
     """Alarm, and roll back, if the model's p99 latency exceeds this many milliseconds."""
     alarm_errors: int = Field(5, ge=1)

@@ -22,7 +22,7 @@ def put_for_endpoint(account: Account, stage: Stage, serving: ServingSettings) -
     topic = _topic(account, stage, serving)
     if topic is None:
         print(
-            f"note: nobody is notified of the alarms of {stage.endpoint}; "
+            f"note: no one is notified of the alarms of {stage.endpoint}; "
             "set alarm_topic in [serving] to the ARN of an SNS topic"
         )
     actions = [topic] if topic else []

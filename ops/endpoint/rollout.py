@@ -113,7 +113,8 @@ def remember_previous(account: Account, description: dict[str, Any], config: str
 
 
 def _variants(account: Account, config: str) -> list[dict[str, Any]]:
-    return (endpoints.describe_config(account, config) or {}).get("ProductionVariants", [])
+    description = endpoints.describe_config(account, config)
+    return list(description["ProductionVariants"]) if description else []
 
 
 def _instance_type(account: Account, config: str) -> str | None:

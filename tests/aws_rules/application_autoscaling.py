@@ -47,7 +47,7 @@ def limits_are_ordered(request: Request) -> None:
     source=f"{_SAGEMAKER}/endpoint-auto-scaling-add-policy.html",
 )
 def the_variant_exists(request: Request) -> None:
-    """The resource is endpoint/NAME/variant/NAME and exists; serverless variants have no instances."""
+    """The resource is endpoint/NAME/variant/NAME, and exists; serverless ones have no instances."""
     if request.parameters["ServiceNamespace"] != "sagemaker":
         return
     dimension, resource = request.parameters["ScalableDimension"], request.parameters["ResourceId"]
@@ -120,7 +120,7 @@ def target_tracking_is_complete(request: Request) -> None:
     for name in ("ScaleInCooldown", "ScaleOutCooldown"):
         if (tracking.get(name) or 0) < 0:
             raise _invalid(f"{name} must not be negative")
-    metric = (predefined or {}).get("PredefinedMetricType")
+    metric = (predefined or {}).get("PredefinedMetricType") or ""
     dimension = request.parameters["ScalableDimension"]
     if predefined and _METRICS.get(metric, dimension) != dimension:
         raise _invalid(f"{metric} does not apply to {dimension}")
@@ -190,6 +190,7 @@ def cron_values_are_in_range(request: Request) -> None:
         return
     minutes, hours, days, months, weekdays, years = fields
     named = zip(_RANGES, (minutes, hours, days, years), strict=True)
+    checks: list[tuple[str, str, int, int, list[str]]]
     checks = [(name, field, *_RANGES[name], []) for name, field in named]
     checks += [("months", months, 1, 12, _MONTHS), ("days of week", weekdays, 1, 7, _DAYS)]
     for name, field, low, high, words in checks:

@@ -13,8 +13,10 @@ _OF_ONE_METRIC = (
     "Namespace", "MetricName", "Dimensions", "Period", "Unit", "Statistic", "ExtendedStatistic",
 )  # fmt: skip
 _ANOMALY = (
-    "LessThanLowerOrGreaterThanUpperThreshold", "LessThanLowerThreshold", "GreaterThanUpperThreshold",
-)  # fmt: skip
+    "LessThanLowerOrGreaterThanUpperThreshold",
+    "LessThanLowerThreshold",
+    "GreaterThanUpperThreshold",
+)
 _DAY_S = 24 * 3600
 
 
@@ -53,7 +55,7 @@ def an_alarm_has_a_threshold(request: Request) -> None:
 
 @rule("cloudwatch", "PutMetricAlarm", source=_PUT)
 def periods_are_valid(request: Request) -> None:
-    """A period is 10, 20, 30 or a multiple of 60 s; all periods are at most a day, or 7 from 1 h."""
+    """A period is 10, 20, 30 or a multiple of 60 s; all are at most a day, or 7 days from 1 h."""
     alarm = request.parameters
     periods = [alarm.get("Period")]
     for query in alarm.get("Metrics") or []:

@@ -173,6 +173,6 @@ def _roles(request: Request) -> Iterator[Any]:
 
 
 def _documents(request: Request, role: Any) -> list[dict[str, Any]]:
-    managed = iam_backends[request.account]["aws"].managed_policies
+    managed: dict[str, Any] = iam_backends[request.account]["aws"].managed_policies
     attached = [managed[arn].document for arn in role.managed_policies if arn in managed]
     return [json.loads(text) for text in [*role.policies.values(), *attached]]

@@ -136,8 +136,9 @@ def test_a_server_that_always_fails(tiny_model_dir: Path) -> None:
 
 
 def test_serverless_accepts_less(tiny_model_dir: Path) -> None:
-    with model_server(tiny_model_dir, "model_code.local", "--serverless") as address:
-        with pytest.raises(ClientError, match="content length exceeded 4194304"):
-            connect(address).invoke_endpoint(
-                EndpointName="whatbreed-local", Body=bytes(SERVERLESS_PAYLOAD_BYTES + 1)
-            )
+    body = bytes(SERVERLESS_PAYLOAD_BYTES + 1)
+    with (
+        model_server(tiny_model_dir, "model_code.local", "--serverless") as address,
+        pytest.raises(ClientError, match="content length exceeded 4194304"),
+    ):
+        connect(address).invoke_endpoint(EndpointName="whatbreed-local", Body=body)

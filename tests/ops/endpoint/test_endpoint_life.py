@@ -52,7 +52,7 @@ def ring(config: str) -> None:
 def set_status(status: str, reason: str = "") -> None:
     from moto.sagemaker.models import sagemaker_backends
 
-    endpoint = sagemaker_backends[ACCOUNT][REGION].endpoints[NAME]
+    endpoint: Any = sagemaker_backends[ACCOUNT][REGION].endpoints[NAME]
     endpoint.endpoint_status, endpoint.failure_reason = status, reason
 
 
@@ -125,9 +125,9 @@ def test_the_role_must_see_the_alarms(release: Any, update: Update) -> None:
     assert everything() == before
 
 
-def test_nobody_is_notified_without_a_topic(release: Any) -> None:
+def test_no_one_is_notified_without_a_topic(release: Any) -> None:
     outcome = release()
-    assert "nobody is notified of the alarms of whatbreed-dev" in outcome.out
+    assert "no one is notified of the alarms of whatbreed-dev" in outcome.out
     assert alarms()[f"{NAME}-errors"]["AlarmActions"] == []
 
 
@@ -140,7 +140,7 @@ def test_alarms_notify_the_topic(release: Any, change_settings: Change, named: b
     else:
         boto3.client("sns").create_topic(Name="whatbreed-dev-alarms")
     outcome = release()
-    assert "nobody" not in outcome.out
+    assert "no one is notified" not in outcome.out
     for name in (f"{NAME}-latency", f"{NAME}-errors"):
         assert alarms()[name]["AlarmActions"] == [topic]
 
@@ -396,7 +396,7 @@ def test_a_dry_run_names_the_state(release: Any, update: Update, status: str, te
 def test_an_interrupted_deployment_keeps_the_config_that_aws_is_moving_to(
     release: Any, update: Update, emulator: State
 ) -> None:
-    """The network fails while the update goes on."""
+    """The network fails while the update continues."""
     release()
     emulator.endpoint_polls = 3
     with patch.object(rollout, "wait", side_effect=ClientError({"Error": {}}, "DescribeEndpoint")):
