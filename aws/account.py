@@ -186,6 +186,11 @@ def is_missing(error: ClientError) -> bool:
     )
 
 
+def is_denied(error: ClientError) -> bool:
+    """Return whether the error means that the caller lacks a permission."""
+    return bool(re.search(r"AccessDenied|Unauthorized|NotAuthorized|^403$", error_code(error)))
+
+
 def or_none(call: Callable[[], Any]) -> dict[str, Any] | None:
     """Return the result of an AWS call, or None if the resource does not exist."""
     try:

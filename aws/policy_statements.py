@@ -26,8 +26,9 @@ UNSCOPED = {
     "ec2:DescribeInstances", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
     "ec2:DescribeVpcs", "ec2:DescribeDhcpOptions", "ecr:GetAuthorizationToken",
-    "logs:DescribeLogGroups",
-    "pricing:GetProducts", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
+    "lambda:GetAccountSettings", "logs:DescribeLogGroups", "pricing:GetProducts",
+    "s3:ListAllMyBuckets", "servicequotas:ListAWSDefaultServiceQuotas",
+    "servicequotas:ListServiceQuotas", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
     "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels", "sagemaker:ListTrainingJobs",
     "sagemaker:ListTransformJobs", "xray:PutTelemetryRecords", "xray:PutTraceSegments",
 }  # fmt: skip

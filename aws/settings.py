@@ -288,3 +288,15 @@ class ScalingSettings(Section):
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f'two schedules are named "{twice[0]}": AWS keeps only the last')
         return self
+
+
+class AlertSettings(Section):
+    """The table [alerts]: who is notified of alarms and of the bill."""
+
+    TABLE = "alerts"
+
+    email: str = Field("", pattern=r"^$|^[^@\s]{1,64}@[^@\s]+\.[^@\s]+$", max_length=100)
+    """E-mail address that `up` subscribes to the budget and to the alarms. Empty: no one."""
+    monthly_usd: float = Field(150.0, gt=0)
+    """Monthly budget of the account in US dollars. Mails are sent at 80 % and 100 % of it, and when
+    the forecast exceeds it."""

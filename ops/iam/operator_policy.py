@@ -6,6 +6,7 @@ from aws import log_groups, policy_statements, stages
 from aws.account import Account
 from aws.policy_statements import PULL, UNSCOPED, Policy, Statement, allow, deny
 from aws.settings import FitSettings
+from ops.iam import stage_statements
 
 _UNSCOPED_READS = [
     "application-autoscaling:DescribeScalableTargets",
@@ -39,6 +40,8 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
         *_image(account, repository),
         *_ec2(account, roles),
         _logs(account, [stages.read(name).endpoint for name in stages.names()]),
+        *stage_statements.look(account),
+        *stage_statements.change(account, repository),
         allow("ReadUnscoped", _UNSCOPED_READS, "*"),
         *policy_statements.use_keys(account),
         *policy_statements.read_elsewhere(account, fit.data, fit.data_key)[:1],

@@ -25,7 +25,7 @@ from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from tests.aws_rules import rules as aws_rules
 from tests.aws_rules import s3 as s3_rules
-from tests.emulator import sagemaker_endpoints
+from tests.emulator import corrected_account, iam_enforcement, sagemaker_endpoints
 
 # Members of a training job that moto drops.
 DROPPED = ("Environment", "RetryStrategy", "ProfilerConfig")
@@ -69,6 +69,10 @@ class State:
     """What iam:SimulatePrincipalPolicy says about every action."""
     s3_calls: list[tuple[str, str]] = field(default_factory=list)
     """The operation and the expected owner of each call so far that may name one."""
+    quotas: dict[str, float] = field(default_factory=dict)
+    """Quotas that differ from those of corrected_account, by name."""
+    confirmed: set[str] = field(default_factory=set)
+    """Mail addresses that have confirmed their subscriptions."""
     studio_apps: list[dict[str, Any]] = field(default_factory=list)
     """What ListApps returns."""
     actions: set[str] = field(default_factory=set)
@@ -105,6 +109,7 @@ def corrected() -> Iterator[State]:
         (IamResponse, "get_account_summary", get_account_summary),
         (IamResponse, "simulate_principal_policy", simulate_principal_policy),
         (Ami, "block_device_mappings", property(block_device_mappings)),
+        *corrected_account.REPLACEMENTS,
         (CodeBuildResponse, "start_build", start_build),
         (CodeBuildResponse, "batch_get_builds", batch_get_builds),
         # sessions that are created from now on register it
@@ -264,6 +269,7 @@ def authorize(self: Any, request_class: type, resource: str = "*") -> None:
     STATE.actions.add(action)
     if self.service_name == "s3" and name in s3_rules.OWNED:
         STATE.s3_calls.append((name, self.headers.get("x-amz-expected-bucket-owner", "")))
+    iam_enforcement.CALL.response = self
     _authorize(self, request_class, resource)
 
 
