@@ -36,7 +36,7 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
         *_storage(account),
         *_sagemaker(account, endpoints),
         *_roles(account, roles),
-        *_scaling(account, endpoints),
+        *_scaling(account),
         *_image(account, repository),
         *_ec2(account, roles),
         _logs(account, [stages.read(name).endpoint for name in stages.names()]),
@@ -147,15 +147,18 @@ def _roles(account: Account, roles: Sequence[str]) -> list[Statement]:
     ]
 
 
-def _scaling(account: Account, endpoints: Sequence[str]) -> list[Statement]:
+def _scaling(account: Account) -> list[Statement]:
     only_sagemaker = {"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}}
     service = "sagemaker.application-autoscaling.amazonaws.com"
     linked_role = account.role_arn(
         f"aws-service-role/{service}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
     )
     scaling = {name for name in UNSCOPED if name.startswith("application-autoscaling:")}
-    alarms = [f"{name}-*" for name in endpoints]
-    alarms += [f"TargetTracking-endpoint/{name}/*" for name in endpoints]
+    all_stages = [stages.read(name) for name in stages.names()]
+    # alarms keep the case of names
+    alarms = [f"{stage.endpoint}-*" for stage in all_stages]
+    alarms += [f"TargetTracking-endpoint/{stage.endpoint}/*" for stage in all_stages]
+    topics = [account.arn("sns", f"{stage.function}-alarms") for stage in all_stages]
     return [
         # the condition is documented for writes only
         allow("ScaleEndpoints", sorted(scaling - set(_UNSCOPED_READS)), "*", only_sagemaker),
@@ -173,6 +176,7 @@ def _scaling(account: Account, endpoints: Sequence[str]) -> list[Statement]:
             ],
             [account.arn("cloudwatch", f"alarm:{name}") for name in alarms],
         ),
+        allow("FindAlarmTopics", "sns:GetTopicAttributes", topics),
     ]  # fmt: skip
 
 
