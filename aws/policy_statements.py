@@ -25,7 +25,7 @@ UNSCOPED = {
     "ec2:DescribeInstances", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
     "ec2:DescribeVpcs", "ec2:DescribeDhcpOptions", "ecr:GetAuthorizationToken",
-    "pricing:GetProducts", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
+    "logs:DescribeIndexPolicies", "logs:DescribeResourcePolicies", "pricing:GetProducts", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
     "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels", "sagemaker:ListTrainingJobs",
     "sagemaker:ListTransformJobs", "xray:PutTelemetryRecords", "xray:PutTraceSegments",
 }  # fmt: skip
@@ -39,16 +39,16 @@ def policy(*statements: Statement) -> Policy:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
+# Characters without white space, for each managed policy, for all inline policies of a role, and for
+# its trust policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 MANAGED_CHARACTERS = 6_144
-"""IAM's limit for a managed policy, without white space.
-
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-"""
+INLINE_ROLE_CHARACTERS = 10_240
+TRUST_CHARACTERS = 2_048
 
 
 def characters(document: Policy) -> int:
     """Return the size of a policy as IAM counts it."""
-    return len(json.dumps(document, separators=(",", ":")))
+    return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
 
 
 def split(document: Policy) -> list[Policy]:

@@ -92,6 +92,10 @@ class ChaliceRelease:
             f"`make deploy STAGE={name}`."
         )
 
+    def cancel(self) -> str:
+        """Return that there is nothing to cancel: `chalice deploy` shifts all traffic at once."""
+        return f"Stage {self._stage.name} has no stack: run `make deploy` again to complete it."
+
     def url(self) -> str:
         """Return the API's URL, or "" before the first deployment."""
         api_id = self._api_id()

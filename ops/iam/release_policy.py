@@ -24,7 +24,7 @@ _LAMBDA_OF_STACK = [
     "lambda:CreateAlias", "lambda:DeleteAlias", "lambda:DeleteFunction",
     "lambda:DeleteProvisionedConcurrencyConfig", "lambda:GetAlias",
     "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionRecursionConfig",
-    "lambda:GetProvisionedConcurrencyConfig", "lambda:GetRuntimeManagementConfig",
+    "lambda:GetFunctionScalingConfig", "lambda:GetProvisionedConcurrencyConfig", "lambda:GetRuntimeManagementConfig",
     "lambda:ListVersionsByFunction", "lambda:PublishVersion",
     "lambda:PutProvisionedConcurrencyConfig", "lambda:UpdateAlias",
 ]  # fmt: skip
@@ -91,11 +91,15 @@ def stack(account: Account, stage: Stage) -> Policy:
 
 
 def _change_sets(account: Account, stage: Stage) -> list[Statement]:
-    """Allow changing the stack, but only with templates from the stage's releases."""
+    """Allow changing the stack, but only with templates from the stage's releases.
+
+    AWS authorises calls that name a change set for the stack, for the change set, or for both.
+    """
     [templates] = policy_statements.below(account, f"api/{stage.name}/templates")
     key = templates.partition(":::")[2].partition("/")[2]
     url = f"https://{account.bucket}.s3.{account.region}.{account.dns_suffix}/{key}"
     stack = account.arn("cloudformation", f"stack/{stage.function}/*")
+    change_set = account.arn("cloudformation", f"changeSet/{stage.function}-*")
     transform = (
         f"arn:{account.partition}:cloudformation:{account.region}:aws:"
         "transform/Serverless-2016-10-31"
@@ -111,12 +115,14 @@ def _change_sets(account: Account, stage: Stage) -> list[Statement]:
         allow(
             "ManageStack",
             [
+                "cloudformation:CancelUpdateStack", "cloudformation:ContinueUpdateRollback",
                 "cloudformation:DeleteChangeSet", "cloudformation:DeleteStack",
                 "cloudformation:DescribeChangeSet", "cloudformation:DescribeStackEvents",
                 "cloudformation:DescribeStacks", "cloudformation:ExecuteChangeSet",
                 "cloudformation:GetTemplate", "cloudformation:TagResource",
+                "cloudformation:UntagResource",
             ],
-            stack,
+            [stack, change_set],
         ),
     ]  # fmt: skip
 
@@ -159,7 +165,11 @@ def _api_gateway(account: Account) -> list[Statement]:
             [f"apigateway:{method}" for method in methods],
             [f"{gateway}/{part}/*" for part in parts],
         ),
-        allow("TagApi", ["apigateway:POST", "apigateway:PUT"], f"{gateway}/tags/*"),
+        allow(
+            "TagApi",
+            [f"apigateway:{method}" for method in ("DELETE", "GET", "POST", "PUT")],
+            f"{gateway}/tags/*",
+        ),
     ]
 
 
@@ -174,9 +184,9 @@ def _traffic_shifting(account: Account, stage: Stage) -> list[Statement]:
                 "codedeploy:CreateDeploymentGroup", "codedeploy:DeleteApplication",
                 "codedeploy:DeleteDeploymentGroup", "codedeploy:GetApplication",
                 "codedeploy:GetApplicationRevision", "codedeploy:GetDeployment",
-                "codedeploy:GetDeploymentGroup", "codedeploy:ListTagsForResource",
-                "codedeploy:RegisterApplicationRevision", "codedeploy:TagResource",
-                "codedeploy:UntagResource", "codedeploy:UpdateApplication",
+                "codedeploy:GetDeploymentGroup", "codedeploy:ListDeployments",
+                "codedeploy:ListTagsForResource", "codedeploy:RegisterApplicationRevision",
+                "codedeploy:StopDeployment", "codedeploy:TagResource", "codedeploy:UntagResource", "codedeploy:UpdateApplication",
                 "codedeploy:UpdateDeploymentGroup",
             ],
             [
@@ -200,17 +210,19 @@ def _monitoring(account: Account, stage: Stage) -> list[Statement]:
         allow(
             "ManageAlarms",
             [
-                "cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms",
-                "cloudwatch:ListTagsForResource", "cloudwatch:PutMetricAlarm",
-                "cloudwatch:TagResource", "cloudwatch:UntagResource",
+                "cloudwatch:DeleteAlarms", "cloudwatch:ListTagsForResource",
+                "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource",
             ],
             account.arn("cloudwatch", f"alarm:{name}-api-*"),
         ),
+        # the call describes all alarms that the caller may see
+        allow("ReadAlarms", "cloudwatch:DescribeAlarms", account.arn("cloudwatch", "alarm:*")),
         allow(
             "ManageDashboard",
             [
                 "cloudwatch:DeleteDashboards", "cloudwatch:GetDashboard",
-                "cloudwatch:PutDashboard",
+                "cloudwatch:ListTagsForResource", "cloudwatch:PutDashboard",
+                "cloudwatch:TagResource", "cloudwatch:UntagResource",
             ],
             f"arn:{account.partition}:cloudwatch::{account.id}:dashboard/{name}",
         ),
@@ -228,11 +240,15 @@ def _monitoring(account: Account, stage: Stage) -> list[Statement]:
             "ManageLog",
             [
                 "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DeleteRetentionPolicy",
-                "logs:DescribeIndexPolicies", "logs:GetDataProtectionPolicy",
-                "logs:ListTagsForResource", "logs:PutRetentionPolicy", "logs:TagResource",
-                "logs:UntagResource",
+                "logs:GetDataProtectionPolicy", "logs:ListTagsForResource",
+                "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource",
             ],
             [log_group, f"{log_group}:*"],
+        ),
+        allow(
+            "ReadLogPolicies",
+            ["logs:DescribeIndexPolicies", "logs:DescribeResourcePolicies"],
+            "*",
         ),
     ]  # fmt: skip
 

@@ -23,6 +23,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from tests.aws_rules import rules as aws_rules
+from tests.emulator import stack_life
 
 # Types that moto refuses because its list is older.
 INSTANCE_TYPES = frozenset({"ml.c6i.large", "ml.c6i.xlarge", "ml.c7g.large", "ml.g5.xlarge"})
@@ -57,6 +58,10 @@ class State:
     root_user: dict[str, int] = field(
         default_factory=lambda: {"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0}
     )
+    stack_hangs: bool = False
+    """An executed change set stays in progress."""
+    on_stack: Callable[[], None] = _do_nothing
+    """Called whenever stacks are described."""
     studio_apps: list[dict[str, Any]] = field(default_factory=list)
     """What ListApps returns."""
     actions: set[str] = field(default_factory=set)
@@ -100,6 +105,7 @@ def corrected() -> Iterator[State]:
         (IamResponse, "get_account_summary", get_account_summary),
         (CodeBuildResponse, "start_build", start_build),
         (CodeBuildResponse, "batch_get_builds", batch_get_builds),
+        *stack_life.replacements(STATE),
         # sessions that are created from now on register it
         (handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, ("before-call", refuse)]),
     ]
