@@ -14,6 +14,7 @@ _execute = CloudFormationBackend.execute_change_set
 _delete_change_set = CloudFormationBackend.delete_change_set
 _create_change_set = CloudFormationBackend.create_change_set
 _describe_stacks = CloudFormationResponse.describe_stacks
+_get_template = CloudFormationResponse.get_template
 _NEXT = {
     "UPDATE_ROLLBACK_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE",
     "DELETE_IN_PROGRESS": "DELETE_COMPLETE",
@@ -52,6 +53,7 @@ def replacements(state: Any) -> list[tuple[Any, str, Any]]:
         (CloudFormationBackend, "create_change_set", create_change_set),
         (CloudFormationBackend, "delete_change_set", delete_change_set),
         (CloudFormationResponse, "describe_stacks", describe_stacks),
+        (CloudFormationResponse, "get_template", get_template),
         (CloudFormationResponse, "cancel_update_stack", roll_back),
         (CloudFormationResponse, "continue_update_rollback", roll_back),
     ]
@@ -69,6 +71,14 @@ def delete_change_set(self: Any, change_set_name: str) -> None:
     """moto fails if there is no change set of the name."""
     if any(change_set_name in (arn, each.change_set_name) for arn, each in self.change_sets.items()):
         _delete_change_set(self, change_set_name)
+
+
+def get_template(self: Any) -> ActionResult:
+    """moto returns the stack's template even if the template of a change set is requested."""
+    change_set = self.cloudformation_backend.change_sets.get(self._get_param("ChangeSetName"))
+    if change_set is None:
+        return _get_template(self)
+    return ActionResult({"TemplateBody": change_set.template})
 
 
 def roll_back(self: Any) -> EmptyResult:
