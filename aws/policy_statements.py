@@ -21,11 +21,13 @@ UNSCOPED = {
     "application-autoscaling:DescribeScalingPolicies",
     "application-autoscaling:DescribeScheduledActions", "application-autoscaling:PutScalingPolicy",
     "application-autoscaling:PutScheduledAction", "application-autoscaling:RegisterScalableTarget",
-    "cloudwatch:GetMetricData", "cloudwatch:PutMetricData", "ec2:DescribeImages",
+    "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:PutMetricData",
+    "ec2:DescribeImages",
     "ec2:DescribeInstances", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
     "ec2:DescribeVpcs", "ec2:DescribeDhcpOptions", "ecr:GetAuthorizationToken",
-    "logs:DescribeIndexPolicies", "logs:DescribeResourcePolicies", "pricing:GetProducts", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
+    "logs:DescribeIndexPolicies", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
+    "pricing:GetProducts", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
     "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels", "sagemaker:ListTrainingJobs",
     "sagemaker:ListTransformJobs", "xray:PutTelemetryRecords", "xray:PutTraceSegments",
 }  # fmt: skip
@@ -39,8 +41,8 @@ def policy(*statements: Statement) -> Policy:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-# Characters without white space, for each managed policy, for all inline policies of a role, and for
-# its trust policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+# Characters without white space of a managed policy, of all inline policies of a role, and of its
+# trust policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 MANAGED_CHARACTERS = 6_144
 INLINE_ROLE_CHARACTERS = 10_240
 TRUST_CHARACTERS = 2_048

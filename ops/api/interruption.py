@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Interrupted(Exception):
-    """The process was told to end."""
+    """The process received a signal to end."""
 
 
 @contextmanager

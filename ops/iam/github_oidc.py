@@ -20,9 +20,7 @@ ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
 # GitHub's rules for owners (39 characters) and repositories (100), with the ids of `gh api`.
 _OWNER, _NAME, _ID = "[A-Za-z0-9][A-Za-z0-9_-]{0,38}", "[A-Za-z0-9._-]{1,100}", "[1-9][0-9]{0,18}"
-_IDS_COMMAND = (
-    "gh api repos/{} --jq '\"\\(.owner.login)@\\(.owner.id)/\\(.name)@\\(.id)\"'"
-)
+_IDS_COMMAND = "gh api repos/{} --jq '\"\\(.owner.login)@\\(.owner.id)/\\(.name)@\\(.id)\"'"
 OLD_FORM = "old:"
 """What marks a repository whose tokens have subjects without ids."""
 
@@ -37,7 +35,7 @@ def subject(repository: str, environment: str) -> str:
     """Return the subject of the tokens of jobs in an environment of a repository.
 
     `repository` is OWNER@OWNER_ID/NAME@REPOSITORY_ID: subjects have contained the ids since
-    2026-07-15, so that nobody who gets a free name of another gets their access. Repositories that
+    2026-07-15, so that a new owner of a name gets no access. Repositories that
     were created and last renamed before send the old form, `old:OWNER/NAME`. Raises SettingsError
     with the command that prints the ids.
 

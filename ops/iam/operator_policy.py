@@ -46,9 +46,7 @@ def prefix(account: Account) -> str:
     return f"{account.settings.prefix}-operator-"
 
 
-def _topics(
-    account: Account, repository: str, roles: Sequence[str]
-) -> dict[str, list[Statement]]:
+def _topics(account: Account, repository: str, roles: Sequence[str]) -> dict[str, list[Statement]]:
     # SageMaker lowercases endpoint names in ARNs; IAM compares case-sensitively
     endpoints = [stages.read(name).endpoint.lower() for name in stages.names()]
     return {

@@ -2,8 +2,8 @@
 
 --stage writes .chalice/policy-STAGE.json for `chalice deploy` and `chalice package`: invoke that
 stage's endpoint and write the function's own log. --role prints the policy of a role; --apply
-creates or updates the role. --role deploy is for people: several policies, each as large as IAM
-allows at most. --apply writes them as managed policies to attach to a group, role or permission set.
+creates or updates the role. --role deploy is for people: several policies by topic.
+--apply writes them as managed policies to attach to a group, a role or a permission set.
 --role boundary is for the roles of the API and the boundary of its function's role. --role pipeline
 adds, per stage, the role that releases it, for GitHub Actions and for each --releaser, and what the
 bucket's policy refuses to others. With --account and --region no call to AWS is made.
@@ -130,7 +130,9 @@ def command(
         account.id = account_id  # so that STS is not called
     if role in STAGE_ROLES:
         if role == "pipeline" and not (repository or releasers):
-            raise SettingsError("--role pipeline needs --repository OWNER@ID/NAME@ID or --releaser ARN.")
+            raise SettingsError(
+                "--role pipeline needs --repository OWNER@ID/NAME@ID or --releaser ARN."
+            )
         selected = [stages.read(name) for name in ([stage] if stage else stages.names())]
         if apply and not dry_run:
             for each in selected:

@@ -36,9 +36,7 @@ def _stack(request: Request) -> Any:
 def _change_set(request: Request) -> Any:
     name = request.parameters["ChangeSetName"]
     change_sets = cloudformation_backends[request.account][request.region].change_sets
-    named = [
-        each for arn, each in change_sets.items() if name in (arn, each.change_set_name)
-    ]
+    named = [each for arn, each in change_sets.items() if name in (arn, each.change_set_name)]
     return named[0] if named else None
 
 
@@ -124,7 +122,7 @@ def parameters_are_valid(request: Request) -> None:
 
 @rule("cloudformation", *_CHANGES, source=f"{API}CreateChangeSet.html")
 def capabilities_are_acknowledged(request: Request) -> None:
-    """A template with a macro needs CAPABILITY_AUTO_EXPAND, one with IAM resources CAPABILITY_IAM."""
+    """A macro needs CAPABILITY_AUTO_EXPAND, IAM resources CAPABILITY_IAM or _NAMED_IAM."""
     template = _template(request)
     given = set(request.parameters.get("Capabilities", []))
     needed = {"CAPABILITY_AUTO_EXPAND"} if "Transform" in template else set()
@@ -146,7 +144,7 @@ def stack_can_be_changed(request: Request) -> None:
     stack, kind = _stack(request), request.parameters.get("ChangeSetType", "UPDATE")
     name, status = request.parameters["StackName"], stack.status if stack else None
     if kind == "CREATE" and status not in (None, "REVIEW_IN_PROGRESS", "DELETE_COMPLETE"):
-        raise _error(f"Stack [{name}] already exists and cannot be created again with the changeSet")
+        raise _error(f"Stack [{name}] already exists and cannot be created again")
     if kind == "UPDATE" and stack is None:
         raise _error(f"Stack [{name}] does not exist")
     if kind == "UPDATE" and status not in UPDATABLE:

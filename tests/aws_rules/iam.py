@@ -68,11 +68,12 @@ def ten_managed_policies(request: Request) -> None:
     """At most 10 managed policies are attached to a role, a group or a user."""
     kind = re.sub("Attach|Policy", "", request.operation)
     backend, name = _backend(request), request.parameters[f"{kind}Name"]
-    entities: dict[str, Any] = {
+    kinds: dict[str, dict[str, Any]] = {
         "User": backend.users,
         "Group": backend.groups,
         "Role": {role.name: role for role in backend.roles.values()},
-    }[kind]
+    }
+    entities = kinds[kind]
     attached = set(entities[name].managed_policies) if name in entities else set()
     if len(attached | {request.parameters["PolicyArn"]}) > 10:
         raise _quota(f"PoliciesPer{kind}", 10)
@@ -117,7 +118,7 @@ def role_is_empty(request: Request) -> None:
     name, backend = request.parameters["RoleName"], _backend(request)
     for role in backend.roles.values():
         if role.name == name and (role.policies or role.managed_policies):
-            raise Refused("DeleteConflict", "Cannot delete entity, must delete policies first.", 409)
+            raise Refused("DeleteConflict", "Must delete policies first.", 409)
     for profile in backend.instance_profiles.values():
         if any(role.name == name for role in profile.roles):
             message = "Cannot delete entity, must remove roles from instance profile first."
@@ -202,7 +203,7 @@ def _check(document: str, check: Callable[[dict[str, Any]], Iterator[str]]) -> N
 
 def _statement_of_identity(statement: dict[str, Any]) -> Iterator[str]:
     if not re.fullmatch("[A-Za-z0-9]*", statement.get("Sid", "")):
-        yield "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies [0-9A-Za-z]*"
+        yield "Statement IDs (SID) must be letters and digits."
     if statement.get("Effect") not in ("Allow", "Deny"):
         yield "Policy statement must contain an effect of Allow or Deny."
     if "Principal" in statement:
@@ -218,7 +219,7 @@ def _statement_of_identity(statement: dict[str, Any]) -> Iterator[str]:
             yield f"Actions/Conditions must be prefaced by a vendor: {action}"
     for resource in resources:
         if not re.fullmatch(r"\*|arn:[a-z*-]+:[a-z0-9*-]+:[^:]*:[^:]*:.+", resource):
-            yield f"Resource {resource} must be in ARN format or \"*\"."
+            yield f'Resource {resource} must be in ARN format or "*".'
 
 
 def _statement_of_trust(statement: dict[str, Any]) -> Iterator[str]:

@@ -55,8 +55,7 @@ def environment(request: Request) -> None:
     """Variables have 4 KB in total, names of letters, digits and _, and none of Lambda's own."""
     variables = (request.parameters.get("Environment") or {}).get("Variables") or {}
     if len(json.dumps(variables, separators=(",", ":")).encode()) > 4_096:
-        raise _invalid("Lambda was unable to configure your environment variables because the "
-                       "environment variables you have provided exceeded the 4KB limit.")  # fmt: skip
+        raise _invalid("The environment variables you have provided exceeded the 4KB limit.")
     for name in variables:
         if _RESERVED_KEYS.fullmatch(name):
             raise _invalid(
@@ -94,7 +93,9 @@ def bundle_fits(request: Request) -> None:
         return
     content = archive if isinstance(archive, bytes) else base64.b64decode(archive)
     if len(content) > ZIPPED:
-        raise Refused("RequestEntityTooLargeException", "Request must be smaller than 70167211", 413)
+        raise Refused(
+            "RequestEntityTooLargeException", "Request must be smaller than 70167211", 413
+        )
     if not zipfile.is_zipfile(io.BytesIO(content)):
         return
     size = sum(item.file_size for item in zipfile.ZipFile(io.BytesIO(content)).infolist())
@@ -125,8 +126,7 @@ def provisioned_concurrency(request: Request) -> None:
     """Only versions and aliases are provisioned, with at most what the function reserves."""
     qualifier = request.parameters["Qualifier"]
     if qualifier == "$LATEST":
-        raise _invalid("Provisioned Concurrency Configs cannot be applied to unpublished function "
-                       "versions.")  # fmt: skip
+        raise _invalid("Provisioned Concurrency Configs cannot be applied to unpublished versions.")
     backend = lambda_backends[request.account][request.region]
     function: Any = backend.get_function(request.parameters["FunctionName"])
     check_provisioned(

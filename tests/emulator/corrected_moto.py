@@ -23,7 +23,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from tests.aws_rules import rules as aws_rules
-from tests.emulator import stack_life
+from tests.emulator import corrected_iam, stack_life
 
 # Types that moto refuses because its list is older.
 INSTANCE_TYPES = frozenset({"ml.c6i.large", "ml.c6i.xlarge", "ml.c7g.large", "ml.g5.xlarge"})
@@ -105,6 +105,7 @@ def corrected() -> Iterator[State]:
         (IamResponse, "get_account_summary", get_account_summary),
         (CodeBuildResponse, "start_build", start_build),
         (CodeBuildResponse, "batch_get_builds", batch_get_builds),
+        *corrected_iam.REPLACEMENTS,
         *stack_life.replacements(STATE),
         # sessions that are created from now on register it
         (handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, ("before-call", refuse)]),

@@ -43,7 +43,8 @@ def replacements(state: Any) -> list[tuple[Any, str, Any]]:
         state.on_stack()
         response: ActionResult = _describe_stacks(self)
         backend = cloudformation_backends[self.current_account][self.region]
-        for stack in backend.stacks.values():
+        stacks: list[Any] = list(backend.stacks.values())
+        for stack in stacks:
             stack.status = getattr(stack, "next_status", None) or stack.status
             stack.next_status = _NEXT.get(stack.status)
         return response
@@ -69,7 +70,9 @@ def create_change_set(self: Any, stack_name: str, *args: Any, **kwargs: Any) -> 
 
 def delete_change_set(self: Any, change_set_name: str) -> None:
     """moto fails if there is no change set of the name."""
-    if any(change_set_name in (arn, each.change_set_name) for arn, each in self.change_sets.items()):
+    if any(
+        change_set_name in (arn, each.change_set_name) for arn, each in self.change_sets.items()
+    ):
         _delete_change_set(self, change_set_name)
 
 

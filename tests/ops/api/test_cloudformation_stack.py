@@ -204,7 +204,7 @@ def test_an_interrupted_update_is_rolled_back(
 
 def once(act: Callable[[], None]) -> Callable[[], None]:
     """Return a function that acts when it first sees a stack in progress."""
-    done = []
+    done: list[bool] = []
 
     def each() -> None:
         backend = cloudformation_backends[ACCOUNT][REGION]
@@ -218,7 +218,7 @@ def once(act: Callable[[], None]) -> Callable[[], None]:
 
 
 def test_a_second_interruption_ends_the_wait(stack: Stack, emulator: corrected_moto.State) -> None:
-    """GitHub sends two; the rollback that the first has started goes on in AWS."""
+    """GitHub sends two; the rollback that the first has started continues in AWS."""
     deploy(stack)
     seen = []
 
@@ -238,9 +238,7 @@ def test_a_second_interruption_ends_the_wait(stack: Stack, emulator: corrected_m
     assert seen == ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"]
 
 
-def test_an_interrupted_creation_is_deleted(
-    stack: Stack, emulator: corrected_moto.State
-) -> None:
+def test_an_interrupted_creation_is_deleted(stack: Stack, emulator: corrected_moto.State) -> None:
     kill = once(lambda: os.kill(os.getpid(), signal.SIGTERM))
     emulator.stack_hangs, emulator.on_stack = True, kill
     with pytest.raises(AwsError, match="Stack whatbreed-prod has been deleted again"):

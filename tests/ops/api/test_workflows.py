@@ -63,7 +63,7 @@ def test_the_generated_roles_trust_the_environments_of_the_jobs(
     command: Command, credentials: None
 ) -> None:
     outcome = command(
-        *("ops", "policy", "--role", "pipeline", "--repository", "owner/name"),
+        *("ops", "policy", "--role", "pipeline", "--repository", "owner@1/name@2"),
         *("--account", "123456789012", "--region", "eu-west-1"),
     )
     assert outcome.code == 0, outcome.err
@@ -73,7 +73,7 @@ def test_the_generated_roles_trust_the_environments_of_the_jobs(
         conditions = statement["Condition"]["StringEquals"]
         subjects |= {value for key, value in conditions.items() if key.endswith(":sub")}
     environments = {job["environment"] for job in JOBS.values() if "environment" in job}
-    assert subjects == {f"repo:owner/name:environment:{name}" for name in environments}
+    assert subjects == {f"repo:owner@1/name@2:environment:{name}" for name in environments}
 
 
 def test_credentials_come_from_oidc_only() -> None:
