@@ -5,7 +5,6 @@ import io
 import json
 import re
 import zipfile
-from typing import Any
 
 from moto.awslambda.models import lambda_backends
 
@@ -121,21 +120,11 @@ def reserved_concurrency(request: Request) -> None:
         )
 
 
-@rule("lambda", "PutProvisionedConcurrencyConfig", source=CONCURRENCY)
-def provisioned_concurrency(request: Request) -> None:
-    """Only versions and aliases are provisioned, with at most what the function reserves."""
-    qualifier = request.parameters["Qualifier"]
-    if qualifier == "$LATEST":
-        raise _invalid("Provisioned Concurrency Configs cannot be applied to unpublished versions.")
-    backend = lambda_backends[request.account][request.region]
-    function: Any = backend.get_function(request.parameters["FunctionName"])
-    check_provisioned(
-        int(request.parameters["ProvisionedConcurrentExecutions"]), function.reserved_concurrency
-    )
-
-
 def check_provisioned(needed: int, reserved: int | str | None) -> None:
-    """Raise Refused if versions of a function provision more than it reserves."""
+    """Raise Refused if versions of a function provision more than it reserves.
+
+    moto has no PutProvisionedConcurrencyConfig; CloudFormation calls it for an alias.
+    """
     if reserved is not None and needed > int(reserved):
         raise _invalid(
             f"Requested Provisioned Concurrency ({needed}) should not be greater than the "

@@ -17,6 +17,8 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.parsing import OutputMap, parse_and_update_resource
 from moto.core.common_models import CloudFormationModel
 
+from tests.aws_rules.lambda_ import check_provisioned
+
 _parse_template = cloudformation.ChangeSet._parse_template
 _apply = cloudformation.ChangeSet.apply
 
@@ -134,6 +136,12 @@ class _Alias(_Resource):
     def make(self, account: str, region: str) -> None:
         backend, properties = lambda_backends[account][region], self.properties
         name, function = properties["Name"], properties["FunctionName"]
+        provision = properties.get("ProvisionedConcurrencyConfig", {})
+        provisioned = int(provision.get("ProvisionedConcurrentExecutions", 0))
+        # that of the old version stays until all traffic has shifted
+        needed = provisioned + getattr(self, "provisioned", 0)
+        check_provisioned(needed, backend.get_function(function).reserved_concurrency)
+        self.provisioned = provisioned
         values: Any = (name, function, properties["FunctionVersion"], "", None)
         try:
             alias = backend.create_alias(*values)
