@@ -230,7 +230,8 @@ class Stack:
         return poll(
             self._account,
             lambda: self.status() or "DELETE_COMPLETE",
-            lambda status: not self._in_progress(status),
+            # a stack whose change set was just executed may still be in review
+            lambda status: not status.endswith("_IN_PROGRESS"),
             lambda status: f"{self.name}: {status}",
         )
 

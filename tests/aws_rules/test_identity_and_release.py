@@ -1,4 +1,4 @@
-"""What the rules of IAM, STS, CloudFormation, Lambda and API Gateway refuse, and what they accept."""
+"""What the rules of IAM, CloudFormation, Lambda and API Gateway refuse and accept."""
 
 import io
 import json
