@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from aws import policy_statements
-from aws.account import Account, or_none
+from aws.account import Account, error_code, or_none
 from aws.policy_statements import Policy
 from cli.errors import SettingsError
 
@@ -96,6 +98,19 @@ def remove_policy(account: Account, name: str) -> str:
             iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
     iam.delete_policy(PolicyArn=arn)
     return f"policy {name} deleted"
+
+
+def ensure_service_linked_role(account: Account, service: str) -> None:
+    """Create the role that AWS's `service` uses in this account, if the caller may.
+
+    An account's first request for a spot instance fails without that of `spot.amazonaws.com`.
+    """
+    try:
+        account.client("iam").create_service_linked_role(AWSServiceName=service)
+    except ClientError as error:
+        # It exists; or only an administrator may create it, and the request says if it is missing.
+        if error_code(error) not in ("InvalidInput", "AccessDenied"):
+            raise
 
 
 def ensure_instance_profile(account: Account, role: str) -> None:

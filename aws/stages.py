@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from aws.naming import RetentionDays
 from cli.errors import SettingsError
 from cli.settings import unknown_key
 
@@ -62,7 +63,7 @@ class FunctionConfig(_Keys):
     lambda_memory_size: Annotated[int, Field(ge=128, le=10240)] | None = None
     lambda_timeout: Annotated[int, Field(ge=1, le=900)] | None = None
     layers: Annotated[list[str], Field(max_length=5)] | None = None
-    log_retention_in_days: Annotated[int, Field(ge=1)] | None = None
+    log_retention_in_days: RetentionDays | None = None
     manage_iam_role: bool | None = None
     reserved_concurrency: Annotated[int, Field(ge=0)] | None = None
     security_group_ids: list[str] | None = None

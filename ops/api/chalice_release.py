@@ -73,7 +73,7 @@ class ChaliceRelease:
             raise AwsError(
                 f"{denied[1]} is not allowed. Ask an administrator to create {self._role} and the "
                 f"REST API with `python -m ops policy --role pipeline --stage {self._stage.name} "
-                "--repository OWNER/NAME --apply`."
+                "--repository OWNER@ID/NAME@ID --apply`."
             ) from error
         if not self._has_code(built):
             raise AwsError(

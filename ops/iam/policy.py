@@ -2,10 +2,11 @@
 
 --stage writes .chalice/policy-STAGE.json for `chalice deploy` and `chalice package`: invoke that
 stage's endpoint and write the function's own log. --role prints the policy of a role; --apply
-creates or updates the role. --role deploy is for people: several policies by topic.
---apply writes them as managed policies to attach to a group, a role or a permission set.
---role boundary is for the roles of the API and the boundary of its function's role. --role pipeline
-adds, per stage, the role that releases it, for GitHub Actions and for each --releaser, and what the
+creates or updates the role. --role deploy is for people: several policies by topic, which --apply
+writes as managed policies to attach to a group, a role or a permission set. --role key is the
+policy of the KMS key of [aws], for the service roles and for every account --reader. --role
+boundary is for the roles of the API and the boundary of its function's role. --role pipeline adds,
+per stage, the role that releases it, for GitHub Actions and for each --releaser, and what the
 bucket's policy refuses to others. With --account and --region no call to AWS is made.
 
 example:
@@ -18,7 +19,7 @@ example:
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from typing import Any
 import click
 
 from aws import account as accounts
-from aws import role_policies, roles, stages, training_image
+from aws import kms_key, role_policies, roles, stages, training_image
 from aws.account import Account
 from aws.policy_statements import Policy
 from aws.settings import Ec2Settings, FitSettings, ServingSettings
@@ -47,7 +48,8 @@ class Role:
 
 
 def _training(account: Account) -> Policy:
-    return role_policies.training(account, training_image.uri(account, FitSettings.read()))
+    fit = FitSettings.read()
+    return role_policies.training(account, training_image.uri(account, fit), fit)
 
 
 def _serving(account: Account) -> Policy:
@@ -59,18 +61,27 @@ def _codebuild(account: Account) -> Policy:
     return codebuild.policy(account, ServingSettings.read().repository)
 
 
+def _key(account: Account, readers: Sequence[str]) -> Policy:
+    for reader in readers:
+        if not re.fullmatch(r"\d{12}", reader):
+            raise SettingsError(f'--reader is "{reader}": an account number has 12 digits.')
+    return kms_key.key_policy(account, _service_role_names(account), readers)
+
+
+def _service_role_names(account: Account) -> list[str]:
+    return [role.name(account) for role in SERVICE_ROLES.values()]
+
+
 def operator(account: Account) -> Policy:
     """Return all statements for people who train the model and operate the endpoint."""
-    return operator_policy.policy(account, ServingSettings.read().repository, _names(account))
+    repository = ServingSettings.read().repository
+    return operator_policy.policy(account, repository, _service_role_names(account))
 
 
 def operator_documents(account: Account) -> dict[str, Policy]:
     """Return the same statements as managed policies, by their names."""
-    return operator_policy.documents(account, ServingSettings.read().repository, _names(account))
-
-
-def _names(account: Account) -> list[str]:
-    return [role.name(account) for role in SERVICE_ROLES.values()]
+    repository = ServingSettings.read().repository
+    return operator_policy.documents(account, repository, _service_role_names(account))
 
 
 SERVICE_ROLES = {
@@ -80,6 +91,7 @@ SERVICE_ROLES = {
     "codebuild": Role("codebuild", lambda _: codebuild.ROLE, _codebuild),
 }
 OPERATOR = "deploy"
+KEY = "key"
 STAGE_ROLES = ("pipeline", "boundary")
 
 
@@ -87,7 +99,7 @@ STAGE_ROLES = ("pipeline", "boundary")
 @click.option("--stage", help="Stage in .chalice/config.json: write its function's policy.")
 @click.option(
     "--role",
-    type=click.Choice([*SERVICE_ROLES, OPERATOR, *STAGE_ROLES]),
+    type=click.Choice([*SERVICE_ROLES, OPERATOR, KEY, *STAGE_ROLES]),
     help="Print the policy of this role.",
 )
 @click.option(
@@ -104,6 +116,13 @@ STAGE_ROLES = ("pipeline", "boundary")
     metavar="ARN",
     help="User or role that may assume the role of --role pipeline. Repeatable.",
 )
+@click.option(
+    "--reader",
+    "readers",
+    multiple=True,
+    metavar="ACCOUNT",
+    help="Account that may decrypt the photos, for --role key. Repeatable.",
+)
 @click.option("--account", "account_id", help="Account number. Default: the caller's account.")
 @click.option(
     "--output",
@@ -119,6 +138,7 @@ def command(
     role: str | None,
     repository: str,
     releasers: tuple[str, ...],
+    readers: tuple[str, ...],
     account_id: str | None,
     output: Path | None,
     apply: bool,
@@ -154,6 +174,13 @@ def command(
         path = output or stages.folder() / f"policy-{stage}.json"
         policy = role_policies.lambda_(account, stages.read(stage))
         _write(policy, None if dry_run else path)
+    elif role == KEY:
+        document = _key(account, readers)
+        if apply and not dry_run:
+            kms_key.put_statements(account, document["Statement"])
+            print(f"policy of {account.settings.kms_key} written")
+        else:
+            _write(document, None if dry_run else output)
     elif apply and not dry_run:
         if role == OPERATOR:
             _apply_operator_policies(account)
