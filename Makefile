@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run check test lint docs nightly walkthrough bench lock audit doctor up down deploy rollback undeploy clean check-python need-stage
+.PHONY: help run check test lint docs nightly walkthrough bench lock audit doctor up down deploy cancel rollback undeploy clean check-python need-stage
 
 # Recipes read these from the environment. They stay text: make would run a $(shell ...) in them.
 override STAGE := $(value STAGE)
@@ -87,6 +87,9 @@ down: need-stage .venv-deploy/ready ## back to nothing: make down STAGE=dev; ARG
 ## Release the API
 deploy: need-stage .venv-deploy/ready ## release to a stage: make deploy STAGE=dev; ARGS=--dry-run shows the changes
 	@set -f; .venv-deploy/bin/python -m ops api release --stage "$$STAGE" $${DIGEST+--digest "$$DIGEST"} $$ARGS
+
+cancel: need-stage .venv-deploy/ready ## stop a release in progress and roll it back: make cancel STAGE=prod
+	@set -f; .venv-deploy/bin/python -m ops api release --stage "$$STAGE" --cancel $$ARGS
 
 rollback: need-stage .venv-deploy/ready ## return to the previous release: make rollback STAGE=prod
 	@set -f; .venv-deploy/bin/python -m ops api release --stage "$$STAGE" --rollback $$ARGS

@@ -2,22 +2,18 @@
 
 from collections.abc import Iterator
 
-from aws import policy_statements
-from aws.policy_statements import MANAGED_CHARACTERS, characters
+from aws.policy_statements import INLINE_ROLE_CHARACTERS, MANAGED_CHARACTERS, characters
 from ops.deployment import Deployment
 from ops.doctor.line import Line, Status
 from ops.iam import api_roles, github_oidc, policy
-
-INLINE_ROLE_CHARACTERS = 10_240
-"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 
 
 def check(deployment: Deployment) -> Iterator[Line]:
     """Yield a line for each policy that IAM would refuse, or one for all."""
     account, stage = deployment.account, deployment.stage
     sizes = {
-        f"operators, part {number}": (characters(part), MANAGED_CHARACTERS)
-        for number, part in enumerate(policy_statements.split(policy.operator(account)), 1)
+        name: (characters(document), MANAGED_CHARACTERS)
+        for name, document in policy.operator_documents(account).items()
     }
     for name, role in policy.SERVICE_ROLES.items():
         sizes[name] = (characters(role.policy(account)), INLINE_ROLE_CHARACTERS)

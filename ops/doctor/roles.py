@@ -58,7 +58,7 @@ def oidc_provider(deployment: Deployment) -> Iterator[Line]:
     provider = or_none(partial(client.get_open_id_connect_provider, OpenIDConnectProviderArn=arn))
     if provider is None:
         detail = f"{github_oidc.ISSUER} does not exist; only the GitHub pipeline needs it"
-        fix = "python -m ops policy --role pipeline --repository OWNER/NAME --apply"
+        fix = "python -m ops policy --role pipeline --repository OWNER@ID/NAME@ID --apply"
         yield Line(Status.TO_DO, "OIDC provider", detail, fix)
     elif github_oidc.AUDIENCE not in provider["ClientIDList"]:
         yield Line(

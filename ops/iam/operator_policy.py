@@ -23,29 +23,57 @@ _UNSCOPED_READS = [
 
 
 def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
-    """Return the policy; `roles` are the names of the service roles that operators pass on.
+    """Return all statements of `documents` as one policy, which is larger than IAM allows."""
+    parts = documents(account, repository, roles).values()
+    return policy_statements.policy(*(each for part in parts for each in part["Statement"]))
 
-    It allows writing no role's policy, because whoever may write one can grant themselves
-    everything. An administrator creates the roles once, with `policy --role NAME --apply`.
+
+def documents(account: Account, repository: str, roles: Sequence[str]) -> dict[str, Policy]:
+    """Return the policies by name; `roles` are the service roles that operators pass on.
+
+    Each fits IAM's limit for a managed policy, and operators need all of them. They allow writing
+    no role's policy, because whoever may write one can grant themselves everything. An
+    administrator creates the roles once, with `policy --role NAME --apply`.
     """
+    named = {}
+    for topic, statements in _topics(account, repository, roles).items():
+        parts = policy_statements.split(policy_statements.policy(*statements))
+        for number, part in enumerate(parts, 1):
+            suffix = f"-{number}" if number > 1 else ""
+            named[f"{prefix(account)}{topic}{suffix}"] = part
+    return named
+
+
+def prefix(account: Account) -> str:
+    """Return what the names of all policies of operators begin with."""
+    return f"{account.settings.prefix}-operator-"
+
+
+def _topics(account: Account, repository: str, roles: Sequence[str]) -> dict[str, list[Statement]]:
     # SageMaker lowercases endpoint names in ARNs; IAM compares case-sensitively
     endpoints = [stages.read(name).endpoint.lower() for name in stages.names()]
     fit = FitSettings.read()
-    return policy_statements.policy(
-        *_protect_releases(account),
-        *_storage(account),
-        *_sagemaker(account, endpoints),
-        *_roles(account, roles),
-        *_scaling(account),
-        *_image(account, repository),
-        *_ec2(account, roles),
-        _logs(account, [stages.read(name).endpoint for name in stages.names()]),
-        *stage_statements.look(account),
-        *stage_statements.change(account, repository),
-        allow("ReadUnscoped", _UNSCOPED_READS, "*"),
-        *policy_statements.use_keys(account),
-        *policy_statements.read_elsewhere(account, fit.data, fit.data_key)[:1],
-    )
+    return {
+        "storage": [
+            *_protect_releases(account),
+            *_storage(account),
+            *policy_statements.read_elsewhere(account, fit.data, fit.data_key)[:1],
+            *policy_statements.use_keys(account),
+        ],
+        "training": [
+            _jobs(account),
+            *_roles(account, roles),
+            *_ec2(account, roles),
+            _logs(account, [stages.read(name).endpoint for name in stages.names()]),
+            allow("ReadUnscoped", _UNSCOPED_READS, "*"),
+        ],
+        "serving": [
+            _endpoints(account, endpoints),
+            *_scaling(account),
+            *_image(account, repository),
+        ],
+        "stages": [*stage_statements.look(account), *stage_statements.change(account, repository)],
+    }
 
 
 def _protect_releases(account: Account) -> list[Statement]:
@@ -97,44 +125,45 @@ def _storage(account: Account) -> list[Statement]:
     ]
 
 
-def _sagemaker(account: Account, endpoints: Sequence[str]) -> list[Statement]:
+def _jobs(account: Account) -> Statement:
     prefix = account.settings.prefix.lower()
     jobs = [
         account.arn("sagemaker", f"{kind}/{prefix}-*")
         for kind in ("training-job", "hyper-parameter-tuning-job", "transform-job")
     ]
+    return allow(
+        "RunJobs",
+        [
+            "sagemaker:AddTags", "sagemaker:CreateHyperParameterTuningJob",
+            "sagemaker:CreateTrainingJob", "sagemaker:CreateTransformJob",
+            "sagemaker:DescribeHyperParameterTuningJob", "sagemaker:DescribeTrainingJob",
+            "sagemaker:DescribeTransformJob", "sagemaker:ListTags",
+            "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
+            "sagemaker:StopHyperParameterTuningJob", "sagemaker:StopTrainingJob",
+            "sagemaker:StopTransformJob", "sagemaker:UpdateTrainingJob",
+        ],
+        jobs,
+    )  # fmt: skip
+
+
+def _endpoints(account: Account, endpoints: Sequence[str]) -> Statement:
     served = [
         *(account.arn("sagemaker", f"endpoint/{name}") for name in endpoints),
         *(account.arn("sagemaker", f"endpoint-config/{name}-*") for name in endpoints),
         *(account.arn("sagemaker", f"model/{name}-*") for name in endpoints),
     ]
-    return [
-        allow(
-            "RunJobs",
-            [
-                "sagemaker:AddTags", "sagemaker:CreateHyperParameterTuningJob",
-                "sagemaker:CreateTrainingJob", "sagemaker:CreateTransformJob",
-                "sagemaker:DescribeHyperParameterTuningJob", "sagemaker:DescribeTrainingJob",
-                "sagemaker:DescribeTransformJob", "sagemaker:ListTags",
-                "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
-                "sagemaker:StopHyperParameterTuningJob", "sagemaker:StopTrainingJob",
-                "sagemaker:StopTransformJob", "sagemaker:UpdateTrainingJob",
-            ],
-            jobs,
-        ),
-        allow(
-            "ManageEndpoints",
-            [
-                "sagemaker:AddTags", "sagemaker:CreateEndpoint", "sagemaker:CreateEndpointConfig",
-                "sagemaker:CreateModel", "sagemaker:DeleteEndpoint",
-                "sagemaker:DeleteEndpointConfig", "sagemaker:DeleteModel",
-                "sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig",
-                "sagemaker:DescribeModel", "sagemaker:InvokeEndpoint", "sagemaker:ListTags",
-                "sagemaker:UpdateEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities",
-            ],
-            served,
-        ),
-    ]  # fmt: skip
+    return allow(
+        "ManageEndpoints",
+        [
+            "sagemaker:AddTags", "sagemaker:CreateEndpoint", "sagemaker:CreateEndpointConfig",
+            "sagemaker:CreateModel", "sagemaker:DeleteEndpoint",
+            "sagemaker:DeleteEndpointConfig", "sagemaker:DeleteModel",
+            "sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig",
+            "sagemaker:DescribeModel", "sagemaker:InvokeEndpoint", "sagemaker:ListTags",
+            "sagemaker:UpdateEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities",
+        ],
+        served,
+    )  # fmt: skip
 
 
 def _roles(account: Account, roles: Sequence[str]) -> list[Statement]:

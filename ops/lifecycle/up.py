@@ -31,7 +31,7 @@ from ops.lifecycle.step import PARTS, run_all
 @click.option(
     "--repository",
     default="",
-    help="OWNER/NAME on GitHub whose pipeline may release.",
+    help="OWNER@ID/NAME@ID on GitHub whose pipeline may release.",
 )
 @click.option(
     "--releaser",

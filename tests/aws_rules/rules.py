@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,7 +139,9 @@ def _parameters(response: Any, model: OperationModel) -> dict[str, Any]:
 def _error(response: Any, refused: Refused) -> Exception:
     if response.service_name == "s3":  # moto's S3 serializes its own errors
         return S3ClientError(refused.code, refused.message)
-    _, _, body = response.serialized(ActionResult(refused))
+    with warnings.catch_warnings():  # moto warns about codes that no service model lists
+        warnings.simplefilter("ignore", UserWarning)
+        _, _, body = response.serialized(ActionResult(refused))
     error = HTTPException(body)
     error.code = refused.status
     return error

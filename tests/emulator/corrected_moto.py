@@ -25,7 +25,13 @@ from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from tests.aws_rules import rules as aws_rules
 from tests.aws_rules import s3 as s3_rules
-from tests.emulator import corrected_account, iam_enforcement, sagemaker_endpoints
+from tests.emulator import (
+    corrected_account,
+    corrected_iam,
+    iam_enforcement,
+    sagemaker_endpoints,
+    stack_life,
+)
 
 # Members of a training job that moto drops.
 DROPPED = ("Environment", "RetryStrategy", "ProfilerConfig")
@@ -65,6 +71,10 @@ class State:
     root_user: dict[str, int] = field(
         default_factory=lambda: {"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0}
     )
+    stack_hangs: bool = False
+    """An executed change set stays in progress."""
+    on_stack: Callable[[], None] = _do_nothing
+    """Called whenever stacks are described."""
     simulated_decision: str = "allowed"
     """What iam:SimulatePrincipalPolicy says about every action."""
     s3_calls: list[tuple[str, str]] = field(default_factory=list)
@@ -112,6 +122,8 @@ def corrected() -> Iterator[State]:
         *corrected_account.REPLACEMENTS,
         (CodeBuildResponse, "start_build", start_build),
         (CodeBuildResponse, "batch_get_builds", batch_get_builds),
+        *corrected_iam.REPLACEMENTS,
+        *stack_life.replacements(STATE),
         # sessions that are created from now on register it
         (handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, ("before-call", refuse)]),
     ]

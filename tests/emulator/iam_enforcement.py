@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from moto.apigateway.models import apigateway_backends
-from moto.cloudformation.models import cloudformation_backends
 from moto.iam.access_control import IAMPolicy, IAMRequestBase
 from moto.s3.models import s3_backends
 
@@ -202,12 +201,17 @@ def _iam(request: Any, operation: str, values: dict[str, str]) -> Iterator[Acces
 def _cloudformation(
     request: Any, operation: str, values: dict[str, str], scope: str
 ) -> Iterator[Access]:
-    change_sets = cloudformation_backends[request.account_id][request._region].change_sets
-    change_set = change_sets.get(values.get("ChangeSetName", ""))
-    name = values.get("StackName") or (change_set.stack_name if change_set else "")
-    if not name.startswith("arn:"):
-        name = f"arn:aws:cloudformation:{scope}:stack/{name}/id"
+    """Yield the access to the stack, and to the change set that is named by its ARN.
+
+    It is not documented whether the stack is enough if both are named.
+    """
     context = (
         {"cloudformation:TemplateUrl": values["TemplateURL"]} if "TemplateURL" in values else {}
     )
-    yield Access(f"cloudformation:{operation}", name, context)
+    change_set, name = values.get("ChangeSetName", ""), values.get("StackName", "")
+    if change_set.startswith("arn:"):
+        yield Access(f"cloudformation:{operation}", change_set, context)
+    if name and not name.startswith("arn:"):
+        name = f"arn:aws:cloudformation:{scope}:stack/{name}/id"
+    if name:
+        yield Access(f"cloudformation:{operation}", name, context)

@@ -155,7 +155,7 @@ def test_attached_policies_are_listed(down: Down, command: Command) -> None:
 
 
 def test_an_identity_provider_that_others_trust_stays(down: Down, command: Command) -> None:
-    apply = ["policy", "--role", "pipeline", "--stage", "dev", "--repository", "o/n", "--apply"]
+    apply = ["policy", "--role", "pipeline", "--stage", "dev", "--repository", "o@1/n@2", "--apply"]
     assert command("ops", *apply).code == 0
     iam = boto3.client("iam")
     trust = iam.get_role(RoleName="whatbreed-pipeline-dev")["Role"]["AssumeRolePolicyDocument"]
