@@ -7,17 +7,19 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/adapt-inference-container.html
 import json
 import math
 import os
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_code import artifact
-from model_code.artifact import Artifact
+from model_code import artifact, framing
+from model_code.artifact import Artifact, SecondLook
 from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaType
+from model_code.framing import Box
 from model_code.images import InputImage
 from model_code.runtime import ov
 
@@ -28,6 +30,21 @@ MAX_JSON_BYTES = 1024  # the only JSON body is {}
 INPUT = "image"
 LOGITS = "logits"
 DOG_PROBABILITY = "dog_probability"
+LOCATION = "location"
+
+_MAP_PARAMETER = re.compile(r";\s*map\s*=\s*true\b", re.IGNORECASE)
+
+
+class Look(NamedTuple):
+    """The output of the graph for one part of an image.
+
+    `logits` is float32 [breeds]. `location`, float32 [rows, columns], is high where the evidence
+    for the likeliest breeds is; None if the graph has no such output.
+    """
+
+    logits: NDArray[np.float32]
+    dog_probability: float
+    location: NDArray[np.float32] | None
 
 
 class Model:
@@ -52,11 +69,8 @@ class Model:
         """The number of inferences that the CPU can run in parallel."""
         return int(self._throughput.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
 
-    def infer(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
-        """Return logits, float32 [breeds], and the dog probability.
-
-        `pixels` is RGB, uint8 [size, size, 3].
-        """
+    def infer(self, pixels: NDArray[np.uint8]) -> Look:
+        """Look at `pixels`, RGB, uint8 [size, size, 3]."""
         with self._active_lock:
             is_only = self._active == 0
             self._active += 1
@@ -82,12 +96,19 @@ class _InferRequest:
         self._image = self._request.get_tensor(INPUT).data
         self._logits = self._request.get_tensor(LOGITS).data
         self._dog_probability = self._request.get_tensor(DOG_PROBABILITY).data
+        self._location = None
+        if any(LOCATION in port.names for port in compiled.outputs):
+            self._location = self._request.get_tensor(LOCATION).data
 
-    def infer(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
+    def infer(self, pixels: NDArray[np.uint8]) -> Look:
         self._image[0] = pixels
         self._request.start_async()
         self._request.wait()
-        return self._logits.reshape(-1).copy(), float(self._dog_probability.reshape(-1)[0])
+        return Look(
+            self._logits.reshape(-1).copy(),
+            float(self._dog_probability.reshape(-1)[0]),
+            None if self._location is None else self._location[0].copy(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +116,26 @@ class Describe:
     """A request for the model's description: `application/json` with an empty object."""
 
 
+class LocationMap(NamedTuple):
+    """`location` of the first look, and the part of the image that it covers."""
+
+    box: Box
+    values: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The model's output for one image. `logits` is float32 [breeds], in the order of labels."""
+    """The model's output for one image. `logits` is float32 [breeds], in the order of labels.
+
+    `focus` is the part of the image that the second look showed, if there was one.
+    """
 
     artifact: Artifact
     image: InputImage
     logits: NDArray[np.float32]
     dog_probability: float
+    focus: Box | None = None
+    map: LocationMap | None = None
 
 
 def model_fn(model_dir: str | os.PathLike[str]) -> Model:
@@ -151,12 +184,32 @@ def predict_fn(data: InputImage | Describe, model: Model) -> Prediction | Artifa
     """Classify an image, or return the model's description. Raises `NotAnImage`."""
     if isinstance(data, Describe):
         return model.artifact
-    logits, dog_probability = model.infer(data.pixels(model.artifact.input))
-    return Prediction(model.artifact, data, logits, dog_probability)
+    settings = model.artifact.second_look
+    decoded = data.decode(model.artifact.input)
+    box = framing.first_look(data.width, data.height, model.artifact.input)
+    first = model.infer(decoded.look(box))
+    logits, dog_probability, location = first
+    focus, map = None, None if location is None else LocationMap(box, location)
+    if settings is not None and map is not None and _is_unsure(first, data, settings):
+        focus = framing.second_look(map.values, box, data.width, data.height, settings)
+        second = model.infer(decoded.look(focus))
+        logits = (1 - settings.weight) * logits + settings.weight * second.logits
+        dog_probability = max(dog_probability, second.dog_probability)
+    return Prediction(model.artifact, data, logits, dog_probability, focus, map)
+
+
+def _is_unsure(first: Look, image: InputImage, settings: SecondLook) -> bool:
+    powers = np.exp(first.logits - first.logits.max())
+    if powers.max() < settings.threshold * powers.sum():
+        return True
+    return max(image.width, image.height) > settings.max_aspect * min(image.width, image.height)
 
 
 def output_fn(prediction: Prediction | Artifact, accept: str = JSON) -> bytes:
-    """Serialise to JSON, the only supported type, whatever `accept` is."""
+    """Serialise to JSON, the only supported type, whatever `accept` is.
+
+    The parameter `map` of `application/json; map=true` adds the location map.
+    """
     if isinstance(prediction, Artifact):
         return _json(prediction.describe()).encode()
     image = prediction.image
@@ -167,9 +220,37 @@ def output_fn(prediction: Prediction | Artifact, accept: str = JSON) -> bytes:
     rest = {
         "dog_probability": round(prediction.dog_probability, 6),
         "image": {"format": image.format, "width": image.width, "height": image.height},
+        "focus": prediction.focus and _fractions(prediction.focus, image),
+        "confused_with": _confused_with(prediction),
     }
+    if prediction.map and _MAP_PARAMETER.search(accept):
+        box, values = prediction.map
+        rest["map"] = {**_fractions(box, image), "values": _relative(values).tolist()}
     prefix = prediction.artifact.response_prefix
     return f'{prefix},"logits":[{logits}],{_json(rest)[1:]}'.encode()
+
+
+def _fractions(box: Box, image: InputImage) -> dict[str, float]:
+    """Return `box` in fractions of the upright image's width and height."""
+    return {
+        "x": round(box.x / image.width, 4),
+        "y": round(box.y / image.height, 4),
+        "width": round(box.width / image.width, 4),
+        "height": round(box.height / image.height, 4),
+    }
+
+
+def _confused_with(prediction: Prediction) -> list[str]:
+    """Return the labels that the likeliest breed is often confused with."""
+    description = prediction.artifact
+    likeliest = description.labels[int(prediction.logits.argmax())]
+    return list(description.confused_with.get(likeliest, ()))
+
+
+def _relative(location: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Scale a location map to values from 0 to 1."""
+    highest = max(float(location.max()), 1e-6)
+    return (location.astype(np.float64) / highest).clip(0, 1).round(3)
 
 
 def _json(document: dict[str, Any]) -> str:
@@ -190,6 +271,13 @@ def _check_shapes(description: Artifact, compiled: ov.CompiledModel) -> None:
         LOGITS: [((1, breeds), "f32")],
         DOG_PROBABILITY: [((1,), "f32"), ((1, 1), "f32")],
     }
+    if description.second_look is not None:
+        shape, kind = actual.get(LOCATION, ((), ""))
+        if len(shape) != 3 or shape[0] != 1 or kind != "f32":
+            raise BrokenArtifact(
+                f"{description.graph}: {LOCATION} is {actual.get(LOCATION)}, but "
+                f"{artifact.DESCRIPTION_FILE} has second_look, which requires (1, rows, columns)"
+            )
     for name, allowed in expected.items():
         if actual.get(name) not in allowed:
             raise BrokenArtifact(

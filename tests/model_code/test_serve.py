@@ -101,7 +101,7 @@ class SlowModel:
         self.inferred: list[tuple[int, ...]] = []
         self._model = model
 
-    def infer(self, pixels: np.ndarray) -> tuple[np.ndarray, float]:
+    def infer(self, pixels: np.ndarray) -> inference.Look:
         self.started.set()
         assert self.released.wait(30)
         self.inferred.append(tuple(pixels[0, 0].tolist()))

@@ -1,0 +1,77 @@
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+
+from model_code import framing
+from model_code.artifact import InputSpec, SecondLook
+from model_code.framing import Box
+
+SETTINGS = SecondLook(threshold=0.7, max_aspect=2, map_threshold=0.7, min_side=0.5, weight=0.5)
+
+
+def spec(max_aspect: float = 1.0, crop: float = 1.0) -> InputSpec:
+    return InputSpec(224, crop, (0, 0, 0), (1, 1, 1), max_aspect)
+
+
+@pytest.mark.parametrize(
+    ("size", "max_aspect", "crop", "box"),
+    [
+        ((400, 300), 1, 1, Box(50, 0, 300, 300)),
+        ((300, 400), 1, 0.5, Box(75, 125, 150, 150)),
+        ((400, 300), 1.5, 1, Box(0, 0, 400, 300)),
+        ((900, 300), 1.5, 1, Box(225, 0, 450, 300)),
+        ((300, 900), 9, 1, Box(0, 0, 300, 900)),
+    ],
+)
+def test_the_first_look_is_in_the_centre(
+    size: tuple[int, int], max_aspect: float, crop: float, box: Box
+) -> None:
+    assert framing.first_look(*size, spec(max_aspect, crop)) == box
+
+
+def location(*strong: tuple[int, int], value: float = 1.0) -> np.ndarray:
+    cells = np.zeros((7, 7), np.float32)
+    for cell in strong:
+        cells[cell] = value
+    return cells
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ([(3, 3)], Box(35, 35, 70, 70)),
+        ([(0, 0)], Box(0, 0, 70, 70)),  # stays inside the image
+        ([(6, 3)], Box(35, 70, 70, 70)),
+        ([(1, 1), (5, 5)], Box(20, 20, 100, 100)),  # covers both
+        ([(0, 0), (6, 6)], Box(0, 0, 140, 140)),
+    ],
+)
+def test_the_second_look_covers_the_strong_cells(
+    cells: list[tuple[int, int]], expected: Box
+) -> None:
+    first = Box(0, 0, 140, 140)
+    box = framing.second_look(location(*cells), first, 140, 140, SETTINGS)
+    assert astuple(box) == pytest.approx(astuple(expected))
+
+
+@pytest.mark.parametrize("size", [(420, 140), (140, 420)])
+def test_the_second_look_at_the_end_of_a_long_image_is_a_square(size: tuple[int, int]) -> None:
+    first = Box(0, 0, *size)
+    box = framing.second_look(location((6, 6)), first, *size, SETTINGS)
+    assert box.width == box.height == pytest.approx(70)
+    assert (box.x + box.width, box.y + box.height) == pytest.approx(size)
+
+
+def test_a_first_look_that_shows_the_centre_only() -> None:
+    box = framing.second_look(location((3, 0)), Box(140, 0, 140, 140), 420, 140, SETTINGS)
+    assert box == Box(115, 35, 70, 70)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_a_map_without_positive_values(value: float) -> None:
+    cells = np.full((7, 7), value - 1, np.float32)
+    cells[0, 6] = value
+    assert framing.second_look(cells, Box(0, 0, 140, 140), 140, 140, SETTINGS) == Box(70, 0, 70, 70)
+    flat = np.full((7, 7), value, np.float32)
+    assert framing.second_look(flat, Box(0, 0, 140, 140), 140, 140, SETTINGS).width == 140
