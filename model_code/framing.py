@@ -18,14 +18,37 @@ class Box:
     height: float
 
 
-def first_look(width: int, height: int, spec: InputSpec) -> Box:
-    """Return the centred rectangle whose sides differ at most by the factor `spec.max_aspect`.
+def is_long(width: int, height: int, spec: InputSpec) -> bool:
+    """Return whether the centre square would miss too much of an image."""
+    return max(width, height) > spec.max_aspect * min(width, height)
 
-    It is squashed to the model's square input. With `max_aspect` 1 it is the centre square.
+
+def first_look(width: int, height: int, spec: InputSpec) -> Box:
+    """Return the centre square, or all of a long image, which is squashed to locate the dog."""
+    if is_long(width, height, spec):
+        return Box(0, 0, width, height)
+    side = spec.crop * min(width, height)
+    return _centred(width / 2, height / 2, side, side)
+
+
+def looks_again(
+    logits: NDArray[np.float32], width: int, height: int, spec: InputSpec, settings: SecondLook
+) -> bool:
+    """Return whether the first look, with these logits [breeds], is not enough."""
+    if is_long(width, height, spec):
+        return True
+    powers = np.exp(logits - logits.max())
+    return bool(powers.max() < settings.threshold * powers.sum())
+
+
+def weight_of_second_look(first_dog: float, second_dog: float, is_long: bool) -> float:
+    """Return the share of the second look in the result: looks count by their dog probabilities.
+
+    A small dog is in the second look only. The first look at a long image is too distorted.
     """
-    longest = min(width, height) * spec.max_aspect
-    shown = spec.crop * min(width, longest), spec.crop * min(height, longest)
-    return _centred(width / 2, height / 2, *shown)
+    if is_long or first_dog + second_dog == 0:
+        return 1.0
+    return second_dog / (first_dog + second_dog)
 
 
 def second_look(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_code import artifact, framing
-from model_code.artifact import Artifact, SecondLook
+from model_code.artifact import Artifact
 from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaType
 from model_code.framing import Box
 from model_code.images import InputImage
@@ -184,25 +184,23 @@ def predict_fn(data: InputImage | Describe, model: Model) -> Prediction | Artifa
     """Classify an image, or return the model's description. Raises `NotAnImage`."""
     if isinstance(data, Describe):
         return model.artifact
-    settings = model.artifact.second_look
-    decoded = data.decode(model.artifact.input)
-    box = framing.first_look(data.width, data.height, model.artifact.input)
-    first = model.infer(decoded.look(box))
-    logits, dog_probability, location = first
-    focus, map = None, None if location is None else LocationMap(box, location)
-    if settings is not None and map is not None and _is_unsure(first, data, settings):
-        focus = framing.second_look(map.values, box, data.width, data.height, settings)
-        second = model.infer(decoded.look(focus))
-        logits = (1 - settings.weight) * logits + settings.weight * second.logits
-        dog_probability = max(dog_probability, second.dog_probability)
+    spec, settings = model.artifact.input, model.artifact.second_look
+    width, height = data.width, data.height
+    decoded = data.decode(spec)
+    box = framing.first_look(width, height, spec)
+    logits, dog_probability, location = model.infer(decoded.look(box))
+    if location is None:
+        return Prediction(model.artifact, data, logits, dog_probability)
+    map = LocationMap(box, location)
+    if settings is None or not framing.looks_again(logits, width, height, spec, settings):
+        return Prediction(model.artifact, data, logits, dog_probability, None, map)
+    focus = framing.second_look(location, box, width, height, settings)
+    second = model.infer(decoded.look(focus))
+    is_long = framing.is_long(width, height, spec)
+    weight = framing.weight_of_second_look(dog_probability, second.dog_probability, is_long)
+    logits = (1 - weight) * logits + weight * second.logits
+    dog_probability = max(dog_probability, second.dog_probability)
     return Prediction(model.artifact, data, logits, dog_probability, focus, map)
-
-
-def _is_unsure(first: Look, image: InputImage, settings: SecondLook) -> bool:
-    powers = np.exp(first.logits - first.logits.max())
-    if powers.max() < settings.threshold * powers.sum():
-        return True
-    return max(image.width, image.height) > settings.max_aspect * min(image.width, image.height)
 
 
 def output_fn(prediction: Prediction | Artifact, accept: str = JSON) -> bytes:

@@ -9,8 +9,9 @@ example:
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +24,16 @@ import torch
 from cli import commands, settings, tables
 from cli.files import write_atomically
 from model_code import artifact
-from training import evaluate, folder_layout, model_card, openvino_graph, photos, run_files
+from model_code.artifact import SecondLook
+from training import (
+    evaluate,
+    folder_layout,
+    model_card,
+    openvino_graph,
+    photos,
+    run_files,
+    second_look,
+)
 from training.breed_names import display_name
 from training.calibration import fit_temperature, fit_threshold
 from training.errors import DataError
@@ -143,7 +153,7 @@ def _candidates(
     trained: TrainedModel, splits: Splits, scratch: Path, version: str, settings: ExportSettings
 ) -> list[Candidate]:
     spec = openvino_graph.input_spec(trained)
-    draft = {
+    draft: dict[str, Any] = {
         "format": artifact.FORMAT,
         "name": NAME,
         "version": version,
@@ -155,6 +165,7 @@ def _candidates(
         "metrics": {},
         "trained_with": {},
     }
+    rule = None
     candidates = []
     for precision in PRECISIONS:
         folder = scratch / precision
@@ -166,6 +177,13 @@ def _candidates(
             )
         ov.save_model(graph, folder / artifact.GRAPH_FILE, compress_to_fp16=precision != "fp32")
         _write_description(folder, draft)
+        if not math.isinf(spec.max_aspect):
+            rule = rule or _second_look(trained, folder, splits["valid"])
+            both = {
+                "second_look": asdict(rule),
+                "input": {**draft["input"], "max_aspect": spec.max_aspect},
+            }
+            _write_description(folder, {**draft, **both})
         model = evaluate.load(folder)
         scores = {
             split: evaluate.score(model, splits[split])
@@ -175,6 +193,15 @@ def _candidates(
         weights_bytes = (folder / artifact.WEIGHTS_FILE).stat().st_size
         candidates.append(Candidate(precision, folder, weights_bytes, scores))
     return candidates
+
+
+def _second_look(trained: TrainedModel, folder: Path, valid: Sequence[Photo]) -> SecondLook:
+    """Fit the rule on held-out photos: the cross-validation, or first looks at split valid."""
+    if trained.held_out is not None:
+        return second_look.fit(trained.held_out, trained.settings)
+    first = evaluate.score(evaluate.load(folder), valid).logits
+    threshold = second_look.fit_threshold(first, trained.settings["second_looks"])
+    return second_look.rule(trained.settings, threshold)
 
 
 def _calibrate(
@@ -210,11 +237,12 @@ def _held_out(best: Candidate, trained: TrainedModel) -> tuple[Floats, Ints, Flo
 
     They are split valid, or split train in the cross-validation of the head.
     """
-    if "valid" in best.scores:
+    if trained.held_out is None:
         scores = best.scores["valid"]
         return scores.logits, scores.targets, scores.dog_probabilities
-    held_out = {name: tensor.numpy() for name, tensor in (trained.held_out or {}).items()}
-    return held_out["logits"], held_out["targets"], held_out["dog_probabilities"]
+    model = evaluate.load(best.folder).artifact
+    logits, dogs = second_look.combine(trained.held_out, model.input, model.second_look)
+    return logits, trained.held_out["targets"].numpy(), dogs
 
 
 def _write_description(folder: Path, description: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The served graph: converted to OpenVINO, and quantised to int8."""
 
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -10,12 +11,13 @@ from openvino.preprocess import PrePostProcessor
 from openvino.tools.ovc import convert_model
 
 from model_code.artifact import InputSpec
-from model_code.inference import DOG_PROBABILITY, INPUT, LOGITS
-from training import backbones
+from model_code.inference import DOG_PROBABILITY, INPUT, LOCATION, LOGITS
+from training import backbones, looks
 from training.model import ServedModel
 from training.photos import Photo
 from training.preprocessing import served_batches
 from training.run_files import TrainedModel
+from training.settings import TrainSettings
 
 
 def convert(trained: TrainedModel) -> ov.Model:
@@ -25,9 +27,8 @@ def convert(trained: TrainedModel) -> ov.Model:
     with torch.no_grad(), warnings.catch_warnings():
         # OpenVINO 2026.4 traces with torch.jit, which torch 2.13 deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
-        graph = convert_model(
-            ServedModel(trained.network()), example_input=torch.zeros(shape), input=shape
-        )
+        served = ServedModel(trained.network(), not math.isinf(spec.max_aspect))
+        graph = convert_model(served, example_input=torch.zeros(shape), input=shape)
     steps = PrePostProcessor(graph)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     steps.input().model().set_layout(ov.Layout("NCHW"))
@@ -36,7 +37,7 @@ def convert(trained: TrainedModel) -> ov.Model:
     ).scale(_scalar_if_equal([255 * std for std in spec.std]))
     graph = steps.build()
     graph.input(0).tensor.set_names({INPUT})
-    for port, name in zip(graph.outputs, (LOGITS, DOG_PROBABILITY), strict=True):
+    for port, name in zip(graph.outputs, (LOGITS, DOG_PROBABILITY, LOCATION), strict=False):
         port.tensor.set_names({name})
     return graph
 
@@ -44,7 +45,7 @@ def convert(trained: TrainedModel) -> ov.Model:
 def input_spec(trained: TrainedModel) -> InputSpec:
     """Return how the endpoint preprocesses images for this model."""
     backbone = backbones.create(trained.backbone, pretrained=False)
-    return InputSpec(trained.size, trained.crop, backbone.mean, backbone.std)
+    return looks.input_spec(backbone, TrainSettings.model_validate(trained.settings))
 
 
 def _scalar_if_equal(values: list[float]) -> float | list[float]:
@@ -58,11 +59,12 @@ def quantise(
     """Quantise to int8, with ranges from photos spread evenly over split train."""
     step = max(1, len(train) // calibration_photos)
     inputs = list(served_batches(train[::step], spec, 1, "calibrate"))
-    # Errors of the breed head and of the gate's sum of probabilities reach the output directly.
+    # Errors of the breed head, of the map, and of the gate's sum of probabilities reach the output
+    # directly.
     not_quantised = [
         node.get_friendly_name()
         for node in graph.get_ops()
-        if _is_breed_head(node) or _is_small_depthwise(node, spec.size_px)
+        if _is_exact_product(node) or _is_small_depthwise(node, spec.size_px)
     ]
     return nncf.quantize(
         graph,
@@ -71,11 +73,17 @@ def quantise(
         subset_size=len(inputs),
         fast_bias_correction=False,
         ignored_scope=nncf.IgnoredScope(names=not_quantised, types=["ReduceSum"]),
+        # CPUs without VNNI add pairs of 8-bit products in 16 bits, which saturate. Weights of 7
+        # bits leave room, so that all CPUs compute the same.
+        # https://docs.openvino.ai/latest/pot_saturation_issue.html
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            overflow_fix=nncf.OverflowFix.ENABLE
+        ),
     )
 
 
-def _is_breed_head(node: ov.Node) -> bool:
-    return bool(node.get_type_name() == "MatMul" and ".breeds" in node.get_friendly_name())
+def _is_exact_product(node: ov.Node) -> bool:
+    return bool(node.get_type_name() == "MatMul" and ".imagenet" not in node.get_friendly_name())
 
 
 def _is_small_depthwise(node: ov.Node, size_px: int) -> bool:

@@ -33,6 +33,15 @@ class TrainSettings(Section):
     """Side of the served model's square input in pixels."""
     crop: float = Field(default=1.0, gt=0, le=1)
     """Fraction of the short side that the centre crop keeps at inference."""
+    second_looks: float = Field(default=0.22, ge=0, lt=1)
+    """Fraction of the photos, the least certain ones, that the model looks at twice. 0: none."""
+    max_aspect: float = Field(default=1.8, gt=1)
+    """Ratio of an image's sides from which all of it is shown to locate the dog, and the second
+    look counts alone."""
+    map_threshold: float = Field(default=0.7, gt=0, le=1)
+    """Fraction of a location map's maximum from which the second look covers a place."""
+    min_side: float = Field(default=0.6, gt=0, le=1)
+    """Smallest side of the second look as a fraction of the image's short side."""
     # A random crop enlarges the dog, so a smaller input matches (Touvron et al. 2019, FixRes).
     train_size: int = Field(default=208, ge=32)
     """Side of the square input during training in pixels."""

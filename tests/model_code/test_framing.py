@@ -7,27 +7,55 @@ from model_code import framing
 from model_code.artifact import InputSpec, SecondLook
 from model_code.framing import Box
 
-SETTINGS = SecondLook(threshold=0.7, max_aspect=2, map_threshold=0.7, min_side=0.5, weight=0.5)
+SETTINGS = SecondLook(threshold=0.7, map_threshold=0.7, min_side=0.5)
 
 
-def spec(max_aspect: float = 1.0, crop: float = 1.0) -> InputSpec:
+def spec(max_aspect: float, crop: float = 1.0) -> InputSpec:
     return InputSpec(224, crop, (0, 0, 0), (1, 1, 1), max_aspect)
 
 
 @pytest.mark.parametrize(
-    ("size", "max_aspect", "crop", "box"),
+    ("size", "crop", "box"),
     [
-        ((400, 300), 1, 1, Box(50, 0, 300, 300)),
-        ((300, 400), 1, 0.5, Box(75, 125, 150, 150)),
-        ((400, 300), 1.5, 1, Box(0, 0, 400, 300)),
-        ((900, 300), 1.5, 1, Box(225, 0, 450, 300)),
-        ((300, 900), 9, 1, Box(0, 0, 300, 900)),
+        ((400, 300), 1, Box(50, 0, 300, 300)),
+        ((300, 400), 0.5, Box(75, 125, 150, 150)),
+        ((600, 300), 1, Box(150, 0, 300, 300)),
+        ((601, 300), 1, Box(0, 0, 601, 300)),  # long: all of it
+        ((300, 900), 0.5, Box(0, 0, 300, 900)),
     ],
 )
-def test_the_first_look_is_in_the_centre(
-    size: tuple[int, int], max_aspect: float, crop: float, box: Box
+def test_the_first_look(size: tuple[int, int], crop: float, box: Box) -> None:
+    assert framing.first_look(*size, spec(2, crop)) == box
+
+
+@pytest.mark.parametrize(
+    ("logits", "size", "again"),
+    [
+        ([9, 0], (400, 300), False),
+        ([0.84, 0], (400, 300), True),  # a probability of 0.698
+        ([0.86, 0], (400, 300), False),
+        ([9, 0], (300, 601), True),
+    ],
+)
+def test_unsure_and_long_images_get_a_second_look(
+    logits: list[float], size: tuple[int, int], again: bool
 ) -> None:
-    assert framing.first_look(*size, spec(max_aspect, crop)) == box
+    assert framing.looks_again(np.array(logits, np.float32), *size, spec(2), SETTINGS) == again
+
+
+@pytest.mark.parametrize(
+    ("dogs", "is_long", "weight"),
+    [
+        ((0.9, 0.9), False, 0.5),
+        ((0.1, 0.9), False, 0.9),
+        ((0, 0), False, 1),
+        ((0.9, 0.1), True, 1),
+    ],
+)
+def test_looks_count_by_their_dog_probabilities(
+    dogs: tuple[float, float], is_long: bool, weight: float
+) -> None:
+    assert framing.weight_of_second_look(*dogs, is_long) == pytest.approx(weight)
 
 
 def location(*strong: tuple[int, int], value: float = 1.0) -> np.ndarray:

@@ -121,7 +121,7 @@ def test_an_invalid_graph(tmp_path: Path) -> None:
 
 
 SECOND_LOOK = {
-    "threshold": 0.9, "max_aspect": 4, "map_threshold": 0.7, "min_side": 0.25, "weight": 0.5,
+    "threshold": 0.9, "map_threshold": 0.7, "min_side": 0.25,
 }  # fmt: skip
 
 
@@ -139,7 +139,8 @@ def test_an_unsure_model_looks_again_at_what_its_map_points_to(
     model = inference.model_fn(tiny_model.write(tmp_path, second_look=SECOND_LOOK))
     answer = invoke(model, encode(spot("red", (320, 320), (160, 80, 240, 160))), "image/png")
     assert answer["focus"] == {"x": 0.5, "y": 0.25, "width": 0.25, "height": 0.25}
-    assert answer["logits"] == pytest.approx([(10 / 16 + 10) / 2, 0, 0], abs=0.2)
+    # The looks count by their dog probabilities, 1/48 and 1/3.
+    assert answer["logits"] == pytest.approx([(10 / 16 + 16 * 10) / 17, 0, 0], abs=0.3)
     assert answer["dog_probability"] == pytest.approx(1 / 3, abs=1e-2)
 
 
@@ -148,20 +149,16 @@ def test_a_sure_model_looks_once(tmp_path: Path, encode: Encode) -> None:
     assert invoke(model, encode("red"), "image/png")["focus"] is None
 
 
-@pytest.mark.parametrize("left", [0, 1100])
-def test_a_long_image_is_looked_at_again_even_if_the_model_is_sure(
-    tmp_path: Path, encode: Encode, left: int
+@pytest.mark.parametrize(("left", "x"), [(0, 0), (900, 0.75), (300, 0.25)])
+def test_the_second_look_at_a_long_image_counts_alone(
+    tmp_path: Path, encode: Encode, left: int, x: float
 ) -> None:
-    """Its first look is squashed. A map of four columns locates its ends."""
-    changes = {
-        "second_look": SECOND_LOOK,
-        "input": {"size": 32, "mean": [0] * 3, "std": [1] * 3, "crop": 1, "max_aspect": 100},
-    }
-    model = inference.model_fn(tiny_model.write(tmp_path, **changes))
-    image = Image.new("RGB", (1200, 100), (200, 0, 0))
-    ImageDraw.Draw(image).rectangle((left, 0, left + 99, 99), fill=(255, 0, 0))
+    frame = {"size": 32, "mean": [0] * 3, "std": [1] * 3, "crop": 1, "max_aspect": 2}
+    model = inference.model_fn(tiny_model.write(tmp_path, second_look=SECOND_LOOK, input=frame))
+    image = spot("red", (1200, 300), (left, 0, left + 300, 300))
     answer = invoke(model, encode(image), "image/png")
-    assert answer["focus"] is not None
+    assert answer["focus"] == {"x": x, "y": 0, "width": 0.25, "height": 1}
+    assert answer["logits"] == pytest.approx([10, 0, 0], abs=0.1)
 
 
 def test_confused_breeds_of_the_likeliest(tmp_path: Path, encode: Encode) -> None:
