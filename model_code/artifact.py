@@ -25,27 +25,26 @@ class InputSpec:
     """The model's input.
 
     `size_px` is the side of the square. `crop` is the fraction of the image's shorter side that the
-    centre square of the first look keeps. Images of more than `max_aspect` times the length of
-    their short side are long: the first look shows all of them, to locate the dog. `mean` and `std`
-    are informative: the graph applies them.
+    centre square of the first look keeps. `mean` and `std` are informative: the graph applies them.
     """
 
     size_px: int
     crop: float
     mean: RGB
     std: RGB
-    max_aspect: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class SecondLook:
     """When the model looks again, at what its location map points to, and where.
 
-    It does if the likeliest breed of the first look has a probability below `threshold`, and always
-    at long images. See `framing.second_look` for `map_threshold` and `min_side`.
+    It does if the likeliest breed of the first look has a probability below `threshold`, or the
+    image is more than `max_aspect` times as long as wide. See `framing.second_look` for
+    `map_threshold` and `min_side`.
     """
 
     threshold: float
+    max_aspect: float
     map_threshold: float
     min_side: float
 
@@ -97,7 +96,6 @@ class Artifact:
                 "crop": self.input.crop,
                 "mean": list(self.input.mean),
                 "std": list(self.input.std),
-                "max_aspect": None if math.isinf(self.input.max_aspect) else self.input.max_aspect,
             },
             "second_look": asdict(self.second_look) if self.second_look else None,
             "confused_with": {label: list(others) for label, others in self.confused_with.items()},
@@ -149,9 +147,6 @@ def _parse(folder: Path, document: dict[str, Any]) -> Artifact:
     size_px = spec["size"]
     if not isinstance(size_px, int) or not 1 <= size_px <= 4096:
         raise ValueError(f"input.size is {size_px!r}; it must be an integer from 1 to 4096")
-    second_look = _second_look(document.get("second_look"))
-    if second_look is None and spec.get("max_aspect") is not None:
-        raise ValueError("input.max_aspect needs second_look")
     return Artifact(
         folder=folder,
         name=_text(document["name"], "name"),
@@ -163,13 +158,12 @@ def _parse(folder: Path, document: dict[str, Any]) -> Artifact:
             crop=_number(spec["crop"], "input.crop", above=0, most=1),
             mean=_rgb(spec["mean"], "input.mean"),
             std=_rgb(spec["std"], "input.std"),
-            max_aspect=_max_aspect(spec.get("max_aspect")),
         ),
         temperature=_number(document["temperature"], "temperature", above=0),
         dog_threshold=_number(document["dog_threshold"], "dog_threshold", above=-1e-9, most=1),
         metrics=dict(document["metrics"]),
         trained_with=dict(document["trained_with"]),
-        second_look=second_look,
+        second_look=_second_look(document.get("second_look")),
         confused_with=_confused_with(document.get("confused_with", {}), labels),
     )
 
@@ -181,11 +175,8 @@ def _second_look(values: Any) -> SecondLook | None:
         name: _number(values[name], f"second_look.{name}", above=0, most=1)
         for name in ("threshold", "map_threshold", "min_side")
     }
-    return SecondLook(**fractions)
-
-
-def _max_aspect(value: Any) -> float:
-    return math.inf if value is None else _number(value, "input.max_aspect", above=1)
+    max_aspect = _number(values["max_aspect"], "second_look.max_aspect", above=1)
+    return SecondLook(max_aspect=max_aspect, **fractions)
 
 
 def _confused_with(values: Any, labels: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

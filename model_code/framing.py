@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from model_code.artifact import InputSpec, SecondLook
 
+_DOUBTFUL_DOG = 0.5  # 1 % of the first looks at dogs are below
+_SQUARE = 1.1
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -18,43 +21,41 @@ class Box:
     height: float
 
 
-def is_long(width: int, height: int, spec: InputSpec) -> bool:
-    """Return whether the centre square would miss too much of an image."""
-    return max(width, height) > spec.max_aspect * min(width, height)
-
-
 def first_look(width: int, height: int, spec: InputSpec) -> Box:
-    """Return the centre square, or all of a long image, which is squashed to locate the dog."""
-    if is_long(width, height, spec):
-        return Box(0, 0, width, height)
+    """Return the centre square."""
     side = spec.crop * min(width, height)
     return _centred(width / 2, height / 2, side, side)
 
 
-def looks_again(
-    logits: NDArray[np.float32], width: int, height: int, spec: InputSpec, settings: SecondLook
-) -> bool:
+def overview(width: int, height: int, dog_probability: float, settings: SecondLook) -> Box | None:
+    """Return all of an image, to locate the dog, or None if the centre square is good enough.
+
+    The overview is squashed to the model's square input: good for a map, bad for a breed.
+    `dog_probability` is the first look's.
+    """
+    aspect = max(width, height) / min(width, height)
+    if aspect > settings.max_aspect or (dog_probability < _DOUBTFUL_DOG and aspect > _SQUARE):
+        return Box(0, 0, width, height)
+    return None
+
+
+def looks_again(logits: NDArray[np.float32], width: int, height: int, settings: SecondLook) -> bool:
     """Return whether the first look, with these logits [breeds], is not enough."""
-    if is_long(width, height, spec):
+    if max(width, height) > settings.max_aspect * min(width, height):
         return True
     powers = np.exp(logits - logits.max())
     return bool(powers.max() < settings.threshold * powers.sum())
 
 
-def weight_of_second_look(first_dog: float, second_dog: float, is_long: bool) -> float:
-    """Return the share of the second look in the result: looks count by their dog probabilities.
-
-    A small dog is in the second look only. The first look at a long image is too distorted.
-    """
-    if is_long or first_dog + second_dog == 0:
-        return 1.0
-    return second_dog / (first_dog + second_dog)
+def weight_of_second_look(first_dog: float, second_dog: float) -> float:
+    """Return the share of the second look in the result: looks count by their dog probabilities."""
+    return second_dog / max(first_dog + second_dog, 1e-9)
 
 
 def second_look(
-    location: NDArray[np.float32], first: Box, width: int, height: int, settings: SecondLook
+    location: NDArray[np.float32], shown: Box, width: int, height: int, settings: SecondLook
 ) -> Box:
-    """Return the square around what `location` [rows, columns], a map of `first`, points to.
+    """Return the square around what `location` [rows, columns], a map of `shown`, points to.
 
     The square covers the cells of at least `map_threshold` times the maximum. Its side is at least
     `min_side` times the image's shorter side, and at most that side.
@@ -64,10 +65,10 @@ def second_look(
     top, bottom = _extent(strong.any(axis=1))
     left, right = _extent(strong.any(axis=0))
     short = min(width, height)
-    longest = max((right - left) * first.width, (bottom - top) * first.height)
+    longest = max((right - left) * shown.width, (bottom - top) * shown.height)
     side = min(short, max(settings.min_side * short, longest))
-    x = first.x + (left + right) / 2 * first.width
-    y = first.y + (top + bottom) / 2 * first.height
+    x = shown.x + (left + right) / 2 * shown.width
+    y = shown.y + (top + bottom) / 2 * shown.height
     x = min(max(x, side / 2), width - side / 2)
     y = min(max(y, side / 2), height - side / 2)
     return _centred(x, y, side, side)

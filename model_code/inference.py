@@ -117,7 +117,7 @@ class Describe:
 
 
 class LocationMap(NamedTuple):
-    """`location` of the first look, and the part of the image that it covers."""
+    """The location map of a look, and the part of the image that it covers."""
 
     box: Box
     values: NDArray[np.float32]
@@ -184,23 +184,30 @@ def predict_fn(data: InputImage | Describe, model: Model) -> Prediction | Artifa
     """Classify an image, or return the model's description. Raises `NotAnImage`."""
     if isinstance(data, Describe):
         return model.artifact
-    spec, settings = model.artifact.input, model.artifact.second_look
+    settings = model.artifact.second_look
     width, height = data.width, data.height
-    decoded = data.decode(spec)
-    box = framing.first_look(width, height, spec)
-    logits, dog_probability, location = model.infer(decoded.look(box))
-    if location is None:
-        return Prediction(model.artifact, data, logits, dog_probability)
-    map = LocationMap(box, location)
-    if settings is None or not framing.looks_again(logits, width, height, spec, settings):
-        return Prediction(model.artifact, data, logits, dog_probability, None, map)
-    focus = framing.second_look(location, box, width, height, settings)
+    decoded = data.decode(model.artifact.input)
+    box = framing.first_look(width, height, model.artifact.input)
+    first = located = model.infer(decoded.look(box))
+    if settings is None or not framing.looks_again(first.logits, width, height, settings):
+        map = None if first.location is None else LocationMap(box, first.location)
+        return Prediction(model.artifact, data, first.logits, first.dog_probability, None, map)
+    everything = framing.overview(width, height, first.dog_probability, settings)
+    if everything is not None:
+        box, located = everything, model.infer(decoded.look(everything))
+    if located.location is None:  # _check_shapes has made sure of it
+        raise BrokenArtifact("The graph has no location map.")
+    focus = framing.second_look(located.location, box, width, height, settings)
     second = model.infer(decoded.look(focus))
-    is_long = framing.is_long(width, height, spec)
-    weight = framing.weight_of_second_look(dog_probability, second.dog_probability, is_long)
-    logits = (1 - weight) * logits + weight * second.logits
-    dog_probability = max(dog_probability, second.dog_probability)
-    return Prediction(model.artifact, data, logits, dog_probability, focus, map)
+    weight = framing.weight_of_second_look(first.dog_probability, second.dog_probability)
+    return Prediction(
+        model.artifact,
+        data,
+        (1 - weight) * first.logits + weight * second.logits,
+        max(first.dog_probability, second.dog_probability),
+        focus,
+        LocationMap(box, located.location),
+    )
 
 
 def output_fn(prediction: Prediction | Artifact, accept: str = JSON) -> bytes:

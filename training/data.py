@@ -2,8 +2,8 @@
 
 Photos are an index with the columns file, split and label, or folders in ImageFolder's layout:
 train/001.Affenpinscher/x.jpg, valid/, test/, and other/ for photos without a dog. Broken files,
-copies (also across splits), breeds without training photos, and folders and formats that are not
-read are reported and left out.
+copies, crops and mirror images of photos in other splits or by other sources, breeds without
+training photos, and folders and formats that are not read are reported and left out.
 
 example:
   python -m training data --data photos --output runs/photos.csv
@@ -133,7 +133,7 @@ def check(candidates: Sequence[Photo]) -> tuple[list[DecodedPhoto], Findings]:
             decoded.append(_decode(photo))
         except ModelCodeError as error:
             findings.broken.append(f"{photo.path}: {error}")
-    kept = _without_copies(decoded, findings)
+    kept = _without_near_copies(_without_copies(decoded, findings), findings)
     trained = {entry.photo.breed for entry in kept if entry.photo.split == "train"}
     known = {entry.photo.breed for entry in decoded if entry.photo.breed}
     findings.empty = sorted(known - trained)
@@ -181,6 +181,29 @@ def _without_copies(decoded: Sequence[DecodedPhoto], findings: Findings) -> list
             kept.add(first.photo.path)
             findings.copies += [(str(entry.photo.path), first_path) for entry in copies]
     return [entry for entry in decoded if entry.photo.path in kept]
+
+
+def _without_near_copies(entries: Sequence[DecodedPhoto], findings: Findings) -> list[DecodedPhoto]:
+    """Leave out crops, mirror images and the like of photos in another split or by other sources.
+
+    Within a source they do no harm: no split and no fold of cross-validation separates them.
+    """
+    from training import near_copies  # takes seconds to import
+
+    def may_pair(one: Photo, two: Photo) -> bool:
+        return one.split != two.split or one.source != two.source
+
+    left_out = set()
+    for pair in near_copies.find([entry.photo for entry in entries], may_pair):
+        both = [entries[number].photo for number in pair]
+        kept, copy = sorted(both, key=lambda photo: _PRECEDENCE.index(photo.split))
+        if kept.breed != copy.breed:
+            findings.contradictions.append((str(copy.path), str(kept.path)))
+            left_out |= {kept.path, copy.path}
+        elif not {kept.path, copy.path} & left_out:
+            findings.copies.append((str(copy.path), str(kept.path)))
+            left_out.add(copy.path)
+    return [entry for entry in entries if entry.photo.path not in left_out]
 
 
 def _empty_folders(root: Path) -> list[str]:

@@ -9,7 +9,6 @@ example:
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -177,13 +176,9 @@ def _candidates(
             )
         ov.save_model(graph, folder / artifact.GRAPH_FILE, compress_to_fp16=precision != "fp32")
         _write_description(folder, draft)
-        if not math.isinf(spec.max_aspect):
+        if openvino_graph.looks_twice(trained):
             rule = rule or _second_look(trained, folder, splits["valid"])
-            both = {
-                "second_look": asdict(rule),
-                "input": {**draft["input"], "max_aspect": spec.max_aspect},
-            }
-            _write_description(folder, {**draft, **both})
+            _write_description(folder, {**draft, "second_look": asdict(rule)})
         model = evaluate.load(folder)
         scores = {
             split: evaluate.score(model, splits[split])
@@ -240,8 +235,8 @@ def _held_out(best: Candidate, trained: TrainedModel) -> tuple[Floats, Ints, Flo
     if trained.held_out is None:
         scores = best.scores["valid"]
         return scores.logits, scores.targets, scores.dog_probabilities
-    model = evaluate.load(best.folder).artifact
-    logits, dogs = second_look.combine(trained.held_out, model.input, model.second_look)
+    rule = artifact.load(best.folder).second_look
+    logits, dogs = second_look.combine(trained.held_out, rule)
     return logits, trained.held_out["targets"].numpy(), dogs
 
 

@@ -1,6 +1,5 @@
 """Features of both looks at the training photos, computed with the code that serves them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from model_code.images import DecodedImage
 from training.backbones import Backbone
 from training.distributed import World
 from training.metrics import Floats
-from training.model import BreedClassifier, location_map
+from training.model import BreedClassifier, dog_probability, location_map
 from training.precision import autocast
 from training.preprocessing import decode_served, normalise, served_batches
 from training.second_look import rule
@@ -24,13 +23,6 @@ from training.settings import TrainSettings
 from training.training_set import TrainingSet
 
 _BATCH_SIZE = 32
-
-
-def input_spec(backbone: Backbone, settings: TrainSettings) -> InputSpec:
-    """Return how the endpoint preprocesses images for a model of this run."""
-    twice = backbone.has_map and settings.second_looks > 0
-    max_aspect = settings.max_aspect if twice else math.inf
-    return InputSpec(settings.size, settings.crop, backbone.mean, backbone.std, max_aspect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,32 +63,44 @@ class Extractor:
             numbers = share[start : start + _BATCH_SIZE]
             decoded = [decode_served(self.photos.train[n], self.spec) for n in numbers]
             sizes += [(image.width, image.height) for image in decoded]
+            boxes = self._focus(decoded, weights[fold[numbers]], biases[fold[numbers]])
             with torch.no_grad(), self._autocast():
-                maps = self._locations(decoded, weights[fold[numbers]], biases[fold[numbers]])
-                looks = [
-                    image.look(self._focus(image, location))
-                    for image, location in zip(decoded, maps, strict=True)
-                ]
-                parts.append(self.model.features(self._input(np.stack(looks))).cpu())
+                parts.append(self.model.features(self._look(decoded, boxes)).cpu())
         return self._gathered(share, torch.cat(parts)), self._gathered(share, torch.tensor(sizes))
 
-    def _locations(
-        self, decoded: Sequence[DecodedImage], weights: Tensor, biases: Tensor
-    ) -> Floats:
-        first = [
-            image.look(framing.first_look(image.width, image.height, self.spec))
-            for image in decoded
-        ]
-        features = self.model.trunk.forward_features(self._input(np.stack(first)))  # type: ignore[operator]
-        features = features.float().cpu()
-        logits = (weights @ features.mean(dim=(2, 3))[:, :, None]).squeeze(2) + biases
-        locations: Floats = location_map(features, logits, weights).numpy()
-        return locations
-
-    def _focus(self, image: DecodedImage, location: Floats) -> Box:
-        first = framing.first_look(image.width, image.height, self.spec)
+    @torch.no_grad()
+    def _focus(self, images: Sequence[DecodedImage], weights: Tensor, biases: Tensor) -> list[Box]:
+        """Return what the second look at each image shows, as the endpoint would with its head."""
+        boxes = [framing.first_look(image.width, image.height, self.spec) for image in images]
+        maps, dogs = self._locations(images, boxes, weights, biases)
         settings = rule(self.settings.model_dump())
-        return framing.second_look(location, first, image.width, image.height, settings)
+        for number, image in enumerate(images):
+            everything = framing.overview(image.width, image.height, dogs[number], settings)
+            if everything is not None:
+                one = slice(number, number + 1)
+                boxes[number] = everything
+                maps[one], _ = self._locations([image], [everything], weights[one], biases[one])
+        return [
+            framing.second_look(location, box, image.width, image.height, settings)
+            for location, box, image in zip(maps, boxes, images, strict=True)
+        ]
+
+    def _locations(
+        self, images: Sequence[DecodedImage], boxes: Sequence[Box], weights: Tensor, biases: Tensor
+    ) -> tuple[Floats, list[float]]:
+        """Return the location maps [N, rows, columns] and dog probabilities of these looks."""
+        with self._autocast():
+            features = self.model.trunk.forward_features(self._look(images, boxes))  # type: ignore[operator]
+        features = features.float()
+        pooled = features.mean(dim=(2, 3))
+        dogs = dog_probability(self.model.imagenet(pooled)).tolist()
+        features, pooled = features.cpu(), pooled.cpu()
+        logits = (weights @ pooled[:, :, None]).squeeze(2) + biases
+        return location_map(features, logits, weights).numpy(), dogs
+
+    def _look(self, images: Sequence[DecodedImage], boxes: Sequence[Box]) -> Tensor:
+        looks = [image.look(box) for image, box in zip(images, boxes, strict=True)]
+        return self._input(np.stack(looks))
 
     def _input(self, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> Tensor:
         return normalise(pixels, self.backbone).to(next(self.model.parameters()).device)

@@ -1,6 +1,5 @@
 """The served graph: converted to OpenVINO, and quantised to int8."""
 
-import math
 import warnings
 from collections.abc import Sequence
 
@@ -12,12 +11,11 @@ from openvino.tools.ovc import convert_model
 
 from model_code.artifact import InputSpec
 from model_code.inference import DOG_PROBABILITY, INPUT, LOCATION, LOGITS
-from training import backbones, looks
+from training import backbones
 from training.model import ServedModel
 from training.photos import Photo
 from training.preprocessing import served_batches
 from training.run_files import TrainedModel
-from training.settings import TrainSettings
 
 
 def convert(trained: TrainedModel) -> ov.Model:
@@ -27,7 +25,7 @@ def convert(trained: TrainedModel) -> ov.Model:
     with torch.no_grad(), warnings.catch_warnings():
         # OpenVINO 2026.4 traces with torch.jit, which torch 2.13 deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
-        served = ServedModel(trained.network(), not math.isinf(spec.max_aspect))
+        served = ServedModel(trained.network(), looks_twice(trained))
         graph = convert_model(served, example_input=torch.zeros(shape), input=shape)
     steps = PrePostProcessor(graph)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
@@ -45,7 +43,13 @@ def convert(trained: TrainedModel) -> ov.Model:
 def input_spec(trained: TrainedModel) -> InputSpec:
     """Return how the endpoint preprocesses images for this model."""
     backbone = backbones.create(trained.backbone, pretrained=False)
-    return looks.input_spec(backbone, TrainSettings.model_validate(trained.settings))
+    return InputSpec(trained.size, trained.crop, backbone.mean, backbone.std)
+
+
+def looks_twice(trained: TrainedModel) -> bool:
+    """Return whether the model has a location map, and was trained to look where it points."""
+    backbone = backbones.create(trained.backbone, pretrained=False)
+    return backbone.has_map and trained.settings["second_looks"] > 0
 
 
 def _scalar_if_equal(values: list[float]) -> float | list[float]:

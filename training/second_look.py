@@ -7,13 +7,14 @@ import numpy as np
 from torch import Tensor
 
 from model_code import framing
-from model_code.artifact import InputSpec, SecondLook
+from model_code.artifact import SecondLook
 from training.metrics import Floats, softmax
 
 
 def rule(settings: Mapping[str, Any], threshold: float = 1.0) -> SecondLook:
     """Return the rule for a run with these settings of [train]."""
-    return SecondLook(threshold, settings["map_threshold"], settings["min_side"])
+    shape = (settings[name] for name in ("max_aspect", "map_threshold", "min_side"))
+    return SecondLook(threshold, *shape)
 
 
 def fit(held_out: Mapping[str, Tensor], settings: Mapping[str, Any]) -> SecondLook:
@@ -35,7 +36,7 @@ def fit_threshold(logits: Floats, fraction: float) -> float:
 
 
 def combine(
-    held_out: Mapping[str, Tensor], spec: InputSpec, second_look: SecondLook | None
+    held_out: Mapping[str, Tensor], second_look: SecondLook | None
 ) -> tuple[Floats, Floats]:
     """Return the logits [N, breeds] and dog probabilities [N] that the endpoint would return.
 
@@ -46,10 +47,9 @@ def combine(
     if second_look is None:
         return logits, probabilities
     for number, (width, height) in enumerate(held_out["sizes"].tolist()):
-        if framing.looks_again(looks[number, 0], width, height, spec, second_look):
-            is_long = framing.is_long(width, height, spec)
+        if framing.looks_again(looks[number, 0], width, height, second_look):
             first_dog, second_dog = dogs[number].tolist()
-            weight = framing.weight_of_second_look(first_dog, second_dog, is_long)
+            weight = framing.weight_of_second_look(first_dog, second_dog)
             logits[number] = (1 - weight) * looks[number, 0] + weight * looks[number, 1]
             probabilities[number] = dogs[number].max()
     return logits, probabilities

@@ -36,8 +36,7 @@ class TrainSettings(Section):
     second_looks: float = Field(default=0.22, ge=0, lt=1)
     """Fraction of the photos, the least certain ones, that the model looks at twice. 0: none."""
     max_aspect: float = Field(default=1.8, gt=1)
-    """Ratio of an image's sides from which all of it is shown to locate the dog, and the second
-    look counts alone."""
+    """Ratio of an image's sides above which the model always looks again, after an overview."""
     map_threshold: float = Field(default=0.7, gt=0, le=1)
     """Fraction of a location map's maximum from which the second look covers a place."""
     min_side: float = Field(default=0.6, gt=0, le=1)

@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from cli.files import write_atomically
+from model_code.artifact import InputSpec
 from training import (
     backbones,
     checkpoint,
     linear_head,
-    looks,
     optimiser,
     run_files,
     second_look,
@@ -75,7 +75,7 @@ class Trainer:
         # Model: a pretrained backbone, and a linear head fitted on its features.
         self.photos = training_set.read(data, settings, world)
         self.backbone = backbones.create(settings.backbone, pretrained=settings.pretrained)
-        self.spec = spec = looks.input_spec(self.backbone, settings)
+        spec = InputSpec(settings.size, settings.crop, self.backbone.mean, self.backbone.std)
         self.model = BreedClassifier(self.backbone, len(self.photos.breeds)).to(self.device).eval()
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         extractor = Extractor(self.model, self.backbone, self.photos, spec, settings, world)
@@ -156,7 +156,7 @@ class Trainer:
             rule = None
             if "sizes" in self.head.held_out:
                 rule = second_look.fit(self.head.held_out, self.settings.model_dump())
-            logits, _ = second_look.combine(self.head.held_out, self.spec, rule)
+            logits, _ = second_look.combine(self.head.held_out, rule)
             accuracy = accuracy_of(torch.from_numpy(logits), self.photos.targets)
         self.state.best.offer(0, accuracy, self.model)
         if self.world.is_leader:

@@ -7,11 +7,11 @@ from model_code import framing
 from model_code.artifact import InputSpec, SecondLook
 from model_code.framing import Box
 
-SETTINGS = SecondLook(threshold=0.7, map_threshold=0.7, min_side=0.5)
+SETTINGS = SecondLook(threshold=0.7, max_aspect=2, map_threshold=0.7, min_side=0.5)
 
 
-def spec(max_aspect: float, crop: float = 1.0) -> InputSpec:
-    return InputSpec(224, crop, (0, 0, 0), (1, 1, 1), max_aspect)
+def spec(crop: float) -> InputSpec:
+    return InputSpec(224, crop, (0, 0, 0), (1, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -19,13 +19,11 @@ def spec(max_aspect: float, crop: float = 1.0) -> InputSpec:
     [
         ((400, 300), 1, Box(50, 0, 300, 300)),
         ((300, 400), 0.5, Box(75, 125, 150, 150)),
-        ((600, 300), 1, Box(150, 0, 300, 300)),
-        ((601, 300), 1, Box(0, 0, 601, 300)),  # long: all of it
-        ((300, 900), 0.5, Box(0, 0, 300, 900)),
+        ((900, 300), 1, Box(300, 0, 300, 300)),
     ],
 )
-def test_the_first_look(size: tuple[int, int], crop: float, box: Box) -> None:
-    assert framing.first_look(*size, spec(2, crop)) == box
+def test_the_first_look_is_the_centre(size: tuple[int, int], crop: float, box: Box) -> None:
+    assert framing.first_look(*size, spec(crop)) == box
 
 
 @pytest.mark.parametrize(
@@ -40,22 +38,28 @@ def test_the_first_look(size: tuple[int, int], crop: float, box: Box) -> None:
 def test_unsure_and_long_images_get_a_second_look(
     logits: list[float], size: tuple[int, int], again: bool
 ) -> None:
-    assert framing.looks_again(np.array(logits, np.float32), *size, spec(2), SETTINGS) == again
+    assert framing.looks_again(np.array(logits, np.float32), *size, SETTINGS) == again
 
 
 @pytest.mark.parametrize(
-    ("dogs", "is_long", "weight"),
+    ("size", "dog", "has_overview"),
     [
-        ((0.9, 0.9), False, 0.5),
-        ((0.1, 0.9), False, 0.9),
-        ((0, 0), False, 1),
-        ((0.9, 0.1), True, 1),
+        ((400, 300), 0.9, False),
+        ((400, 300), 0.4, True),  # the dog may be at an edge
+        ((300, 300), 0.4, False),  # the centre is everything
+        ((601, 300), 0.9, True),
     ],
 )
-def test_looks_count_by_their_dog_probabilities(
-    dogs: tuple[float, float], is_long: bool, weight: float
+def test_an_overview_locates_dogs_that_the_centre_may_miss(
+    size: tuple[int, int], dog: float, has_overview: bool
 ) -> None:
-    assert framing.weight_of_second_look(*dogs, is_long) == pytest.approx(weight)
+    expected = Box(0, 0, *size) if has_overview else None
+    assert framing.overview(*size, dog, SETTINGS) == expected
+
+
+@pytest.mark.parametrize(("dogs", "weight"), [((0.9, 0.9), 0.5), ((0.1, 0.9), 0.9), ((0, 0), 0)])
+def test_looks_count_by_their_dog_probabilities(dogs: tuple[float, float], weight: float) -> None:
+    assert framing.weight_of_second_look(*dogs) == pytest.approx(weight)
 
 
 def location(*strong: tuple[int, int], value: float = 1.0) -> np.ndarray:

@@ -121,7 +121,7 @@ def test_an_invalid_graph(tmp_path: Path) -> None:
 
 
 SECOND_LOOK = {
-    "threshold": 0.9, "map_threshold": 0.7, "min_side": 0.25,
+    "threshold": 0.9, "max_aspect": 2, "map_threshold": 0.7, "min_side": 0.25,
 }  # fmt: skip
 
 
@@ -150,15 +150,15 @@ def test_a_sure_model_looks_once(tmp_path: Path, encode: Encode) -> None:
 
 
 @pytest.mark.parametrize(("left", "x"), [(0, 0), (900, 0.75), (300, 0.25)])
-def test_the_second_look_at_a_long_image_counts_alone(
+def test_a_dog_at_the_edge_of_a_long_image_is_found(
     tmp_path: Path, encode: Encode, left: int, x: float
 ) -> None:
-    frame = {"size": 32, "mean": [0] * 3, "std": [1] * 3, "crop": 1, "max_aspect": 2}
-    model = inference.model_fn(tiny_model.write(tmp_path, second_look=SECOND_LOOK, input=frame))
+    model = inference.model_fn(tiny_model.write(tmp_path, second_look=SECOND_LOOK))
     image = spot("red", (1200, 300), (left, 0, left + 300, 300))
     answer = invoke(model, encode(image), "image/png")
     assert answer["focus"] == {"x": x, "y": 0, "width": 0.25, "height": 1}
-    assert answer["logits"] == pytest.approx([10, 0, 0], abs=0.1)
+    assert answer["logits"] == pytest.approx([10, 0, 0], abs=2)
+    assert answer["dog_probability"] == pytest.approx(1 / 3, abs=0.01)
 
 
 def test_confused_breeds_of_the_likeliest(tmp_path: Path, encode: Encode) -> None:
