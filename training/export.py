@@ -25,8 +25,10 @@ from cli.files import write_atomically
 from model_code import artifact
 from model_code.artifact import SecondLook
 from training import (
+    confusions,
     evaluate,
     folder_layout,
+    instruction_sets,
     model_card,
     openvino_graph,
     photos,
@@ -35,9 +37,10 @@ from training import (
 )
 from training.breed_names import display_name
 from training.calibration import fit_temperature, fit_threshold
-from training.errors import DataError
+from training.errors import DataError, TrainingError
 from training.evaluate import Scores
 from training.metrics import Floats, Ints, top_k
+from training.model_card import Evidence
 from training.options import data_option, run_option
 from training.photos import Photo
 from training.run_files import TrainedModel
@@ -47,6 +50,8 @@ NAME = "whatbreed"
 PRECISIONS = ("int8", "fp16", "fp32")
 
 Splits = Mapping[str, Sequence[Photo]]
+HeldOut = tuple[Floats, Ints, Floats]
+"""Logits [N, breeds], targets [N] and dog probabilities [N] of held-out photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +118,12 @@ def export_model(
         comparison = as_table(candidates, judge)
         print(comparison)
         best = choose(candidates, judge, settings.max_drop)
-        description = _calibrate(best, trained, settings, judge)
+        held_out = _held_out(best, trained)
+        description = _calibrate(best, held_out, trained, settings, judge)
+        description["metrics"]["instruction_sets"] = _agreement(best, judge, settings)
         _publish(best.folder, description, output)
-    card = model_card.render(description, best.scores[judge], splits, comparison)
+    evidence = Evidence(best.scores[judge], best.scores.get("other"), *held_out[:2], comparison)
+    card = model_card.render(description, evidence, splits)
     write_atomically(output / model_card.FILE, card)
     print(f"{output}: {best.precision}, {json.dumps(description['metrics'])}")
 
@@ -200,13 +208,20 @@ def _second_look(trained: TrainedModel, folder: Path, valid: Sequence[Photo]) ->
 
 
 def _calibrate(
-    best: Candidate, trained: TrainedModel, settings: ExportSettings, judge: str
+    best: Candidate,
+    held_out: HeldOut,
+    trained: TrainedModel,
+    settings: ExportSettings,
+    judge: str,
 ) -> dict[str, Any]:
     """Fit temperature and threshold, and return the description of `best` with its metrics."""
-    logits, targets, dog_probabilities = _held_out(best, trained)
+    logits, targets, dog_probabilities = held_out
     description: dict[str, Any] = json.loads((best.folder / artifact.DESCRIPTION_FILE).read_text())
     temperature = description["temperature"] = fit_temperature(logits, targets)
     description["dog_threshold"] = fit_threshold(dog_probabilities, settings.max_dogs_refused)
+    description["confused_with"] = confusions.by_label(
+        confusions.confused(logits, targets), trained.breeds
+    )
     description["trained_with"] = {
         "backbone": trained.backbone,
         "data": trained.data,
@@ -227,7 +242,21 @@ def _calibrate(
     return description
 
 
-def _held_out(best: Candidate, trained: TrainedModel) -> tuple[Floats, Ints, Floats]:
+def _agreement(best: Candidate, judge: str, settings: ExportSettings) -> dict[str, Any]:
+    """Return how `best` does on the instruction sets of this CPU. Raises TrainingError."""
+    scores = best.scores[judge]
+    sets = instruction_sets.compare(best.folder, scores.photos, scores.logits, scores.targets)
+    for name, agreement in sets.items():
+        lost = abs(agreement["top1"] - best.top1(judge)) * len(scores.photos)
+        if lost > 1.01 or agreement["max_difference"] > settings.max_logit_difference:
+            raise TrainingError(
+                f"The model is not the same with {name}: {agreement}. Allowed are one photo and "
+                f"--max-logit-difference {settings.max_logit_difference}."
+            )
+    return sets
+
+
+def _held_out(best: Candidate, trained: TrainedModel) -> HeldOut:
     """Return logits [N, breeds], targets [N] and dog probabilities [N] of held-out photos.
 
     They are split valid, or split train in the cross-validation of the head.

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training import doubtful_labels
 from training.errors import CheckpointError, DataError
 from training.looks import Extractor
 from training.loss import class_weights
@@ -54,14 +55,18 @@ def load_or_fit(folder: Path, extractor: Extractor) -> LinearHead:
         return cast(LinearHead, saved)
     fitter = Fitter(deepcopy(extractor.model).cpu(), photos, extractor.settings)
     first = extractor.first()
+    # Photos are located as unseen ones are: by a head that was fitted without their source.
+    weights, biases = world.broadcast(fitter.heads(first) if world.is_leader else None)
     second, sizes = None, None
     if extractor.settings.second_looks > 0:
-        # Photos are located as unseen ones are: by a head that was fitted without their source.
-        heads = world.broadcast(fitter.heads(first) if world.is_leader else None)
-        weights, biases = heads
         second, sizes = extractor.second(weights, biases, fitter.fold) or (None, None)
     head = None
     if world.is_leader:
+        if not photos.valid:
+            logits = held_out_logits(weights, biases, first, fitter.fold)
+            fitter.kept = ~doubtful_labels.find(
+                logits, photos, extractor.settings.min_label_probability, folder
+            )
         head = fitter.fit(first, second, sizes)
         document = {field: getattr(head, field) for field in LinearHead.__slots__}
         save_tensors(folder / FILE, {**document, "data": photos.fingerprint})
@@ -92,23 +97,24 @@ class Fitter:
         if not photos.valid:
             self.fold = folds([photo.source for photo in photos.train], settings.seed)
         self.folds = 1 if photos.valid else FOLDS
+        self.kept = torch.ones(len(photos.train), dtype=torch.bool)
 
     def heads(self, *looks: Tensor) -> tuple[Tensor, Tensor]:
         """Return one head per fold, fitted without it: weights [K, breeds, F], biases.
 
-        With a split valid, there is one head for all photos.
+        With a split valid, there is one head for all photos. `kept` are the photos to fit on.
         """
-        fitted = [
-            self._head(looks, self.fold != number if self.folds > 1 else self.fold == number)
-            for number in range(self.folds)
-        ]
+        others = [self.fold != number for number in range(self.folds)]
+        if self.folds == 1:
+            others = [torch.ones_like(self.kept)]
+        fitted = [self._head(looks, self.kept & chosen) for chosen in others]
         weights = torch.stack([head.weight.detach() for head in fitted])
         return weights, torch.stack([head.bias.detach() for head in fitted])
 
     def fit(self, first: Tensor, second: Tensor | None, sizes: Tensor | None) -> LinearHead:
         """Fit the head on all photos, and cross-validate it if there is no split valid."""
         looks = [first] if second is None else [first, second]
-        head = self._head(looks, torch.ones_like(self.fold, dtype=torch.bool))
+        head = self._head(looks, self.kept)
         held_out = None
         if self.folds > 1:
             weights, biases = self.heads(*looks)
@@ -177,7 +183,7 @@ def fit_linear(
     anchor = head.weight.detach().clone()
     solver = torch.optim.LBFGS(
         head.parameters(),
-        max_iter=200,
+        max_iter=100,
         history_size=10,
         tolerance_grad=1e-6,
         tolerance_change=0,

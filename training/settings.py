@@ -80,6 +80,9 @@ class TrainSettings(Section):
     """Weight of rare breeds. 0: every photo counts the same; 1: every breed counts the same."""
     probe_penalty: float = Field(default=0.001, ge=0)
     """Penalty on the distance of the linear head from its initial mixture of ImageNet's classes."""
+    min_label_probability: float = Field(default=0.01, ge=0, lt=0.1)
+    """Leave photos out of the fit whose label has a lower probability, and another breed over 0.9,
+    by heads that were fitted without their source. 0: none."""
     gate_weight: float = Field(default=0.1, ge=0)
     """Weight of the loss that preserves ImageNet's head, the dog gate."""
     ema_decay: float = Field(default=0.985, ge=0, lt=1)
@@ -109,6 +112,8 @@ class ExportSettings(Section):
     """Photos of split train for int8 calibration."""
     max_drop: float = Field(default=0.5, ge=0)
     """Maximum loss of top-1 accuracy against fp32, in percentage points."""
+    max_logit_difference: float = Field(default=1.0, gt=0)
+    """Maximum difference of a logit between this CPU and one without its newer instructions."""
     max_dogs_refused: float = Field(default=0.01, ge=0, le=1)
     """Maximum fraction of dogs the gate may reject."""
 
