@@ -183,10 +183,10 @@ def _candidates(
                 graph, splits["train"], spec, settings.calibration_photos
             )
         ov.save_model(graph, folder / artifact.GRAPH_FILE, compress_to_fp16=precision != "fp32")
-        _write_description(folder, draft)
+        write_description(folder, draft)
         if openvino_graph.looks_twice(trained):
             rule = rule or _second_look(trained, folder, splits["valid"])
-            _write_description(folder, {**draft, "second_look": asdict(rule)})
+            write_description(folder, {**draft, "second_look": asdict(rule)})
         model = evaluate.load(folder)
         scores = {
             split: evaluate.score(model, splits[split])
@@ -232,7 +232,7 @@ def _calibrate(
         "torch": torch.__version__,
         "openvino": ov.__version__,
     }
-    _write_description(best.folder, description)
+    write_description(best.folder, description)
     model = evaluate.load(best.folder)
     description["metrics"] = {
         "split": judge,
@@ -269,7 +269,7 @@ def _held_out(best: Candidate, trained: TrainedModel) -> HeldOut:
     return logits, trained.held_out["targets"].numpy(), dogs
 
 
-def _write_description(folder: Path, description: dict[str, Any]) -> None:
+def write_description(folder: Path, description: dict[str, Any]) -> None:
     """Write `model.json` with the checksums of the graph's files."""
     checksums = {
         file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
@@ -281,7 +281,7 @@ def _write_description(folder: Path, description: dict[str, Any]) -> None:
 
 def _publish(folder: Path, description: dict[str, Any], output: Path) -> None:
     """Copy the artifact to `output`, `model.json` last: its checksums reveal a partial copy."""
-    _write_description(folder, description)
+    write_description(folder, description)
     output.mkdir(parents=True, exist_ok=True)
     for file in (artifact.WEIGHTS_FILE, artifact.GRAPH_FILE, artifact.DESCRIPTION_FILE):
         write_atomically(output / file, (folder / file).read_bytes())

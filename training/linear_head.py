@@ -62,12 +62,13 @@ def load_or_fit(folder: Path, extractor: Extractor) -> LinearHead:
         second, sizes = extractor.second(weights, biases, fitter.fold) or (None, None)
     head = None
     if world.is_leader:
+        kept = torch.ones_like(photos.targets, dtype=torch.bool)
         if not photos.valid:
             logits = held_out_logits(weights, biases, first, fitter.fold)
-            fitter.kept = ~doubtful_labels.find(
+            kept = ~doubtful_labels.find(
                 logits, photos, extractor.settings.min_label_probability, folder
             )
-        head = fitter.fit(first, second, sizes)
+        head = fitter.fit(first, second, sizes, kept)
         document = {field: getattr(head, field) for field in LinearHead.__slots__}
         save_tensors(folder / FILE, {**document, "data": photos.fingerprint})
     return cast(LinearHead, world.broadcast(head))
@@ -97,24 +98,29 @@ class Fitter:
         if not photos.valid:
             self.fold = folds([photo.source for photo in photos.train], settings.seed)
         self.folds = 1 if photos.valid else FOLDS
-        self.kept = torch.ones(len(photos.train), dtype=torch.bool)
 
     def heads(self, *looks: Tensor) -> tuple[Tensor, Tensor]:
         """Return one head per fold, fitted without it: weights [K, breeds, F], biases.
 
-        With a split valid, there is one head for all photos. `kept` are the photos to fit on.
+        With a split valid, there is one head for all photos.
         """
         others = [self.fold != number for number in range(self.folds)]
         if self.folds == 1:
-            others = [torch.ones_like(self.kept)]
-        fitted = [self._head(looks, self.kept & chosen) for chosen in others]
+            others = [self.fold == 0]
+        fitted = [self._head(looks, chosen) for chosen in others]
         weights = torch.stack([head.weight.detach() for head in fitted])
         return weights, torch.stack([head.bias.detach() for head in fitted])
 
-    def fit(self, first: Tensor, second: Tensor | None, sizes: Tensor | None) -> LinearHead:
-        """Fit the head on all photos, and cross-validate it if there is no split valid."""
+    def fit(
+        self, first: Tensor, second: Tensor | None, sizes: Tensor | None, kept: Tensor
+    ) -> LinearHead:
+        """Fit the head on the photos `kept`, and cross-validate it if there is no split valid.
+
+        Cross-validation is on all photos: heads fitted without a fold's source would otherwise
+        still know its labels, through the doubtful labels that they were found with.
+        """
         looks = [first] if second is None else [first, second]
-        head = self._head(looks, self.kept)
+        head = self._head(looks, kept)
         held_out = None
         if self.folds > 1:
             weights, biases = self.heads(*looks)

@@ -78,7 +78,7 @@ class TrainSettings(Section):
     """Probability of blanking a rectangle of the photo."""
     balance: float = Field(default=1.0, ge=0, le=1)
     """Weight of rare breeds. 0: every photo counts the same; 1: every breed counts the same."""
-    probe_penalty: float = Field(default=0.001, ge=0)
+    probe_penalty: float = Field(default=0.002, ge=0)
     """Penalty on the distance of the linear head from its initial mixture of ImageNet's classes."""
     min_label_probability: float = Field(default=0.01, ge=0, lt=0.1)
     """Leave photos out of the fit whose label has a lower probability, and another breed over 0.9,

@@ -46,7 +46,7 @@ def test_each_photo_is_classified_by_a_head_that_was_fitted_without_its_source(
     features = torch.zeros(32, model.breeds.in_features)
     features[torch.arange(32), targets] = 10
     fitter = linear_head.Fitter(model, photos, tiny_settings())
-    head = fitter.fit(features, None, None)
+    head = fitter.fit(features, None, None, torch.ones(32, dtype=torch.bool))
     assert (features @ head.weight.T + head.bias).argmax(dim=1).equal(targets)
     assert head.held_out is not None
     logits = head.held_out["logits"]
