@@ -52,6 +52,16 @@ def weight_of_second_look(first_dog: float, second_dog: float) -> float:
     return second_dog / max(first_dog + second_dog, 1e-9)
 
 
+def location(logits: NDArray[np.float32], evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return where the evidence for the likeliest breeds is, float32 [rows, columns].
+
+    It is the mean of `evidence` [breeds, rows, columns], weighted with the breeds' probabilities.
+    """
+    powers = np.exp(logits - logits.max())
+    weighted: NDArray[np.float32] = np.tensordot(powers / powers.sum(), evidence, axes=1)
+    return weighted
+
+
 def second_look(
     location: NDArray[np.float32], shown: Box, width: int, height: int, settings: SecondLook
 ) -> Box:

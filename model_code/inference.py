@@ -30,7 +30,7 @@ MAX_JSON_BYTES = 1024  # the only JSON body is {}
 INPUT = "image"
 LOGITS = "logits"
 DOG_PROBABILITY = "dog_probability"
-LOCATION = "location"
+EVIDENCE = "evidence"
 
 _MAP_PARAMETER = re.compile(r";\s*map\s*=\s*true\b", re.IGNORECASE)
 
@@ -38,13 +38,13 @@ _MAP_PARAMETER = re.compile(r";\s*map\s*=\s*true\b", re.IGNORECASE)
 class Look(NamedTuple):
     """The output of the graph for one part of an image.
 
-    `logits` is float32 [breeds]. `location`, float32 [rows, columns], is high where the evidence
-    for the likeliest breeds is; None if the graph has no such output.
+    `logits` is float32 [breeds]. `evidence`, float32 [breeds, rows, columns], is the evidence for
+    each breed at each place; None if the graph has no such output.
     """
 
     logits: NDArray[np.float32]
     dog_probability: float
-    location: NDArray[np.float32] | None
+    evidence: NDArray[np.float32] | None
 
 
 class Model:
@@ -96,9 +96,9 @@ class _InferRequest:
         self._image = self._request.get_tensor(INPUT).data
         self._logits = self._request.get_tensor(LOGITS).data
         self._dog_probability = self._request.get_tensor(DOG_PROBABILITY).data
-        self._location = None
-        if any(LOCATION in port.names for port in compiled.outputs):
-            self._location = self._request.get_tensor(LOCATION).data
+        self._evidence = None
+        if any(EVIDENCE in port.names for port in compiled.outputs):
+            self._evidence = self._request.get_tensor(EVIDENCE).data
 
     def infer(self, pixels: NDArray[np.uint8]) -> Look:
         self._image[0] = pixels
@@ -107,7 +107,7 @@ class _InferRequest:
         return Look(
             self._logits.reshape(-1).copy(),
             float(self._dog_probability.reshape(-1)[0]),
-            None if self._location is None else self._location[0].copy(),
+            None if self._evidence is None else self._evidence[0].copy(),
         )
 
 
@@ -117,10 +117,16 @@ class Describe:
 
 
 class LocationMap(NamedTuple):
-    """The location map of a look, and the part of the image that it covers."""
+    """Where a look found evidence for the likeliest breeds, and the part of the image it shows."""
 
     box: Box
-    values: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    evidence: NDArray[np.float32]
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """Compute the map, float32 [rows, columns], which most responses do not need."""
+        return framing.location(self.logits, self.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +198,20 @@ def predict_fn(data: InputImage | Describe, model: Model) -> Prediction | Artifa
     width, height = data.width, data.height
     decoded = data.decode(model.artifact.input)
     box = framing.first_look(width, height, model.artifact.input)
-    first = located = model.infer(decoded.look(box))
+    first = model.infer(decoded.look(box))
     if settings is None or not framing.looks_again(first.logits, width, height, settings):
-        map = None if first.location is None else LocationMap(box, first.location)
-        return Prediction(model.artifact, data, first.logits, first.dog_probability, None, map)
+        return Prediction(
+            model.artifact, data, first.logits, first.dog_probability, None, _map(box, first)
+        )
     everything = framing.overview(width, height, first.dog_probability, settings)
-    if everything is not None:
-        box, located = everything, model.infer(decoded.look(everything))
-    if located.location is None:  # _check_shapes has made sure of it
+    map = (
+        _map(box, first)
+        if everything is None
+        else _map(everything, model.infer(decoded.look(everything)))
+    )
+    if map is None:  # _check_shapes makes sure of it
         raise BrokenArtifact("The graph has no location map.")
-    focus = framing.second_look(located.location, box, width, height, settings)
+    focus = framing.second_look(map.values, map.box, width, height, settings)
     second = model.infer(decoded.look(focus))
     weight = framing.weight_of_second_look(first.dog_probability, second.dog_probability)
     return Prediction(
@@ -210,9 +220,15 @@ def predict_fn(data: InputImage | Describe, model: Model) -> Prediction | Artifa
         (1 - weight) * first.logits + weight * second.logits,
         max(first.dog_probability, second.dog_probability),
         focus,
-        LocationMap(box, located.location),
+        map,
         looks=2 if everything is None else 3,
     )
+
+
+def _map(box: Box, look: Look) -> LocationMap | None:
+    if look.evidence is None:
+        return None
+    return LocationMap(box, look.logits, look.evidence)
 
 
 def output_fn(prediction: Prediction | Artifact, accept: str = JSON) -> bytes:
@@ -234,8 +250,8 @@ def output_fn(prediction: Prediction | Artifact, accept: str = JSON) -> bytes:
         "confused_with": _confused_with(prediction),
     }
     if prediction.map and _MAP_PARAMETER.search(accept):
-        box, values = prediction.map
-        rest["map"] = {**_fractions(box, image), "values": _relative(values).tolist()}
+        box, values = prediction.map.box, _relative(prediction.map.values)
+        rest["map"] = {**_fractions(box, image), "values": values.tolist()}
     prefix = prediction.artifact.response_prefix
     return f'{prefix},"logits":[{logits}],{_json(rest)[1:]}'.encode()
 
@@ -282,11 +298,11 @@ def _check_shapes(description: Artifact, compiled: ov.CompiledModel) -> None:
         DOG_PROBABILITY: [((1,), "f32"), ((1, 1), "f32")],
     }
     if description.second_look is not None:
-        shape, kind = actual.get(LOCATION, ((), ""))
-        if len(shape) != 3 or shape[0] != 1 or kind != "f32":
+        shape, kind = actual.get(EVIDENCE, ((), ""))
+        if len(shape) != 4 or shape[:2] != (1, breeds) or kind != "f32":
             raise BrokenArtifact(
-                f"{description.graph}: {LOCATION} is {actual.get(LOCATION)}, but "
-                f"{artifact.DESCRIPTION_FILE} has second_look, which requires (1, rows, columns)"
+                f"{description.graph}: {EVIDENCE} is {actual.get(EVIDENCE)}, but second_look in "
+                f"{artifact.DESCRIPTION_FILE} requires (1, {breeds}, rows, columns)"
             )
     for name, allowed in expected.items():
         if actual.get(name) not in allowed:

@@ -184,25 +184,29 @@ def _without_copies(decoded: Sequence[DecodedPhoto], findings: Findings) -> list
 
 
 def _without_near_copies(entries: Sequence[DecodedPhoto], findings: Findings) -> list[DecodedPhoto]:
-    """Leave out crops, mirror images and the like of photos in another split or by other sources.
+    """Leave out crops, mirror images and the like.
 
-    Within a source they do no harm: no split and no fold of cross-validation separates them.
+    In split train they do harm between sources, which cross-validation and a held-out split
+    separate. Of two photos in different splits, the one in the earlier split stays.
     """
     from training import near_copies  # takes seconds to import
 
     def may_pair(one: Photo, two: Photo) -> bool:
-        return one.split != two.split or one.source != two.source
+        return one.split != two.split or (one.split == "train" and one.source != two.source)
 
-    left_out = set()
+    left_out: set[Path] = set()
     for pair in near_copies.find([entry.photo for entry in entries], may_pair):
         both = [entries[number].photo for number in pair]
         kept, copy = sorted(both, key=lambda photo: _PRECEDENCE.index(photo.split))
-        if kept.breed != copy.breed:
-            findings.contradictions.append((str(copy.path), str(kept.path)))
-            left_out |= {kept.path, copy.path}
-        elif not {kept.path, copy.path} & left_out:
+        if {kept.path, copy.path} & left_out:
+            continue
+        left_out.add(copy.path)
+        if kept.breed == copy.breed:
             findings.copies.append((str(copy.path), str(kept.path)))
-            left_out.add(copy.path)
+            continue
+        findings.contradictions.append((str(copy.path), str(kept.path)))
+        if kept.split == copy.split:  # either label may be the wrong one
+            left_out.add(kept.path)
     return [entry for entry in entries if entry.photo.path not in left_out]
 
 

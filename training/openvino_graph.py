@@ -10,7 +10,7 @@ from openvino.preprocess import PrePostProcessor
 from openvino.tools.ovc import convert_model
 
 from model_code.artifact import InputSpec
-from model_code.inference import DOG_PROBABILITY, INPUT, LOCATION, LOGITS
+from model_code.inference import DOG_PROBABILITY, EVIDENCE, INPUT, LOGITS
 from training import backbones
 from training.model import ServedModel
 from training.photos import Photo
@@ -35,7 +35,7 @@ def convert(trained: TrainedModel) -> ov.Model:
     ).scale(_scalar_if_equal([255 * std for std in spec.std]))
     graph = steps.build()
     graph.input(0).tensor.set_names({INPUT})
-    for port, name in zip(graph.outputs, (LOGITS, DOG_PROBABILITY, LOCATION), strict=False):
+    for port, name in zip(graph.outputs, (LOGITS, DOG_PROBABILITY, EVIDENCE), strict=False):
         port.tensor.set_names({name})
     return graph
 
@@ -63,12 +63,11 @@ def quantise(
     """Quantise to int8, with ranges from photos spread evenly over split train."""
     step = max(1, len(train) // calibration_photos)
     inputs = list(served_batches(train[::step], spec, 1, "calibrate"))
-    # Errors of the breed head, of the map, and of the gate's sum of probabilities reach the output
-    # directly.
+    # Errors of the breed head and of the gate's sum of probabilities reach the output directly.
     not_quantised = [
         node.get_friendly_name()
         for node in graph.get_ops()
-        if _is_exact_product(node) or _is_small_depthwise(node, spec.size_px)
+        if _is_breed_head(node) or _is_small_depthwise(node, spec.size_px)
     ]
     return nncf.quantize(
         graph,
@@ -86,8 +85,8 @@ def quantise(
     )
 
 
-def _is_exact_product(node: ov.Node) -> bool:
-    return bool(node.get_type_name() == "MatMul" and ".imagenet" not in node.get_friendly_name())
+def _is_breed_head(node: ov.Node) -> bool:
+    return bool(node.get_type_name() == "MatMul" and ".breeds" in node.get_friendly_name())
 
 
 def _is_small_depthwise(node: ov.Node, size_px: int) -> bool:

@@ -193,10 +193,10 @@ def test_the_map_is_returned_on_request(
 
 def test_a_second_look_needs_a_map(tmp_path: Path) -> None:
     tiny_model.write(tmp_path, second_look=SECOND_LOOK)
-    graph = (tmp_path / "model.xml").read_text().replace("location", "somewhere")
+    graph = (tmp_path / "model.xml").read_text().replace("evidence", "somewhere")
     (tmp_path / "model.xml").write_text(graph)
     document = json.loads((tmp_path / "model.json").read_text())
     document["sha256"]["model.xml"] = hashlib.sha256(graph.encode()).hexdigest()
     (tmp_path / "model.json").write_text(json.dumps(document))
-    with pytest.raises(BrokenArtifact, match="second_look, which requires"):
+    with pytest.raises(BrokenArtifact, match=r"second_look in model\.json requires"):
         inference.model_fn(tmp_path)
