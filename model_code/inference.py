@@ -5,13 +5,11 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/adapt-inference-container.html
 """
 
 import json
-import math
 import os
 import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +19,7 @@ from model_code.artifact import Artifact
 from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaType
 from model_code.framing import Box
 from model_code.images import InputImage
+from model_code.prediction import LocationMap, Look, Prediction
 from model_code.runtime import ov
 
 DEFAULT_MODEL_DIR = artifact.DEFAULT_MODEL_DIR
@@ -33,18 +32,6 @@ DOG_PROBABILITY = "dog_probability"
 EVIDENCE = "evidence"
 
 _MAP_PARAMETER = re.compile(r";\s*map\s*=\s*true\b", re.IGNORECASE)
-
-
-class Look(NamedTuple):
-    """The output of the graph for one part of an image.
-
-    `logits` is float32 [breeds]. `evidence`, float32 [breeds, rows, columns], is the evidence for
-    each breed at each place; None if the graph has no such output.
-    """
-
-    logits: NDArray[np.float32]
-    dog_probability: float
-    evidence: NDArray[np.float32] | None
 
 
 class Model:
@@ -114,36 +101,6 @@ class _InferRequest:
 @dataclass(frozen=True, slots=True)
 class Describe:
     """A request for the model's description: `application/json` with an empty object."""
-
-
-class LocationMap(NamedTuple):
-    """Where a look found evidence for the likeliest breeds, and the part of the image it shows."""
-
-    box: Box
-    logits: NDArray[np.float32]
-    evidence: NDArray[np.float32]
-
-    @property
-    def values(self) -> NDArray[np.float32]:
-        """Compute the map, float32 [rows, columns], which most responses do not need."""
-        return framing.location(self.logits, self.evidence)
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The model's output for one image. `logits` is float32 [breeds], in the order of labels.
-
-    `focus` is the part of the image that the second look showed, if there was one. `looks` is the
-    number of inferences.
-    """
-
-    artifact: Artifact
-    image: InputImage
-    logits: NDArray[np.float32]
-    dog_probability: float
-    focus: Box | None = None
-    map: LocationMap | None = None
-    looks: int = 1
 
 
 def model_fn(model_dir: str | os.PathLike[str], precision: str | None = None) -> Model:
@@ -237,50 +194,8 @@ def output_fn(prediction: Prediction | Artifact, accept: str = JSON) -> bytes:
     The parameter `map` of `application/json; map=true` adds the location map.
     """
     if isinstance(prediction, Artifact):
-        return _json(prediction.describe()).encode()
-    image = prediction.image
-    scores = [prediction.dog_probability, *prediction.logits.tolist()]
-    if not all(map(math.isfinite, scores)):
-        raise ValueError("the model returned values that are not finite")
-    logits = ",".join([f"{logit:.5f}" for logit in scores[1:]])  # 3 times as fast as json.dumps
-    rest = {
-        "dog_probability": round(prediction.dog_probability, 6),
-        "image": {"format": image.format, "width": image.width, "height": image.height},
-        "focus": prediction.focus and _fractions(prediction.focus, image),
-        "confused_with": _confused_with(prediction),
-    }
-    if prediction.map and _MAP_PARAMETER.search(accept):
-        box, values = prediction.map.box, _relative(prediction.map.values)
-        rest["map"] = {**_fractions(box, image), "values": values.tolist()}
-    prefix = prediction.artifact.response_prefix
-    return f'{prefix},"logits":[{logits}],{_json(rest)[1:]}'.encode()
-
-
-def _fractions(box: Box, image: InputImage) -> dict[str, float]:
-    """Return `box` in fractions of the upright image's width and height."""
-    return {
-        "x": round(box.x / image.width, 4),
-        "y": round(box.y / image.height, 4),
-        "width": round(box.width / image.width, 4),
-        "height": round(box.height / image.height, 4),
-    }
-
-
-def _confused_with(prediction: Prediction) -> list[str]:
-    """Return the labels that the likeliest breed is often confused with."""
-    description = prediction.artifact
-    likeliest = description.labels[int(prediction.logits.argmax())]
-    return list(description.confused_with.get(likeliest, ()))
-
-
-def _relative(location: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Scale a location map to values from 0 to 1."""
-    highest = max(float(location.max()), 1e-6)
-    return (location.astype(np.float64) / highest).clip(0, 1).round(3)
-
-
-def _json(document: dict[str, Any]) -> str:
-    return json.dumps(document, allow_nan=False, separators=(",", ":"))
+        return json.dumps(prediction.describe(), allow_nan=False, separators=(",", ":")).encode()
+    return prediction.to_json(_MAP_PARAMETER.search(accept) is not None)
 
 
 def _check_shapes(description: Artifact, compiled: ov.CompiledModel) -> None:

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from cli import commands
 from model_code.errors import ModelCodeError
-from model_code.inference import Model, Prediction, input_fn, model_fn, predict_fn
+from model_code.inference import Model, input_fn, model_fn, predict_fn
+from model_code.prediction import Prediction
 from training import metrics, photos
 from training.errors import DataError, TrainingError
 from training.folder_layout import breed_key

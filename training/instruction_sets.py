@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from model_code.inference import Prediction, input_fn, model_fn, predict_fn
+from model_code.inference import input_fn, model_fn, predict_fn
+from model_code.prediction import Prediction
 from training.errors import TrainingError
 from training.metrics import Floats, Ints, top_k
 from training.photos import Photo

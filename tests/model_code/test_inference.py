@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from model_code import inference
 from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaType
 from model_code.inference import Model
+from model_code.prediction import Prediction
 from tests import tiny_model
 
 Encode = Callable[..., bytes]
@@ -91,7 +92,7 @@ def test_scores_are_the_same_alone_and_in_parallel() -> None:
 def test_scores_that_are_not_finite(model: Model, encode: Encode) -> None:
     photo = inference.input_fn(encode("red"), "image/png")
     found = inference.predict_fn(photo, model)
-    assert isinstance(found, inference.Prediction)
+    assert isinstance(found, Prediction)
     with pytest.raises(ValueError, match="not finite"):
         inference.output_fn(replace(found, logits=np.full(3, np.nan, np.float32)))
 
