@@ -1,4 +1,4 @@
-"""Find photos of the same picture with other pixels: crops, mirror images, cut-outs.
+"""Find near copies of photos: crops, mirror images, cut-outs.
 
 Such a pair in two splits, or in two folds of cross-validation, makes a model look better than it
 is. Candidates are neighbours in the features of the shipped model. A pair is proven by SIFT
@@ -41,7 +41,7 @@ Keypoints = tuple[NDArray[np.float32], cv2.typing.MatLike]
 def find(
     photos: Sequence[Photo], may_pair: Callable[[Photo, Photo], bool]
 ) -> list[tuple[int, int]]:
-    """Return the pairs of indices of photos that show the same picture.
+    """Return the pairs of indices of photos that are copies of one photo.
 
     Only pairs for which `may_pair` is true are compared. About 20 ms per photo, and 130 KB.
     """
