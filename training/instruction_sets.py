@@ -49,7 +49,7 @@ def compare(
     fails. Other systems than Linux on x86 have no such sets.
     """
     agreements = {}
-    for name in _available():
+    for name in available():
         other = _logits_with(name, folder, photos)
         difference = np.abs(other - logits)
         agreements[name] = asdict(
@@ -63,7 +63,8 @@ def compare(
     return agreements
 
 
-def _available() -> list[str]:
+def available() -> list[str]:
+    """Return the instruction sets of `SETS` that this CPU has."""
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
     return [name for name, flag in SETS.items() if flag in flags]
