@@ -29,6 +29,10 @@ _ADVICE = {
         "AWS cannot be reached: {message}. Check the network and the region."
     ),
     "^[^:]*(SSO|Token)[^:]*Error:": "The login has expired: run `aws sso login`.",
+    "ServiceLinkedRole": (
+        "{operation}: {message}. An administrator runs `aws iam create-service-linked-role "
+        "--aws-service-name spot.amazonaws.com` once."
+    ),
     "(?i)assume.*role|role.*assume": (
         "{operation}: {message}. `python -m ops policy --role NAME --apply` creates it."
     ),
@@ -70,7 +74,18 @@ class Account:
         session = boto3.Session(region_name=region)
         if not session.region_name:
             raise AwsError(NO_REGION)
+        # all clients of the session register it, those of the SageMaker SDK too
+        session.events.register("provide-client-params.s3", self._expect_owner)
         return session
+
+    def _expect_owner(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        """Let S3 refuse a call if someone else owns a bucket of our name.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
+        """
+        accepted = model.input_shape and "ExpectedBucketOwner" in model.input_shape.members
+        if accepted and params.get("Bucket") == self.bucket:
+            params.setdefault("ExpectedBucketOwner", self.id)
 
     @property
     def region(self) -> str:
@@ -169,6 +184,11 @@ def is_missing(error: ClientError) -> bool:
         re.search(r"NotFound|NoSuch|404|DoesNotExist", error_code(error))
         or re.search(r"[Cc]ould not find|does not exist|[Nn]ot found|No .* found", message)
     )
+
+
+def is_denied(error: ClientError) -> bool:
+    """Return whether the error means that the caller lacks a permission."""
+    return bool(re.search(r"AccessDenied|Unauthorized|NotAuthorized|^403$", error_code(error)))
 
 
 def or_none(call: Callable[[], Any]) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aws.account import Account
+from aws.s3_layout import DATA
 
 Policy = dict[str, Any]
 Statement = dict[str, Any]
@@ -25,12 +26,15 @@ UNSCOPED = {
     "ec2:DescribeInstances", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
     "ec2:DescribeVpcs", "ec2:DescribeDhcpOptions", "ecr:GetAuthorizationToken",
-    "pricing:GetProducts", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
+    "lambda:GetAccountSettings", "logs:DescribeLogGroups", "pricing:GetProducts",
+    "s3:ListAllMyBuckets", "servicequotas:ListAWSDefaultServiceQuotas",
+    "servicequotas:ListServiceQuotas", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
     "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels", "sagemaker:ListTrainingJobs",
     "sagemaker:ListTransformJobs", "xray:PutTelemetryRecords", "xray:PutTraceSegments",
 }  # fmt: skip
 """Actions that IAM cannot restrict to a resource: only `*` is valid."""
 
+USE_KEY = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
 PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 
 
@@ -120,7 +124,8 @@ def write_log(account: Account, groups: Sequence[str]) -> Statement:
 
 def log_and_measure(account: Account, groups: Sequence[str]) -> list[Statement]:
     """Allow writing to log groups, and metrics to SageMaker's namespaces."""
-    namespaces = ["/aws/sagemaker/TrainingJobs", "/aws/sagemaker/Endpoints", "AWS/SageMaker"]
+    namespaces = ["/aws/sagemaker/TrainingJobs", "/aws/sagemaker/TransformJobs"]
+    namespaces += ["/aws/sagemaker/Endpoints", "AWS/SageMaker"]
     condition = {"StringEquals": {"cloudwatch:namespace": namespaces}}
     return [
         write_log(account, groups),
@@ -171,5 +176,27 @@ def use_keys(account: Account) -> list[Statement]:
     """Allow using the KMS key of [aws]; [] without a key."""
     if not account.settings.kms_key:
         return []
-    actions = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
-    return [allow("UseTheKey", actions, account.settings.kms_key)]
+    return [allow("UseTheKey", USE_KEY, account.settings.kms_key)]
+
+
+def read_elsewhere(account: Account, uri: str, key: str) -> list[Statement]:
+    """Allow reading the photos at an S3 URI that `read` does not cover, and using their KMS key.
+
+    This is the reader's side of access across accounts: the policies of the bucket and of the key
+    must allow it, too. [] for photos where `upload` copies them.
+    """
+    if not uri or f"{uri.rstrip('/')}/".startswith(f"{account.uri(DATA)}/"):
+        return []
+    bucket, _, prefix = uri.removeprefix("s3://").rstrip("/").partition("/")
+    arn = f"arn:{account.partition}:s3:::{bucket}"
+    prefixes = [prefix, f"{prefix}/*"] if prefix else ["*"]
+    return [
+        allow("ListPhotos", "s3:ListBucket", arn, {"StringLike": {"s3:prefix": prefixes}}),
+        allow("ReadPhotos", "s3:GetObject", f"{arn}/{prefix}/*" if prefix else f"{arn}/*"),
+        *([allow("DecryptPhotos", ["kms:Decrypt", "kms:DescribeKey"], key)] if key else []),
+    ]
+
+
+def account_root(account: Account, owner: str) -> Statement:
+    """Return the principal of an account, in whose name its administrators allow its users."""
+    return {"Principal": {"AWS": f"arn:{account.partition}:iam::{owner}:root"}}

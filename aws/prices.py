@@ -1,4 +1,4 @@
-"""AWS list prices: a table with its region, date and source, and the user's overrides."""
+"""List prices: a table with its region, date and source, and the user's overrides."""
 
 import json
 from collections.abc import Mapping
@@ -16,12 +16,17 @@ Tiers = tuple[tuple[float, float], ...]
 
 
 class Price(pydantic.BaseModel):
-    """The price of a unit, which depends on how many were used before in the month."""
+    """The price of a unit, which depends on how many were used before in the month.
+
+    `as_of` and `source` are given if they differ from those of the table.
+    """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     unit: str
     tiers: Tiers
+    as_of: str = ""
+    source: str = ""
 
     @pydantic.field_validator("tiers")
     @classmethod
@@ -64,6 +69,12 @@ class Prices(pydantic.BaseModel):
         """Return the price of `quantity` units of `name` in one month."""
         return self.price(name).usd(quantity)
 
+    def dated(self, name: str) -> Price:
+        """Return the price of `name` with its date and source, for use outside this table."""
+        price = self.price(name)
+        update = {"as_of": price.as_of or self.as_of, "source": price.source or self.source}
+        return price.model_copy(update=update)
+
     def override(self, usd_by_name: Mapping[str, float]) -> "Prices":
         """Return a copy with flat prices in US dollars per unit, which its source mentions."""
         if not usd_by_name:
@@ -89,10 +100,18 @@ def read(path: Path = PATH) -> Prices:
         raise SettingsError(f"{path} is not a table of prices: {place} {first['msg']}.") from None
 
 
+def unknown(kind: str, instance_type: str) -> str:
+    """Return a sentence for users about a price that the table lacks. `kind` is as below."""
+    return (
+        f"The price of {instance_type} ({kind}) is unknown: "
+        f'aws/{PATH.name} has no "{kind} {instance_type}". Add it from AWS\'s price pages.'
+    )
+
+
 def instance_usd_per_hour(kind: str, instance_type: str) -> float | None:
     """Return the hourly on-demand price of an instance type, or None if it is unknown.
 
-    `kind` is hosting, training or ec2.
+    `kind` is hosting, training or ec2. Show users `unknown` instead of None.
     """
     price = read().prices.get(f"{kind} {instance_type}")
     return None if price is None else price.usd(1)
@@ -100,7 +119,7 @@ def instance_usd_per_hour(kind: str, instance_type: str) -> float | None:
 
 def write(prices: Prices, path: Path) -> None:
     """Write a table with one price per line, so that a diff shows what changed."""
-    document = prices.model_dump(mode="json")
+    document = prices.model_dump(mode="json", exclude_defaults=True)
     lines = [
         f"    {json.dumps(name)}: {json.dumps(price)}"
         for name, price in document.pop("prices").items()

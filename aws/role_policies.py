@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from aws import policy_statements as statements
 from aws.account import Account
+from aws.log_groups import TRAINING, TRANSFORM, codebuild_group, endpoint_group
 from aws.policy_statements import Policy, allow
+from aws.settings import FitSettings
 from aws.stages import Stage
 
 
@@ -25,15 +27,16 @@ def lambda_(account: Account, stage: Stage) -> Policy:
     )
 
 
-def training(account: Account, image: str) -> Policy:
-    """Return the policy of training jobs that pull the container image `image`."""
+def training(account: Account, image: str, fit: FitSettings) -> Policy:
+    """Return the policy of training jobs that pull `image` and read the photos of `fit`."""
     ecr = re.match(r"(\d+)\.dkr\.ecr\.([^.]+)\.[^/]+/([^:@]+)", image)
     return statements.policy(
         statements.list_below(account),
         statements.read(account, "data", "jobs", "checkpoints"),
+        *statements.read_elsewhere(account, fit.data, fit.data_key),
         statements.write(account, "jobs", "checkpoints"),
         allow("EndCheckpoints", "s3:DeleteObject", statements.below(account, "checkpoints")),
-        *statements.log_and_measure(account, ["/aws/sagemaker/TrainingJobs"]),
+        *statements.log_and_measure(account, [TRAINING]),
         # A public image needs no permission.
         *(statements.pull(account, *ecr.groups()) if ecr else []),
         *statements.in_vpc(account),
@@ -43,12 +46,12 @@ def training(account: Account, image: str) -> Policy:
 
 def serving(account: Account, repository: str, endpoints: Sequence[str]) -> Policy:
     """Return the policy of the containers of `endpoints` and of Batch Transform."""
-    groups = [f"/aws/sagemaker/Endpoints/{name}" for name in endpoints]
+    groups = [endpoint_group(name) for name in endpoints]
     return statements.policy(
         statements.list_below(account),
         statements.read(account, "models", "jobs", "transform"),
         statements.write(account, "captured", "transform"),
-        *statements.log_and_measure(account, [*groups, "/aws/sagemaker/TransformJobs"]),
+        *statements.log_and_measure(account, [*groups, TRANSFORM]),
         *statements.pull(account, account.id, account.region, repository),
         *statements.in_vpc(account),
         *statements.use_keys(account),
@@ -75,5 +78,6 @@ def codebuild(account: Account, repository: str, projects: Sequence[str]) -> Pol
         statements.read(account, "builds"),
         allow("PushTheImage", [*statements.PULL, *push], image),
         allow("LogInToEcr", "ecr:GetAuthorizationToken", "*"),
-        statements.write_log(account, [f"/aws/codebuild/{project}" for project in projects]),
+        statements.write_log(account, [codebuild_group(project) for project in projects]),
+        *statements.use_keys(account),
     )

@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from aws import policy_statements
-from aws.account import Account, or_none
+from aws.account import Account, error_code, or_none
 from aws.policy_statements import Policy
 
 POLICY = "whatbreed"
@@ -62,6 +64,19 @@ def ensure_policy(account: Account, name: str, document: Policy) -> bool:
             iam.delete_policy_version(PolicyArn=arn, VersionId=old["VersionId"])
     iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
     return True
+
+
+def ensure_service_linked_role(account: Account, service: str) -> None:
+    """Create the role that AWS's `service` uses in this account, if the caller may.
+
+    An account's first request for a spot instance fails without that of `spot.amazonaws.com`.
+    """
+    try:
+        account.client("iam").create_service_linked_role(AWSServiceName=service)
+    except ClientError as error:
+        # It exists; or only an administrator may create it, and the request says if it is missing.
+        if error_code(error) not in ("InvalidInput", "AccessDenied"):
+            raise
 
 
 def ensure_instance_profile(account: Account, role: str) -> None:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from aws.account import Account, error_code, missing_bucket
 from aws.errors import AwsError
-from aws.policy_statements import allow
+from aws.policy_statements import account_root, allow
 
 # The ETag of an object uploaded in one part is the MD5 of its content.
 _PART_BYTES = 64 * 1024 * 1024
@@ -83,18 +83,27 @@ def _secure(account: Account) -> None:
 
 
 def exists(account: Account) -> bool:
-    """Return whether the bucket exists. Raises AwsError if it belongs to another account."""
+    """Return whether the bucket exists.
+
+    Raises AwsError if it belongs to another account or is in another region.
+    """
     try:
-        account.client("s3").head_bucket(Bucket=account.bucket)
+        head = account.client("s3").head_bucket(Bucket=account.bucket)
     except ClientError as error:
         if error_code(error) in ("404", "NoSuchBucket"):
             return False
-        if error_code(error) in ("403", "301"):
+        if error_code(error) in ("403", "301", "AccessDenied"):
             raise AwsError(
                 f"Bucket {account.bucket} belongs to another account or is in another region: "
                 "choose another name with --bucket or in settings.toml."
             ) from None
         raise
+    region = head.get("BucketRegion", account.region)  # botocore follows S3's redirect to it
+    if region != account.region:
+        raise AwsError(
+            f"Bucket {account.bucket} is in {region}, not in {account.region}, and jobs read only "
+            f"buckets of their region: use --region {region} or another bucket."
+        )
     return True
 
 
@@ -125,8 +134,9 @@ def read_by(account: Account, reader: str, prefix: str) -> list[dict[str, Any]]:
     if not (len(reader) == 12 and reader.isdigit()):
         raise AwsError(f'"{reader}" is not an account number of 12 digits.')
     bucket = f"arn:{account.partition}:s3:::{account.bucket}"
-    below = {"StringLike": {"s3:prefix": f"{prefix}/*"}}
-    principal = {"Principal": {"AWS": f"arn:{account.partition}:iam::{reader}:root"}}
+    # SageMaker lists the prefix as it is given, without a slash at the end
+    below = {"StringLike": {"s3:prefix": [prefix, f"{prefix}/*"]}}
+    principal = account_root(account, reader)
     return [
         principal | allow(f"Read{reader}", "s3:GetObject", f"{bucket}/{prefix}/*"),
         principal | allow(f"List{reader}", "s3:ListBucket", bucket, below),

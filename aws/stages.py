@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from aws.naming import RetentionDays
 from cli.errors import SettingsError
 from cli.settings import unknown_key
 
@@ -40,7 +41,7 @@ class FunctionConfig(_Keys):
     lambda_memory_size: Annotated[int, Field(ge=128, le=10240)] | None = None
     lambda_timeout: Annotated[int, Field(ge=1, le=900)] | None = None
     layers: list[str] | None = None
-    log_retention_in_days: Annotated[int, Field(ge=1)] | None = None
+    log_retention_in_days: RetentionDays | None = None
     manage_iam_role: bool | None = None
     reserved_concurrency: Annotated[int, Field(ge=0)] | None = None
     security_group_ids: list[str] | None = None

@@ -2,16 +2,17 @@
 
     python -m benchmarks                       # 15 minutes, on an idle machine
     python -m benchmarks --only startup large
-    python -m benchmarks --quick               # a minute, without peers
+    python -m benchmarks --quick               # two minutes, without peers
 
-A full run writes benchmarks/results.json and the tables in README.md and docs/performance.md. The
-exit code is 0 if all targets are met, 1 if one is not, 2 if a part failed.
+A full run writes the results of this kind of CPU to benchmarks/measured and the tables in README.md
+and docs/performance.md. A part or a peer that fails is left out, and the results go to
+build/benchmarks. The exit code is 0 if all targets are met, 1 if one is not, 2 if something is
+missing.
 """
 
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,18 +28,22 @@ from benchmarks import (
     results,
     startup,
 )
-from benchmarks.processes import ServerFailed, interrupt_on_signals
+from benchmarks.processes import ROOT, interrupt_on_signals
 from benchmarks.results import Row
-from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.scale import FULL, QUICK, SMOKE, Scale
 from benchmarks.stacks import PEERS_PYTHON
 
-PARTS: dict[str, Callable[[Scale], tuple[list[Row], dict[str, Any]]]] = {
+Parts = dict[str, Callable[[Scale], tuple[list[Row], dict[str, Any]]]]
+
+PARTS: Parts = {
     "peers": peers_comparison.measure,
     "bare": bare_loop.measure,
     "large": large_images.measure,
     "startup": startup.measure,
     "lambda": lambda_function.measure,
 }
+INCOMPLETE = ROOT / "build" / "benchmarks"
+"""Folder for results that are not published."""
 MAX_LOAD = 0.5
 """Load average of the last minute above which the figures mean little."""
 PEER_PACKAGES = (
@@ -57,70 +62,70 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="check that everything runs")
+    scales = parser.add_mutually_exclusive_group()
+    scales.add_argument("--quick", action="store_true", help="two minutes, without peers")
+    scales.add_argument("--smoke", action="store_true", help="only check that everything runs")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
     parser.add_argument("--output", type=Path, help="file for the results as JSON")
     options = parser.parse_args()
     interrupt_on_signals()
-    scale = QUICK if options.quick else FULL
-    if scale.peers and "peers" in options.only and (missing := _missing()):
-        print(f"{missing} `make bench` installs the peers.", file=sys.stderr)
-        return 2
+    scale = QUICK if options.quick else SMOKE if options.smoke else FULL
     if (load := os.getloadavg()[0]) > MAX_LOAD:
         print(f"This machine is busy (load {load:.1f}): the figures mean little.", file=sys.stderr)
     try:
-        rows, details, failed = _measure(options.only, scale)
+        rows, details, left_out = measure({name: PARTS[name] for name in options.only}, scale)
         content = results.document(rows, details, _peer_versions() if scale.peers else {})
     except KeyboardInterrupt:
         print("interrupted: no results written", file=sys.stderr)
         return 130
     print(json.dumps(details, indent=1))
-    machine = content["machine"]
-    print(f"\n{machine['cpu']}, {machine['cores']} cores, {content['date']}\n")
+    print(f"\n{document.machine(content)}\n")
     print(results.markdown(rows))
-    complete = not options.quick and set(options.only) == set(PARTS) and not failed
-    if output := options.output or (document.RESULTS if complete else None):
+    published = document.path(content["machine"]["kind"])
+    complete = scale is FULL and set(options.only) == set(PARTS) and not left_out
+    if complete and not options.output:
+        results.write(published, content)
+        document.write(document.read())
+        print(f"\nResults: {published}\nRun `make docs`: prices per prediction depend on them.")
+    else:
+        output = options.output or INCOMPLETE / published.name
+        output.parent.mkdir(parents=True, exist_ok=True)
         results.write(output, content)
-        print(f"\nResults: {output}")
-        if output == document.RESULTS:
-            document.write(content)
-    if failed:
-        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+        print(f"\nResults, not published: {output}")
+    if scale is QUICK and published.exists():
+        print(f"\n{results.changes(content, results.read(published))}")
+    for name, reason in left_out.items():
+        print(f"Left out: {name}: {reason}", file=sys.stderr)
+    if left_out:
         return 2
     return 0 if all(row.met for row in rows) else 1
 
 
-def _measure(parts: list[str], scale: Scale) -> tuple[list[Row], dict[str, Any], list[str]]:
-    """Return the rows and details of all parts, and the names of those that failed."""
+def measure(parts: Parts, scale: Scale) -> tuple[list[Row], dict[str, Any], dict[str, str]]:
+    """Return the rows and details of all parts, and the reason for each one left out."""
     rows: list[Row] = []
     details: dict[str, Any] = {}
-    failed = []
-    for part in parts:
+    left_out: dict[str, str] = {}
+    for name, part in parts.items():
         try:
-            part_rows, details[part] = PARTS[part](scale)
-        except ServerFailed as error:
-            print(f"{part}: {error}", file=sys.stderr)
-            failed.append(part)
+            part_rows, details[name] = part(scale)
+        except Exception as error:  # the other parts can still be measured
+            left_out[name] = f"{type(error).__name__}: {error}"
+            print(f"{name}: {left_out[name]}", file=sys.stderr)
         else:
             rows += part_rows
+            left_out |= details[name].pop("left_out", {})
             print(results.markdown(part_rows), flush=True)  # a later part may fail
-    return rows, details, failed
-
-
-def _missing() -> str:
-    if not PEERS_PYTHON.exists():
-        return f"{PEERS_PYTHON} does not exist."
-    return (
-        "" if shutil.which("java") else "TorchServe needs Java 17 (Debian: default-jre-headless)."
-    )
+    return rows, details, left_out
 
 
 def _peer_versions() -> dict[str, str]:
-    """The versions of the peers' packages; empty if they are not installed."""
+    """The versions of the peers' packages that are installed."""
     program = (
         "import json, sys\n"
-        "from importlib.metadata import version\n"
-        "print(json.dumps({name: version(name) for name in sys.argv[1:]}))"
+        "from importlib.metadata import distributions\n"
+        "installed = {d.metadata['Name'].lower(): d.version for d in distributions()}\n"
+        "print(json.dumps({n: installed[n] for n in sys.argv[1:] if n in installed}))"
     )
     if not PEERS_PYTHON.exists():
         return {}

@@ -19,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import images, results, stacks
-from benchmarks.processes import HOST, ServerFailed, without_venv
+from benchmarks.processes import HOST, ServerFailed, without_proxies, without_venv
 from benchmarks.results import Row
 from benchmarks.scale import Scale
 from benchmarks.stacks import Stack
@@ -184,7 +184,7 @@ def _run(program: str, *arguments: str, runtime: str = f"http://{HOST}:9") -> An
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     completed = subprocess.run(
         [sys.executable, "-I", "-B", "-c", program, *arguments],
-        env=without_venv(inherited) | environment,
+        env=without_proxies(without_venv(inherited)) | environment,
         capture_output=True,
         text=True,
         timeout=300,

@@ -7,7 +7,8 @@ are medians of the rounds, and p99 over all rounds. Memory is the sum of the pro
 the container's default, and with one worker.
 """
 
-import itertools
+import shutil
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from benchmarks import images, results, stacks
 from benchmarks.load import Load
+from benchmarks.processes import ServerFailed
 from benchmarks.results import Row
 from benchmarks.scale import Scale
 from benchmarks.stacks import Stack
@@ -73,16 +75,19 @@ class Visits:
 
 
 def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
+    """Measure all. A peer that fails is left out, with the reason in `details["left_out"]`."""
     ours = stacks.ours()
     with tempfile.TemporaryDirectory() as folder:
         peers = all_peers(Path(folder)) if scale.peers else []
-        visits = _visit_all(ours, peers, scale)
+        visits, left_out = visit_all(ours, peers, scale)
     details: dict[str, Any] = {
         "images": images.description(),
         "memory": "sum of PSS of all processes",
     }
     details |= {name: stack_visits.summary() for name, stack_visits in visits.items()}
-    return (_rows(visits, max(scale.clients)) if peers else []), details
+    if left_out:
+        details["left_out"] = left_out
+    return (rows(visits, max(scale.clients)) if peers else []), details
 
 
 def all_peers(folder: Path) -> list[Stack]:
@@ -97,39 +102,85 @@ def all_peers(folder: Path) -> list[Stack]:
     ]
 
 
-def _visit_all(ours: Stack, peers: Sequence[Stack], scale: Scale) -> dict[str, Visits]:
-    """Visit in each round: ours, peer, peer, ours, peer, peer, ours, …"""
+def visit_all(
+    ours: Stack, peers: Sequence[Stack], scale: Scale
+) -> tuple[dict[str, Visits], dict[str, str]]:
+    """Visit in each round: ours, peer, peer, ours, peer, peer, ours, …
+
+    Return the visits, and the reason for each peer that failed. Raise ServerFailed if ours does.
+    """
     turns = [ours] if not peers else []
     for number, peer in enumerate(peers):
         turns += [ours, peer] if number % 2 == 0 else [peer]
     visits: dict[str, Visits] = defaultdict(Visits)
-    plan = list(itertools.chain.from_iterable([turns] * scale.rounds))
-    with tqdm(plan, desc="peers", unit="visit", disable=None) as progress:
+    left_out: dict[str, str] = {}
+    with tqdm(turns * scale.rounds, desc="peers", unit="visit", disable=None) as progress:
         for stack in progress:
+            if stack.name in left_out:
+                continue
             progress.set_postfix_str(stack.name)
-            with stacks.started(stack) as server:
-                for clients in scale.clients:
-                    load = server.drive(clients, scale.load_s, scale.warm_up_s)
-                    visits[stack.name].loads[clients].append(load)
-                visits[stack.name].memory_bytes.append(server.processes.memory_bytes())
-    return dict(visits)
+            try:
+                _visit(stack, scale, visits[stack.name])
+            except (OSError, ServerFailed) as error:
+                if stack is ours:
+                    raise
+                left_out[stack.name] = _missing(stack) or str(error)
+                del visits[stack.name]
+                tqdm.write(f"{stack.name}: left out: {left_out[stack.name]}", file=sys.stderr)
+    return dict(visits), left_out
 
 
-def _rows(visits: dict[str, Visits], clients: int) -> list[Row]:
+def _visit(stack: Stack, scale: Scale, visits: Visits) -> None:
+    with stacks.started(stack) as server:
+        for clients in scale.clients:
+            load = server.drive(clients, scale.load_s, scale.warm_up_s)
+            visits.loads[clients].append(load)
+        visits.memory_bytes.append(server.processes.memory_bytes())
+
+
+def _missing(stack: Stack) -> str:
+    """The sentence about a program that `stack` needs and this machine lacks, or ""."""
+    if not Path(stack.command[0]).exists():
+        return f"{stack.command[0]} does not exist. `make bench` installs the peers."
+    if stack.name.startswith("TorchServe") and not shutil.which("java"):
+        return "TorchServe needs Java 17 (Debian: default-jre-headless)."
+    return ""
+
+
+def rows(visits: dict[str, Visits], clients: int) -> list[Row]:
+    """Return the comparisons with all peers in `visits`."""
     ours = visits["WhatBreed"]
-    one_worker = visits[f"TorchServe with {RESNET50_ONE_WORKER}"]
-    all_cores = visits[f"TorchServe with {RESNET50_ALL_CORES}"]
 
-    def throughput(name: str, clients: int, times: float | None = None) -> Row:
+    def throughput(name: str, clients: int, times: float | None = None) -> list[Row]:
+        if name not in visits:
+            return []
         what = f"throughput, {clients} clients, vs. {name}"
         rates = ours.images_per_s(clients), visits[name].images_per_s(clients)
         if times is None:
-            return results.faster(PART, what, "images/s", *rates)
-        return results.at_least(PART, what, "images/s", *rates, times)
+            return [results.faster(PART, what, "images/s", *rates)]
+        return [results.at_least(PART, what, "images/s", *rates, times)]
 
     return [
-        throughput(f"TorchServe with {RESNET50_ONE_WORKER}", clients, 15),
-        throughput(f"TorchServe with {RESNET50_ALL_CORES}", clients, 15),
+        *throughput(f"TorchServe with {RESNET50_ONE_WORKER}", clients, 15),
+        *throughput(f"TorchServe with {RESNET50_ALL_CORES}", clients, 15),
+        *_latency_and_memory(visits),
+        *throughput(f"TorchServe with {LITE2}", clients, 3),
+        *(
+            row
+            for peer in ("LitServe", "BentoML")
+            for clients in (4, 16)
+            for row in throughput(f"{peer} with our model", clients)
+        ),
+    ]
+
+
+def _latency_and_memory(visits: dict[str, Visits]) -> list[Row]:
+    ours = visits["WhatBreed"]
+    one_worker = visits.get(f"TorchServe with {RESNET50_ONE_WORKER}")
+    all_cores = visits.get(f"TorchServe with {RESNET50_ALL_CORES}")
+    if not one_worker or not all_cores:
+        return []
+    return [
         results.at_most(
             PART,
             "p50 latency, 1 client, vs. the faster TorchServe with ResNet50",
@@ -145,11 +196,5 @@ def _rows(visits: dict[str, Visits], clients: int) -> list[Row]:
             ours.memory_mb(),
             all_cores.memory_mb(),
             1 / 8,
-        ),
-        throughput(f"TorchServe with {LITE2}", clients, 3),
-        *(
-            throughput(f"{peer} with our model", clients)
-            for peer in ("LitServe", "BentoML")
-            for clients in (4, 16)
         ),
     ]

@@ -15,6 +15,7 @@ from typing import TypeVar
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ServerFailed(Exception):
@@ -116,6 +117,7 @@ class ProcessTree(Process):
             while time.monotonic() < end:
                 self.poll()  # otherwise the child remains as a zombie
                 if not self.pids():
+                    self.wait()  # it may have ended since it was polled
                     return
                 time.sleep(0.02)
 
@@ -135,15 +137,19 @@ def _started(kind: type[P], command: Sequence[str], environment: Mapping[str, st
 
 @contextlib.contextmanager
 def process(command: Sequence[str], **environment: str) -> Iterator[Process]:
-    """Run `command` from the repository's root until the block is left."""
-    with _started(Process, command, {**os.environ, **environment}) as child:
+    """Run `command` from the repository's root until the block is left, without proxies."""
+    with _started(Process, command, without_proxies(os.environ) | environment) as child:
         yield child
 
 
 @contextlib.contextmanager
 def process_tree(command: Sequence[str], **environment: str) -> Iterator[ProcessTree]:
-    """Run `command` and measure all that it starts. It may be of another virtual environment."""
-    with _started(ProcessTree, command, without_venv(os.environ) | environment) as child:
+    """Run `command`, without proxies, and measure all that it starts.
+
+    It may be of another virtual environment.
+    """
+    inherited = without_proxies(without_venv(os.environ))
+    with _started(ProcessTree, command, inherited | environment) as child:
         yield child
 
 
@@ -156,12 +162,19 @@ def without_venv(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def without_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` without proxies: all servers here are on this machine."""
+    return {
+        name: value for name, value in environment.items() if not name.upper().endswith("_PROXY")
+    }
+
+
 def wait_for(url: str, child: Process, timeout_s: float = 60) -> None:
     """Return once `url` responds with 200. Raise ServerFailed if it does not or `child` ends."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end and child.poll() is None:
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with _without_proxy.open(url, timeout=5):
                 return
         except OSError:
             time.sleep(0.05)

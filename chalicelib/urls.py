@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import unicodedata
 from dataclasses import dataclass
 from encodings.idna import nameprep
 from typing import NamedTuple
@@ -27,6 +28,12 @@ _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:]*)(.*)", re.DOTALL)
 _PORT = re.compile(r"(:[0-9]{0,20})?")
 _DOMAIN = re.compile(r"[A-Za-z0-9._-]+")
 _DOTS = re.compile(r"[.\u3002\uff0e\uff61]")
+# Browsers drop or refuse these in host names; Python's IDNA keeps some and drops others.
+_INVISIBLE = re.compile(
+    "[\u115f\u1160\u17b4\u17b5\u180f\u200c\u200d\u2064\u3164\uffa0\U0001bca0-\U0001bca3]"
+)
+# Unicode has changed the mapping of these, https://www.unicode.org/versions/corrigendum4.html
+_CORRECTED = re.compile("[\u1806\U0002f868\U0002f874\U0002f91f\U0002f95f\U0002f9bf]")
 
 # The standard's percent-encode sets: all other printable characters are sent as they are.
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
@@ -143,15 +150,26 @@ def _ipv6(host: str) -> str:
 def _domain(host: str) -> str:
     """Return `host` in ASCII. Raise `ValueError` if no host name can have its characters."""
     host = unquote_to_bytes(host).decode()
-    if invisible := re.search("[\u200c\u200d]", host):
+    if invisible := _INVISIBLE.search(host):
         raise InvalidRequest(
             f"The URL's host name contains the invisible character U+{ord(invisible[0]):04X}."
         )
-    host = ".".join(_keep_deviations(label) for label in _DOTS.split(host))
+    labels = _DOTS.split(host)
+    if any(_maps_differently(label) for label in labels):
+        raise ValueError("a character that browsers map to another one")
+    host = ".".join(_keep_deviations(label) for label in labels)
     domain = host.encode("idna").decode("ascii").lower()
     if not _DOMAIN.fullmatch(domain):  # IDNA's normalisation makes spaces and more
         raise ValueError("a character that is not allowed in a host name")
     return domain
+
+
+def _maps_differently(label: str) -> bool:
+    """Return whether today's Unicode maps a character that Python's IDNA, of Unicode 3.2, keeps."""
+    if _CORRECTED.search(label):
+        return True
+    mapped = re.sub("[ßς\u1e9e]", "", nameprep(label))
+    return unicodedata.normalize("NFKC", mapped.casefold()) != mapped
 
 
 def _keep_deviations(label: str) -> str:

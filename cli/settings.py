@@ -26,7 +26,7 @@ PATH_VARIABLE = "WHATBREED_SETTINGS"
 
 TABLES = (
     "aws", "data", "train", "export", "tune", "fit", "tuning_job", "transform", "ec2", "serving",
-    "scaling", "loadtest", "costs",
+    "scaling", "alerts", "loadtest", "costs",
 )  # fmt: skip
 """All tables of settings.toml. A test compares them with the subclasses of `Section`."""
 STAGE_TABLES = ("serving", "scaling")
@@ -54,10 +54,14 @@ class Section(pydantic.BaseModel):
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
-    def _refuse_flag_as_number(cls, value: Any, information: pydantic.ValidationInfo) -> Any:
+    def _check_numbers(cls, value: Any, information: pydantic.ValidationInfo) -> Any:
         annotation = cls.model_fields[information.field_name or ""].annotation
         if isinstance(value, bool) and annotation in (int, float):
             raise ValueError("input should be a number")
+        # options are texts, which pydantic converts for all types but this one
+        numbers = [item for item in typing.get_args(annotation) if isinstance(item, int)]
+        if isinstance(value, str) and value in map(str, numbers):
+            return int(value)
         return value
 
     @classmethod

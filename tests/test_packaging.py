@@ -155,6 +155,7 @@ def test_a_wheel_has_the_packages_and_their_data(tmp_path: Path) -> None:
     packages = ("aws", "chalicelib", "cli", "model_code", "ops", "training")
     assert {f"{package}/__init__.py" for package in packages} <= names
     data = {"aws/prices.json", "chalicelib/page.html", "model_code/default/model.xml"}
+    data |= {"ops/costs/capacity.json"}
     assert data <= names
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == set(packages)
     for entry in entry_points["console_scripts"].values():

@@ -24,6 +24,11 @@ class Stack:
         self._account = account
         self._cloudformation = account.client("cloudformation")
 
+    def status(self) -> str | None:
+        """Return AWS's status of the stack, or None if it does not exist."""
+        description = self._describe()
+        return str(description["StackStatus"]) if description else None
+
     def outputs(self) -> dict[str, str]:
         """Return the stack's outputs by name."""
         outputs = (self._describe() or {}).get("Outputs", [])

@@ -1,10 +1,12 @@
 """Audit the account for cost, exposure and misconfiguration, with a fix for each finding.
 
 Finds roles with FullAccess or wildcard policies, and roles unused for 90 days; a root user without
-MFA or with access keys; functions whose role allows more than they need; endpoints without
-autoscaling, encryption or network isolation; public or unencrypted buckets; an API whose
-concurrency exceeds the capacity of its endpoint. The exit code is 1 if there are findings. A check
-that AWS refuses is a finding.
+MFA or with access keys; functions whose role allows more than they need, or that reserve
+concurrency without using it; endpoints without a request for a week, or without autoscaling,
+encryption or network isolation; machines that run and cost: EC2 and notebook instances, Studio
+apps; security groups open to the world; public or unencrypted buckets; log groups without
+retention; an API whose concurrency exceeds the capacity of its endpoint. One region is checked:
+the configured one. The exit code is 1 if there are findings. A check that AWS refuses is a finding.
 
 example:
   python -m ops audit
@@ -21,7 +23,17 @@ from botocore.exceptions import ClientError
 from aws import account as accounts
 from aws.account import Account, explain
 from cli import commands, tables
-from ops.audit import buckets, capacity, endpoints, functions, roles, root_account
+from ops.audit import (
+    buckets,
+    capacity,
+    endpoints,
+    functions,
+    log_groups,
+    machines,
+    roles,
+    root_account,
+    security_groups,
+)
 from ops.audit.finding import Finding, Severity
 from ops.errors import FindingsError
 
@@ -31,7 +43,10 @@ CHECKS: dict[str, Check] = {
     "roles": roles.check,
     "functions": functions.check,
     "endpoints": endpoints.check,
+    "machines": machines.check,
+    "security-groups": security_groups.check,
     "buckets": buckets.check,
+    "logs": log_groups.check,
     "capacity": capacity.check,
 }
 
@@ -64,7 +79,7 @@ def audit(account: Account, names: Sequence[str]) -> list[Finding]:
             findings += CHECKS[name](account)
         except ClientError as error:
             problem = f"could not run: {explain(error)}"
-            fix = "run audit with AWS's managed policy SecurityAudit"
+            fix = "run audit with AWS's managed policies SecurityAudit and ViewOnlyAccess"
             findings.append(Finding(Severity.MEDIUM, f"check {name}", problem, fix))
     return sorted(findings, key=lambda finding: (finding.severity, finding.resource))
 

@@ -1,10 +1,10 @@
 """Estimate what a day of traffic needs and costs.
 
-Prints instances, latency, rejected requests, Lambda concurrency, the monthly bill and the price of
-a training job. The day is simulated under the target tracking of [scaling], with the delays of its
-metric, its alarms, its cooldowns and of starting an instance. Each instance is an M/M/c/K queue.
-The rate of an instance is an assumption until `ops loadtest` has measured it. Only --refresh
-reaches AWS.
+Prints instances, latency, rejected requests, Lambda concurrency, the monthly bill, the price of a
+million predictions next to that of labelling services, and the price of a training job. The day is
+simulated under the target tracking of [scaling], with the delays of its metric, its alarms, its
+cooldowns and of starting an instance. Each instance is an M/M/c/K queue. The rate of an instance is
+an assumption until `ops loadtest` has measured it. Only --refresh reaches AWS.
 
 example:
   python -m ops costs --mean-rps 10 --peak-factor 3 --chart costs.png
@@ -120,6 +120,7 @@ def command(
         costs=costs,
         loadtest=loadtest,
         prices=table.override({**costs.prices, **_numbers("--price", unit_prices)}),
+        serverless_memory_mb=serving.serverless_memory_mb,
     )
     print(json.dumps(report.document(estimate), indent=2) if as_json else report.text(estimate))
     if chart_path:

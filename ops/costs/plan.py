@@ -12,6 +12,7 @@ from typing import Any
 from aws.instance_types import vcpus
 from aws.prices import Prices
 from aws.settings import FitSettings, ScalingSettings
+from ops.costs import quantities
 from ops.costs.concurrency import ApiStage, FunctionLoad, function_load
 from ops.costs.queueing import Server
 from ops.costs.settings import CostsSettings
@@ -24,7 +25,6 @@ UNLIMITED = 1_000_000
 TUTORIAL_TARGETS = (10.0, 40.0, 100.0)
 """Targets that tutorials set as if they were concurrent requests."""
 DAYS_PER_MONTH = 365 / 12
-GB = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ class Plan:
     costs: CostsSettings
     loadtest: LoadTestSettings
     prices: Prices
+    serverless_memory_mb: int = 3072
 
     @cached_property
     def functions(self) -> FunctionLoad:
@@ -136,27 +137,20 @@ class Plan:
 
     def _monthly_bill(self, instance_type: str, day: Day) -> list[Item]:
         """Price a month of such days, as if the API rejected no request."""
-        api, costs = self.api, self.costs
+        api = self.api
         requests = day.requests_per_day * DAYS_PER_MONTH
-        memory_gb = api.memory_mb / 1024
-        gb_seconds = requests * costs.lambda_s * memory_gb
-        on_provisioned = gb_seconds * (1 - self.functions.spillover) if api.provisioned else 0.0
-        responses_gb = requests * costs.answer_kb * 1024 / GB
-        logs_gb = requests * costs.log_bytes / GB
-        quantities = {
+        billed = {
             f"hosting {instance_type}": day.instance_hours_per_day * DAYS_PER_MONTH,
-            "hosting data in": requests * costs.photo_kb * 1024 / GB,
-            "hosting data out": responses_gb,
-            "lambda requests": requests,
-            "lambda duration arm64": gb_seconds - on_provisioned,
-            "lambda duration arm64 on provisioned": on_provisioned,
-            "lambda provisioned arm64": api.provisioned * memory_gb * DAY_S * DAYS_PER_MONTH,
-            "api gateway requests": requests,
-            "data transfer out": responses_gb,
-            "logs ingested": logs_gb,
-            "logs stored": logs_gb * costs.log_days / DAYS_PER_MONTH,
+            **quantities.endpoint(requests, self.costs),
+            **quantities.api(
+                requests,
+                api.memory_mb,
+                self.costs,
+                on_provisioned=1 - self.functions.spillover if api.provisioned else 0.0,
+                provisioned_gb_s=api.provisioned * api.memory_mb / 1024 * DAY_S * DAYS_PER_MONTH,
+            ),
         }
         return [
             Item(name, quantity, self.prices.price(name).unit, self.prices.usd(name, quantity))
-            for name, quantity in quantities.items()
+            for name, quantity in billed.items()
         ]

@@ -1,4 +1,4 @@
-"""Current prices from the AWS Price List API.
+"""Current prices from the AWS Price List API. Prices of other companies are kept as they are.
 
 GetProducts returns products with attributes and terms. On the bill a product is called by its
 `usagetype`, with a prefix for the region: USE1-, EUC1-, or none for some of us-east-1.
@@ -59,7 +59,11 @@ QUERIES = {
     "logs stored": Query("AmazonCloudWatch", "TimedStorage-ByteHrs"),
     "s3 storage": Query("AmazonS3", "TimedStorage-ByteHrs"),
     "ecr storage": Query("AmazonECR", "TimedStorage-ByteHrs"),
+    # DetectLabels is in group 2: https://aws.amazon.com/rekognition/pricing/
+    "labels amazon rekognition": Query("AmazonRekognition", "Group2-(?:Async)?ImagesProcessed"),
 }
+OTHER_COMPANIES = frozenset({"labels google cloud vision"})
+"""Prices that the API does not have. They do not depend on AWS's region."""
 LINUX_ON_DEMAND = {
     "operatingSystem": "Linux",
     "preInstalledSw": "NA",
@@ -72,18 +76,22 @@ COMPONENTS = {"hosting": ("Hosting", "Host"), "training": ("Training", "Train")}
 def refresh(account: Account, old: Prices, today: date) -> tuple[Prices, list[str]]:
     """Fetch the prices of `old` in the account's region. Return them and the names not listed.
 
-    A price that is not listed is kept if `old` is of the same region, and omitted otherwise.
-    Raise AwsError if none is listed.
+    A price that is not listed is kept with its date if `old` is of the same region, and omitted
+    otherwise. Raise AwsError if none is listed.
     """
     client = account.client("pricing", API_REGION)
-    tiers = {name: _tiers(client, account.region, query(name)) for name in old.prices}
+    tiers = {
+        name: _tiers(client, account.region, query(name))
+        for name in old.prices
+        if name not in OTHER_COMPANIES
+    }
     missing = [name for name in tiers if not tiers[name]]
     if len(missing) == len(tiers):
         raise AwsError(f"The Price List API has none of these prices for {account.region}.")
     prices = {
-        name: Price(unit=price.unit, tiers=tiers[name] or price.tiers)
+        name: Price(unit=price.unit, tiers=tiers[name]) if tiers.get(name) else old.dated(name)
         for name, price in old.prices.items()
-        if tiers[name] or account.region == old.region
+        if name in OTHER_COMPANIES or tiers[name] or account.region == old.region
     }
     source = "AWS Price List API"
     if missing:
@@ -98,6 +106,8 @@ def query(name: str) -> Query:
     if name in QUERIES:
         return QUERIES[name]
     kind, _, instance_type = name.partition(" ")
+    if kind == "serverless":
+        return Query("AmazonSageMaker", f"ServerlessInf:Mem-{instance_type.replace(' ', '')}")
     if kind == "ec2":
         return Query("AmazonEC2", f"BoxUsage:{re.escape(instance_type)}", LINUX_ON_DEMAND)
     component, usage = COMPONENTS[kind]
@@ -106,7 +116,7 @@ def query(name: str) -> Query:
 
 
 def _tiers(client: Any, region: str, query: Query) -> Tiers:
-    """The tiers of the first product that matches; empty if none does."""
+    """The tiers of the first product that matches, without a free one; empty if none does."""
     filters = {query.region_field: region, **query.filters}
     pages = client.get_paginator("get_products").paginate(
         ServiceCode=query.service,
@@ -123,5 +133,7 @@ def _tiers(client: Any, region: str, query: Query) -> Tiers:
                 if "USD" in dimension["pricePerUnit"]
             )
             if tiers and tiers[0][0] == 0:
+                if len(tiers) > 1 and not tiers[0][1]:
+                    tiers[:2] = [(0.0, tiers[1][1])]
                 return tuple(tiers)
     return ()

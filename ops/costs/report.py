@@ -8,6 +8,7 @@ import numpy as np
 
 from aws.instance_types import vcpus
 from cli import tables
+from ops.costs import per_million
 from ops.costs.findings import findings
 from ops.costs.plan import Candidate, Plan
 from ops.costs.traffic import DAY_S
@@ -33,6 +34,21 @@ TARGETS = {
     "p99 ms": "{p99_ms:.0f}",
     "instances $/month": "{instances_usd_per_month:,.0f}",
 }
+OFFERS = {
+    "per million predictions at half load": "{name}",
+    "images/s": "{capacity}",
+    "compute $": "{compute}",
+    "with data $": "{endpoint}",
+    "with API $": "{total}",
+    "capacity or price": "{basis}",
+}
+BREAK_EVEN = (
+    "Below {per_day:,.0f} predictions per day ({per_month:,.0f} per month), a serverless endpoint "
+    "with {memory_gb} GB\n"
+    "costs less than one {instance_type}, ${instance_usd_per_month:,.2f} per month. "
+    "{ms:g} ms per prediction are assumed\n({basis}), and cold starts are not included. "
+    "Twice the time halves the limit."
+)
 JOB = (
     "A training job of {hours:g} h on {instances} x {instance_type}: ${on_demand_usd:,.2f} on "
     "demand, about ${spot_usd:,.2f} on spot instances"
@@ -41,13 +57,15 @@ JOB = (
 
 def document(plan: Plan) -> dict[str, Any]:
     """Return what `--json` prints: rates in requests per second, money in US dollars."""
+    instance_types = [_row(candidate) for candidate in plan.candidates]
+    limit = per_million.break_even(plan)
     return {
         "traffic": {
             "hours": list(plan.traffic.hours),
             "requests_per_day": plan.first.day.requests_per_day,
             "peak_rate": plan.traffic.peak(),
         },
-        "instance_types": [_row(candidate) for candidate in plan.candidates],
+        "instance_types": instance_types,
         "targets": [
             {
                 **_row(candidate),
@@ -57,6 +75,8 @@ def document(plan: Plan) -> dict[str, Any]:
             }
             for name, candidate in plan.targets.items()
         ],
+        "per_million": [asdict(offer) for offer in per_million.offers(plan)],
+        "serverless": limit and {**asdict(limit), "per_day": limit.per_day},
         "functions": {**asdict(plan.functions), **asdict(plan.api)},
         "training_job": plan.training_job(),
         "prices": plan.prices.model_dump(include={"region", "as_of", "source"}),
@@ -90,6 +110,8 @@ def text(plan: Plan) -> str:
         _table(INSTANCE_TYPES, map(_with_texts, report["instance_types"])),
         _table(items, first["items"], total),
         _table(TARGETS, map(_with_texts, report["targets"])),
+        _table(OFFERS, map(_offer, report["per_million"])),
+        BREAK_EVEN.format_map(report["serverless"]) if report["serverless"] else "",
         _functions(plan),
         JOB.format_map(report["training_job"]),
         "\n".join(f"! {finding}" for finding in report["findings"]),
@@ -107,6 +129,19 @@ def _with_texts(row: dict[str, Any]) -> dict[str, Any]:
     counts = dict.fromkeys((row["instances_min"], row["instances_max"]))
     instances = "-".join(f"{count:,}" for count in counts)
     return {**row, "instances": instances, "measured": "yes" if row["rate_measured"] else "no"}
+
+
+def _offer(row: dict[str, Any]) -> dict[str, Any]:
+    def form(key: str, digits: int = 2) -> str:
+        return "" if row[key] is None else f"{row[key]:,.{digits}f}"
+
+    return {
+        **row,
+        "capacity": form("images_per_s", digits=0),
+        "compute": form("compute_usd"),
+        "endpoint": form("endpoint_usd"),
+        "total": form("usd"),
+    }
 
 
 def _functions(plan: Plan) -> str:

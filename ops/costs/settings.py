@@ -22,6 +22,9 @@ class CostsSettings(Section):
     """Instance types to compare with the one of [serving]."""
     rate_per_vcpu: float = Field(50.0, gt=0)
     """ASSUMED requests per second and vCPU, unless a rate is given. `ops loadtest` measures it."""
+    serverless_ms: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Billed milliseconds of a prediction on a serverless endpoint. 0: the CPU time of an image in
+    the benchmarks."""
     # MAX_WAITING of model_code/serve.py; a test compares them.
     queue: int = Field(64, ge=0)
     """Requests that wait in an instance before it rejects more."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from aws import role_policies, roles
+from aws import log_groups, role_policies, roles
 from aws.account import Account
 from aws.errors import JobFailed
 from aws.log_tail import LogTail
@@ -17,6 +17,7 @@ _MACHINES = {
     "amd64": ("LINUX_CONTAINER", "aws/codebuild/amazonlinux-x86_64-standard:5.0"),
     "arm64": ("ARM_CONTAINER", "aws/codebuild/amazonlinux-aarch64-standard:3.0"),
 }
+# As in docker_build.py. CodeBuild's images have buildx; its older ones may not.
 BUILDSPEC = """\
 version: 0.2
 phases:
@@ -25,10 +26,13 @@ phases:
       - aws ecr get-login-password | docker login --username AWS --password-stdin "$REGISTRY"
   build:
     commands:
-      - docker build --tag "$IMAGE" --file model_code/Dockerfile .
-  post_build:
-    commands:
-      - test "$CODEBUILD_BUILD_SUCCEEDING" = 1 && docker push "$IMAGE"
+      - |
+        if docker buildx version; then
+          docker buildx build --provenance=false --sbom=false --file model_code/Dockerfile \\
+            --output "type=image,name=$IMAGE,oci-mediatypes=false,push=true" .
+        else
+          docker build --file model_code/Dockerfile --tag "$IMAGE" . && docker push "$IMAGE"
+        fi
 """
 
 
@@ -41,6 +45,7 @@ def build(account: Account, context: Path, image: str, architecture: str) -> Non
     registry, _, name = image.partition("/")
     repository, _, tag = name.partition(":")
     project = _ensure_project(account, repository, architecture)
+    log_groups.ensure(account, log_groups.codebuild_group(project))
     key = f"{account.settings.prefix}/builds/{tag}.zip"
     s3 = account.client("s3")
     with TemporaryDirectory() as scratch:
@@ -51,6 +56,7 @@ def build(account: Account, context: Path, image: str, architecture: str) -> Non
             projectName=project,
             sourceTypeOverride="S3",
             sourceLocationOverride=f"{account.bucket}/{key}",
+            buildspecOverride=BUILDSPEC,  # an existing project may have that of an older version
             environmentVariablesOverride=[
                 {"name": "IMAGE", "value": image},
                 {"name": "REGISTRY", "value": registry},
@@ -63,8 +69,12 @@ def build(account: Account, context: Path, image: str, architecture: str) -> Non
 
 def policy(account: Account, repository: str) -> Policy:
     """Return the policy of the role of the builds, for all architectures."""
-    projects = [_project_name(account, architecture) for architecture in _MACHINES]
-    return role_policies.codebuild(account, repository, projects)
+    return role_policies.codebuild(account, repository, projects(account))
+
+
+def projects(account: Account) -> list[str]:
+    """Return the names of the projects for all architectures."""
+    return [_project_name(account, architecture) for architecture in _MACHINES]
 
 
 def _project_name(account: Account, architecture: str) -> str:
@@ -112,7 +122,7 @@ def _follow(account: Account, build_id: str) -> None:
         account,
         read=lambda: client.batch_get_builds(ids=[build_id])["builds"][0],
         settled=lambda build: build["buildStatus"] != "IN_PROGRESS",
-        after_each=LogTail(account, f"/aws/codebuild/{project}", run).print_new,
+        after_each=LogTail(account, log_groups.codebuild_group(project), run).print_new,
     )
     if build["buildStatus"] != "SUCCEEDED":
         messages = [

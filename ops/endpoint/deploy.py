@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 from aws import account as accounts
-from aws import endpoints, stages
+from aws import endpoints, log_groups, stages
 from aws.account import Account
 from aws.errors import AwsError
 from aws.settings import ServingSettings
@@ -30,7 +30,7 @@ from cli.errors import SettingsError
 from model_code.artifact import DEFAULT_MODEL_DIR
 from ops.endpoint import model_archive, model_version, rollback_alarms, rollout
 from ops.endpoint.model_version import ModelVersion
-from ops.endpoint.serving_image import architecture, latest_image
+from ops.endpoint.serving_image import architecture, latest_image, require_usable
 
 
 @commands.command(__doc__)
@@ -66,7 +66,12 @@ def command(
         if rollback:
             endpoint = roll_back(account, target, serving, dry_run=dry_run)
         else:
-            image = image or latest_image(account, serving.repository, architecture(serving))
+            needed = architecture(serving)
+            image = (
+                require_usable(account, image, needed)
+                if image
+                else latest_image(account, serving.repository, needed)
+            )
             if job:
                 archive, uri = None, model_archive.job_model_uri(account, job)
             else:
@@ -135,6 +140,7 @@ def _roll_out(
 ) -> dict[str, Any]:
     """Create or update the endpoint. Remove everything that was created if that fails."""
     name = stage.endpoint
+    log_groups.ensure(account, log_groups.endpoint_group(name))
     created = model_version.create(account, version)
     try:
         if new:

@@ -29,6 +29,8 @@ from cli import commands
 from ops.endpoint import codebuild, docker_build
 
 ARCHITECTURES = ("amd64", "arm64")
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+"""The only media type of a manifest that SageMaker's CreateModel accepts."""
 
 Build = Callable[[Account, Path, str, str], None]
 """Builds a context for an architecture and pushes it: account, context, image, architecture."""
@@ -73,21 +75,20 @@ def push_image(
         context = Path(folder)
         tag = f"{architecture}-{copy_context(context, serving.base_image)}"
         name = f"{serving.repository}:{tag}"
-        image = _image(account, serving.repository, tag)
-        if image:
-            print(f"{image} exists ({tag})")
+        if (image := _find(account, serving.repository, tag)) is not None:
+            print(f"{_uri(account, image)} exists ({tag})")
             return
         if dry_run:
             print(f"would build {name} with {builder} and push it to ECR")
             return
         ensure_repository(account, serving.repository)
-        repository = _repository_uri(account, serving.repository)
-        print(f"building {repository}:{tag} with {builder}", flush=True)
-        build(account, context, f"{repository}:{tag}", architecture)
-    image = _image(account, serving.repository, tag)
+        target = f"{_registry(account)}/{name}"
+        print(f"building {target} with {builder}", flush=True)
+        build(account, context, target, architecture)
+    image = _find(account, serving.repository, tag)
     if image is None:
         raise AwsError(f"{builder} reported success, but ECR has no {name}.")
-    print(f"pushed {image}")
+    print(f"pushed {_uri(account, image)}")
 
 
 def architecture(serving: ServingSettings) -> str:
@@ -121,7 +122,7 @@ def copy_context(folder: Path, base_image: str = "") -> str:
 def latest_image(account: Account, repository: str, architecture: str) -> str:
     """Return the image that was pushed last for an architecture, by digest.
 
-    Raises AwsError if there is none.
+    Raises AwsError if there is none, or if SageMaker cannot use it.
     """
     images = [
         image
@@ -134,7 +135,32 @@ def latest_image(account: Account, repository: str, architecture: str) -> str:
             f"run `python -m ops endpoint image --architecture {architecture}`."
         )
     newest = max(images, key=lambda image: image["imagePushedAt"])
-    return f"{_repository_uri(account, repository)}@{newest['imageDigest']}"
+    _require_manifest(newest)
+    return _uri(account, newest)
+
+
+def require_usable(account: Account, image: str, architecture: str) -> str:
+    """Return `image`, or raise AwsError if it is in ECR and SageMaker cannot run it.
+
+    Its manifest must be one of Docker v2, and its tags must not name another architecture.
+    """
+    registry, _, name = image.partition("/")
+    if registry != _registry(account):
+        return image
+    repository, _, digest = name.partition("@")
+    repository, _, tag = repository.partition(":")
+    identity = {"imageDigest": digest} if digest else {"imageTag": tag or "latest"}
+    details = _describe(account, repository, identity)
+    if details is None:
+        raise AwsError(f"ECR has no image {image}: run `python -m ops endpoint image`.")
+    _require_manifest(details)
+    others = tuple(f"{name}-" for name in ARCHITECTURES if name != architecture)
+    if any(tag.startswith(others) for tag in details.get("imageTags", [])):
+        raise AwsError(
+            f"{image} is not for {architecture}, the architecture of the instance type: "
+            f"run `python -m ops endpoint image --architecture {architecture}`."
+        )
+    return image
 
 
 def all_images(account: Account, repository: str) -> list[dict[str, Any]]:
@@ -145,39 +171,68 @@ def all_images(account: Account, repository: str) -> list[dict[str, Any]]:
 
 
 def ensure_repository(account: Account, name: str) -> None:
-    """Create the ECR repository if it is missing: scanned, immutable tags."""
+    """Create the ECR repository if it is missing: scanned, immutable tags.
+
+    Only untagged images expire: an endpoint pulls its image again whenever it adds an instance.
+    """
     ecr = account.client("ecr")
-    if or_none(lambda: ecr.describe_repositories(repositoryNames=[name])):
-        return
-    ecr.create_repository(
-        repositoryName=name,
-        imageTagMutability="IMMUTABLE",
-        imageScanningConfiguration={"scanOnPush": True},
-        tags=account.settings.tag_list(),
-    )
-    keep_ten = {
+    if not or_none(lambda: ecr.describe_repositories(repositoryNames=[name])):
+        ecr.create_repository(
+            repositoryName=name,
+            imageTagMutability="IMMUTABLE",
+            imageScanningConfiguration={"scanOnPush": True},
+            tags=account.settings.tag_list(),
+        )
+    expire_untagged = {
         "rulePriority": 1,
-        "description": "keep the ten newest images",
-        "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 10},
+        "description": "expire untagged images after two weeks",
+        "selection": {
+            "tagStatus": "untagged",
+            "countType": "sinceImagePushed",
+            "countUnit": "days",
+            "countNumber": 14,
+        },
         "action": {"type": "expire"},
     }
     ecr.put_lifecycle_policy(
-        repositoryName=name, lifecyclePolicyText=json.dumps({"rules": [keep_ten]})
+        repositoryName=name, lifecyclePolicyText=json.dumps({"rules": [expire_untagged]})
     )
 
 
-def _repository_uri(account: Account, name: str) -> str:
-    return f"{account.id}.dkr.ecr.{account.region}.{account.dns_suffix}/{name}"
+def _registry(account: Account) -> str:
+    return f"{account.id}.dkr.ecr.{account.region}.{account.dns_suffix}"
 
 
-def _image(account: Account, repository: str, tag: str) -> str | None:
-    """Return the image with `tag`, by digest, or None."""
+def _uri(account: Account, image: dict[str, Any]) -> str:
+    """Return the URI of an image that ECR describes, by digest."""
+    return f"{_registry(account)}/{image['repositoryName']}@{image['imageDigest']}"
+
+
+def _find(account: Account, repository: str, tag: str) -> dict[str, Any] | None:
+    """Return ECR's description of the image with `tag`, or None.
+
+    Raises AwsError if SageMaker cannot use it.
+    """
+    image = _describe(account, repository, {"imageTag": tag})
+    if image is not None:
+        _require_manifest(image)
+    return image
+
+
+def _describe(account: Account, repository: str, image: dict[str, str]) -> dict[str, Any] | None:
     response = or_none(
-        lambda: account.client("ecr").describe_images(
-            repositoryName=repository, imageIds=[{"imageTag": tag}]
-        )
+        lambda: account.client("ecr").describe_images(repositoryName=repository, imageIds=[image])
     )
-    if response is None:
-        return None
-    digest = response["imageDetails"][0]["imageDigest"]
-    return f"{_repository_uri(account, repository)}@{digest}"
+    return None if response is None else dict(response["imageDetails"][0])
+
+
+def _require_manifest(image: dict[str, Any]) -> None:
+    media_type = image.get("imageManifestMediaType", MANIFEST)
+    if media_type != MANIFEST:
+        repository, digest = image["repositoryName"], image["imageDigest"]
+        raise AwsError(
+            f"SageMaker refuses the image {repository}@{digest}: its manifest is {media_type}, not "
+            f"{MANIFEST}. Delete it with `aws ecr batch-delete-image --repository-name "
+            f"{repository} --image-ids imageDigest={digest}`, then run `python -m ops endpoint "
+            "image` with a Docker that has buildx, or with --builder codebuild."
+        )

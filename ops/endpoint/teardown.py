@@ -1,8 +1,9 @@
 """Remove everything of a stage's endpoint that costs money.
 
-Removes autoscaling, endpoint, alarms, endpoint configs and models, in that order; what no longer
-exists is skipped. --all also stops jobs and warm pools, and deletes the input files and checkpoints
-of jobs. Photos, models and images stay; they are listed with their monthly cost.
+Removes autoscaling, endpoint, alarms, endpoint configs, models and logs, in that order; what no
+longer exists is skipped. --all also stops jobs and warm pools, and deletes the input files and
+checkpoints of jobs and the logs of image builds. Photos, models, images and the logs of jobs stay;
+they are listed with their monthly cost.
 
 example:
   python -m ops endpoint teardown --stage dev --dry-run
@@ -11,7 +12,7 @@ example:
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -19,12 +20,12 @@ from typing import Any
 import click
 
 from aws import account as accounts
-from aws import endpoints, prices, s3_storage, stages
+from aws import endpoints, log_groups, prices, s3_storage, stages
 from aws.account import Account
 from aws.s3_layout import CHECKPOINTS, JOBS
 from aws.settings import ServingSettings
 from cli import commands, tables
-from ops.endpoint import model_version, rollback_alarms, scaling
+from ops.endpoint import codebuild, model_version, rollback_alarms, scaling
 from ops.endpoint.serving_image import all_images
 
 Removal = tuple[str, Callable[[], object]]
@@ -85,10 +86,11 @@ def endpoint_removals(account: Account, endpoint: str) -> Iterator[Removal]:
         yield f"endpoint config {name}", delete
     for name in model_version.models(account, endpoint):
         yield f"model {name}", partial(sagemaker.delete_model, ModelName=name)
+    yield from _log_group_removals(account, [log_groups.endpoint_group(endpoint)])
 
 
 def job_removals(account: Account) -> Iterator[Removal]:
-    """Yield running jobs, warm pools, and the input files and checkpoints of jobs."""
+    """Yield running jobs, warm pools, the logs of builds, and the files of jobs."""
     sagemaker = account.client("sagemaker")
     prefix = account.settings.prefix
     pages = sagemaker.get_paginator("list_training_jobs").paginate(NameContains=prefix)
@@ -105,6 +107,8 @@ def job_removals(account: Account) -> Iterator[Removal]:
                     ResourceConfig={"KeepAlivePeriodInSeconds": 0},
                 ),
             )
+    groups = map(log_groups.codebuild_group, codebuild.projects(account))
+    yield from _log_group_removals(account, groups)
     if not s3_storage.exists(account):
         return
     for description, folder, part in (
@@ -117,8 +121,18 @@ def job_removals(account: Account) -> Iterator[Removal]:
             yield f"{len(keys)} {description}", partial(s3_storage.delete, account, keys)
 
 
+def _log_group_removals(account: Account, names: Iterable[str]) -> Iterator[Removal]:
+    for name in names:
+        if log_groups.describe(account, name):
+            delete = partial(account.client("logs").delete_log_group, logGroupName=name)
+            yield f"log group {name}", delete
+
+
 def leftovers(account: Account, repository: str) -> list[dict[str, Any]]:
-    """Return the stored data that stays: each folder of the bucket, and the serving images."""
+    """Return the data that stays: folders of the bucket, serving images, the logs of jobs.
+
+    All SageMaker jobs of the account share two log groups, so these are not removed.
+    """
     sizes = Counter[str]()
     if s3_storage.exists(account):
         prefix = f"{account.settings.prefix}/"
@@ -130,6 +144,12 @@ def leftovers(account: Account, repository: str) -> list[dict[str, Any]]:
     if images := all_images(account, repository):
         size = sum(image.get("imageSizeInBytes", 0) for image in images)
         left.append(_leftover(f"images in {repository}", size, "ecr storage"))
+    for name in (log_groups.TRAINING, log_groups.TRANSFORM):
+        if group := log_groups.describe(account, name):
+            size = group.get("storedBytes", 0)
+            days = group.get("retentionInDays")
+            kept = f"{days} days" if days else "forever"
+            left.append(_leftover(f"log group {name}, kept {kept}", size, "logs stored"))
     return left
 
 

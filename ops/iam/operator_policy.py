@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from aws import policy_statements, stages
+from aws import log_groups, policy_statements, stages
 from aws.account import Account
 from aws.policy_statements import PULL, UNSCOPED, Policy, Statement, allow, deny
+from aws.settings import FitSettings
+from ops.iam import stage_statements
 
 _UNSCOPED_READS = [
     "application-autoscaling:DescribeScalableTargets",
@@ -12,7 +14,8 @@ _UNSCOPED_READS = [
     "application-autoscaling:DescribeScalingPolicies",
     "application-autoscaling:DescribeScheduledActions",
     "ec2:DescribeImages", "ec2:DescribeInstances", "ec2:DescribeRouteTables",
-    "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints", "ecr:GetAuthorizationToken",
+    "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
+    "ecr:GetAuthorizationToken", "logs:DescribeLogGroups",
     "pricing:GetProducts", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
     "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels",
     "sagemaker:ListTrainingJobs", "sagemaker:ListTransformJobs",
@@ -27,6 +30,7 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
     """
     # SageMaker lowercases endpoint names in ARNs; IAM compares case-sensitively
     endpoints = [stages.read(name).endpoint.lower() for name in stages.names()]
+    fit = FitSettings.read()
     return policy_statements.policy(
         *_protect_releases(account),
         *_storage(account),
@@ -35,9 +39,12 @@ def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
         *_scaling(account, endpoints),
         *_image(account, repository),
         *_ec2(account, roles),
-        _logs(account),
+        _logs(account, [stages.read(name).endpoint for name in stages.names()]),
+        *stage_statements.look(account),
+        *stage_statements.change(account, repository),
         allow("ReadUnscoped", _UNSCOPED_READS, "*"),
         *policy_statements.use_keys(account),
+        *policy_statements.read_elsewhere(account, fit.data, fit.data_key)[:1],
     )
 
 
@@ -224,19 +231,29 @@ def _ec2(account: Account, roles: Sequence[str]) -> list[Statement]:
             account.arn("ec2", "instance/*"),
             {"StringEquals": {"aws:ResourceTag/project": project}},
         ),
+        allow(
+            "CreateSpotRole",
+            "iam:CreateServiceLinkedRole",
+            account.role_arn("aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"),
+            {"StringEquals": {"iam:AWSServiceName": "spot.amazonaws.com"}},
+        ),
         allow("FindMachineImages", "ssm:GetParameter", parameters),
         allow("ReadProfiles", "iam:GetInstanceProfile", profiles),
     ]
 
 
-def _logs(account: Account) -> Statement:
+def _logs(account: Account, endpoints: Sequence[str]) -> Statement:
     groups = [
-        "/aws/sagemaker/TrainingJobs",
-        "/aws/sagemaker/TransformJobs",
-        f"/aws/codebuild/{account.settings.prefix.lower()}-image-*",
+        log_groups.TRAINING,
+        log_groups.TRANSFORM,
+        *map(log_groups.endpoint_group, endpoints),
+        log_groups.codebuild_group(f"{account.settings.prefix}-image-*"),
     ]
     return allow(
-        "ReadLogs",
-        ["logs:DescribeLogStreams", "logs:GetLogEvents"],
+        "ManageLogs",
+        [
+            "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DescribeLogStreams",
+            "logs:GetLogEvents", "logs:PutRetentionPolicy", "logs:TagResource",
+        ],
         [account.arn("logs", f"log-group:{group}:*") for group in groups],
-    )
+    )  # fmt: skip

@@ -3,7 +3,8 @@
 --stage writes .chalice/policy-STAGE.json for `chalice deploy` and `chalice package`: invoke that
 stage's endpoint and write the function's own log. --role prints the policy of a role; --apply
 creates or updates the role. --role deploy is for people: --apply writes it as managed policies to
-attach to their group or permission set. --role boundary is for the roles of the API and the
+attach to their group or permission set. --role key is the policy of the KMS key of [aws], for the
+service roles and for every account --reader. --role boundary is for the roles of the API and the
 boundary of its function's role. --role pipeline adds, per stage, the role that releases it, for
 GitHub Actions and for each --releaser, and what the bucket's policy refuses to others. With
 --account and --region no call to AWS is made.
@@ -18,7 +19,7 @@ example:
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from typing import Any
 import click
 
 from aws import account as accounts
-from aws import policy_statements, role_policies, roles, stages, training_image
+from aws import kms_key, policy_statements, role_policies, roles, stages, training_image
 from aws.account import Account
 from aws.policy_statements import Policy
 from aws.settings import Ec2Settings, FitSettings, ServingSettings
@@ -47,7 +48,8 @@ class Role:
 
 
 def _training(account: Account) -> Policy:
-    return role_policies.training(account, training_image.uri(account, FitSettings.read()))
+    fit = FitSettings.read()
+    return role_policies.training(account, training_image.uri(account, fit), fit)
 
 
 def _serving(account: Account) -> Policy:
@@ -59,10 +61,21 @@ def _codebuild(account: Account) -> Policy:
     return codebuild.policy(account, ServingSettings.read().repository)
 
 
+def _key(account: Account, readers: Sequence[str]) -> Policy:
+    for reader in readers:
+        if not re.fullmatch(r"\d{12}", reader):
+            raise SettingsError(f'--reader is "{reader}": an account number has 12 digits.')
+    return kms_key.key_policy(account, _service_role_names(account), readers)
+
+
+def _service_role_names(account: Account) -> list[str]:
+    return [role.name(account) for role in SERVICE_ROLES.values()]
+
+
 def operator(account: Account) -> Policy:
     """Return the policy of people who train the model and operate the endpoint."""
-    service_roles = [role.name(account) for role in SERVICE_ROLES.values()]
-    return operator_policy.policy(account, ServingSettings.read().repository, service_roles)
+    repository = ServingSettings.read().repository
+    return operator_policy.policy(account, repository, _service_role_names(account))
 
 
 SERVICE_ROLES = {
@@ -72,6 +85,7 @@ SERVICE_ROLES = {
     "codebuild": Role("codebuild", lambda _: codebuild.ROLE, _codebuild),
 }
 OPERATOR = "deploy"
+KEY = "key"
 STAGE_ROLES = ("pipeline", "boundary")
 
 
@@ -79,7 +93,7 @@ STAGE_ROLES = ("pipeline", "boundary")
 @click.option("--stage", help="Stage in .chalice/config.json: write its function's policy.")
 @click.option(
     "--role",
-    type=click.Choice([*SERVICE_ROLES, OPERATOR, *STAGE_ROLES]),
+    type=click.Choice([*SERVICE_ROLES, OPERATOR, KEY, *STAGE_ROLES]),
     help="Print the policy of this role.",
 )
 @click.option(
@@ -94,6 +108,13 @@ STAGE_ROLES = ("pipeline", "boundary")
     multiple=True,
     metavar="ARN",
     help="User or role that may assume the role of --role pipeline. Repeatable.",
+)
+@click.option(
+    "--reader",
+    "readers",
+    multiple=True,
+    metavar="ACCOUNT",
+    help="Account that may decrypt the photos, for --role key. Repeatable.",
 )
 @click.option("--account", "account_id", help="Account number. Default: the caller's account.")
 @click.option(
@@ -110,6 +131,7 @@ def command(
     role: str | None,
     repository: str,
     releasers: tuple[str, ...],
+    readers: tuple[str, ...],
     account_id: str | None,
     output: Path | None,
     apply: bool,
@@ -143,6 +165,13 @@ def command(
         path = output or stages.folder() / f"policy-{stage}.json"
         policy = role_policies.lambda_(account, stages.read(stage))
         _write(policy, None if dry_run else path)
+    elif role == KEY:
+        document = _key(account, readers)
+        if apply and not dry_run:
+            kms_key.put_statements(account, document["Statement"])
+            print(f"policy of {account.settings.kms_key} written")
+        else:
+            _write(document, None if dry_run else output)
     elif apply and not dry_run:
         if role == OPERATOR:
             _apply_operator_policies(account)

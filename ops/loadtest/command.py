@@ -1,18 +1,25 @@
-"""Measure the highest rate that one instance can take, and derive the scaling target.
+"""Measure the highest rate that one instance or the whole API can take.
+
+For an instance, the scaling target is derived. For the API (--api), the bottleneck is named: its
+own concurrency or the endpoint. The API fetches photos from a server that this command starts; a
+deployed API cannot reach it and needs --photo-url, --photo-list or --upload.
 
 Requests are due at scheduled times and latency counts from then, so that a slow server cannot hide
 behind the requests that it delayed. The rate increases in steps until p99 exceeds its limit or a
 request fails. The result is the highest rate that passed. Test one instance with autoscaling off,
-or pass --instances. In AWS every request costs money.
+or pass --instances. In AWS every request costs money; a deployed API is tested after confirmation.
 
 example:
   python -m ops loadtest --url http://127.0.0.1:8080 --p99-ms 250 --chart loadtest.png
   python -m ops loadtest --stage dev --images photos/test --json > loadtest.json
+  python -m ops loadtest --api http://127.0.0.1:8000
+  API_KEY=… python -m ops loadtest --api https://api.example.com --upload --max-rate 20
 """
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,7 +33,10 @@ from aws.account import Account
 from cli import commands
 from cli.errors import SettingsError
 from ops.errors import LoadTestFailed
-from ops.loadtest import images
+from ops.loadtest import api as whole_api
+from ops.loadtest import bottleneck, images
+from ops.loadtest.api import Api
+from ops.loadtest.bottleneck import StageTimes
 from ops.loadtest.generator import open_loop, schedule
 from ops.loadtest.images import Image
 from ops.loadtest.search import Search, search
@@ -39,6 +49,17 @@ from ops.loadtest.target import Endpoint, LocalServer, RequestFailed, Target
 @click.option("--url", help="Model server on this machine: http://127.0.0.1:8080.")
 @click.option("--stage", help="Endpoint of this stage of .chalice/config.json.")
 @click.option("--endpoint", metavar="NAME", help="SageMaker endpoint by name.")
+@click.option("--api", "api_url", metavar="URL", help="API: http://127.0.0.1:8000, or deployed.")
+@click.option("--upload", is_flag=True, help="With --api: send the images instead of URLs.")
+@click.option(
+    "--photo-url", "photo_urls", multiple=True, metavar="URL", help="With --api; repeatable."
+)
+@click.option(
+    "--photo-list",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --api: file with a photo URL per line.",
+)
+@click.option("--api-key", envvar="API_KEY", default="", help="With --api. Default: API_KEY.")
 @click.option(
     "--instances",
     type=click.IntRange(min=1),
@@ -56,6 +77,7 @@ from ops.loadtest.target import Endpoint, LocalServer, RequestFailed, Target
 )
 @click.option("--chart", "chart_path", type=Path, metavar="PNG", help="Draw latency by rate.")
 @commands.json_option
+@commands.yes_option
 @commands.dry_run_option
 @accounts.options(LoadTestSettings)
 def command(
@@ -64,41 +86,70 @@ def command(
     url: str | None,
     stage: str | None,
     endpoint: str | None,
+    api_url: str | None,
+    upload: bool,
+    photo_urls: Sequence[str],
+    photo_list: Path | None,
+    api_key: str,
     instances: int,
     image_paths: Sequence[Path],
     chart_path: Path | None,
     as_json: bool,
+    yes: bool,
     dry_run: bool,
 ) -> None:
-    if [url, stage, endpoint].count(None) != 2:
-        raise SettingsError("Give exactly one of --url, --stage and --endpoint.")
+    if [url, stage, endpoint, api_url].count(None) != 3:
+        raise SettingsError("Give exactly one of --url, --stage, --endpoint and --api.")
     if stage:
         endpoint = stages.read(stage).endpoint
+    photo_urls = whole_api.read_photo_urls(photo_urls, photo_list)
+    if (photo_urls or upload) and not api_url:
+        raise SettingsError("--photo-url, --photo-list and --upload require --api.")
+    if photo_urls and upload:
+        raise SettingsError("--upload excludes --photo-url and --photo-list.")
     target: Target
-    if endpoint:
+    if api_url:
+        target = Api(api_url, loadtest.timeout_s, api_key)
+    elif endpoint:
         target = Endpoint(account, endpoint, loadtest.connections, loadtest.timeout_s)
     else:
         target = LocalServer(url or "", loadtest.timeout_s)
-    payloads = images.read(image_paths)
-    if dry_run:
-        print(
-            f"Would send at most {loadtest.max_requests} requests to {target.name} within "
-            f"{loadtest.max_seconds:g} s, from {loadtest.start_rate:g} to at most "
-            f"{loadtest.max_rate:g} per second."
-        )
-        return
-    _send_one(target, payloads[0])
-    # with --json, stdout has nothing else
-    out = sys.stderr if as_json else sys.stdout
-    result = _search(target, payloads, loadtest, out)
+    with _payloads(target, images.read(image_paths), upload, photo_urls) as payloads:
+        if dry_run:
+            print(f"Would send {whole_api.plan(target, loadtest)}.")
+            return
+        if isinstance(target, Api):
+            whole_api.confirm(target, loadtest, yes)
+        _send_one(target, payloads[0])
+        # with --json, stdout has nothing else
+        out = sys.stderr if as_json else sys.stdout
+        result, times = _search(target, payloads, loadtest, out)
     if chart_path:
         from ops.loadtest import chart  # matplotlib takes half a second to import
 
         chart.draw(chart_path, result, loadtest.p99_ms)
         print(f"Chart: {chart_path}", file=out)
+    if isinstance(target, Api):
+        report = bottleneck.report(result, times, loadtest, target.is_local)
+        if as_json:
+            print(json.dumps(report, indent=2))
+        print(bottleneck.text(report), file=out)
+        _require_a_rate(result, loadtest)
+        return
     if as_json:
         print(json.dumps(document(result, instances, loadtest), indent=2))
     print(conclusion(result, instances, stage, loadtest), file=out)
+
+
+@contextmanager
+def _payloads(
+    target: Target, payloads: list[Image], upload: bool, photo_urls: Sequence[str]
+) -> Iterator[list[Image]]:
+    if isinstance(target, Api):
+        with whole_api.requests(target, payloads, upload, photo_urls) as bodies:
+            yield bodies
+    else:
+        yield payloads
 
 
 def _send_one(target: Target, image: Image) -> None:
@@ -114,32 +165,43 @@ def _send_one(target: Target, image: Image) -> None:
 
 def _search(
     target: Target, payloads: Sequence[Image], loadtest: LoadTestSettings, out: TextIO
-) -> Search:
-    def send(rate: float, duration_s: float) -> Step:
+) -> tuple[Search, list[dict[str, float]]]:
+    """Return the result, and for the API the median times of each step by part."""
+    times: list[dict[str, float]] = []
+
+    def send(rate: float, duration_s: float, stage_times: StageTimes) -> Step:
         due_s = schedule(rate, duration_s, loadtest.arrivals, loadtest.seed)
         with tqdm(total=len(due_s), desc=f"{rate:g}/s", leave=False, disable=None) as bar:
+
+            def done(body: bytes | None) -> None:
+                bar.update()
+                if isinstance(target, Api):
+                    stage_times.add(body)
+
             recording = open_loop(
                 target,
                 payloads,
                 due_s,
                 loadtest.connections,
                 give_up_s=loadtest.timeout_s,
-                on_done=lambda body: bar.update(),
+                on_done=done,
             )
         return summarize(rate, recording, loadtest.settle_s, loadtest.p99_ms)
 
     def measure(rate: float) -> Step:
-        step = send(rate, loadtest.settle_s + loadtest.step_s)
+        stage_times = StageTimes()
+        step = send(rate, loadtest.settle_s + loadtest.step_s, stage_times)
+        times.append(stage_times.medians(step))
         tqdm.write(_row(step), file=out)
         return step
 
     tqdm.write(f"{target.name}: warm-up, {loadtest.warm_up_s:g} s", file=out)
-    send(loadtest.start_rate, loadtest.warm_up_s)
+    send(loadtest.start_rate, loadtest.warm_up_s, StageTimes())
     tqdm.write(_HEADING, file=out)
-    return search(measure, loadtest)
+    return search(measure, loadtest), times
 
 
-_HEADING = "     rate  answered     p50     p90     p99 ms  failed   late  verdict"
+_HEADING = "     rate  answered     p50     p90     p95     p99 ms  failed   late  verdict"
 
 
 def _row(step: Step) -> str:
@@ -150,7 +212,8 @@ def _row(step: Step) -> str:
         verdict += " (the load generator was too slow)"
     return (
         f"{step.rate:9.1f} {step.answered_rate:9.1f} {step.p50_ms:7.1f} {step.p90_ms:7.1f} "
-        f"{step.p99_ms:10.1f} {step.failed:7d} {step.late_p99_ms:6.1f}  {verdict}"
+        f"{step.p95_ms:7.1f} {step.p99_ms:10.1f} {step.failed:7d} {step.late_p99_ms:6.1f}  "
+        f"{verdict}"
     )
 
 
@@ -175,16 +238,7 @@ def conclusion(
     result: Search, instances: int, stage: str | None, loadtest: LoadTestSettings
 ) -> str:
     """Return the result and the commands that use it. Raise LoadTestFailed if no rate passed."""
-    if not result.steps:
-        raise LoadTestFailed(f"No rate was measured: {result.end_reason}.")
-    if result.best is None:
-        first = result.steps[0]
-        slow = f"p99 was {first.p99_ms:.0f} ms, above {loadtest.p99_ms:g}"
-        raise LoadTestFailed(
-            f"The first rate, {first.rate:g} per second, failed: "
-            f"{first.describe_errors() or slow}. Lower --start-rate."
-        )
-    rate = result.best.rate / instances
+    rate = _require_a_rate(result, loadtest).rate / instances
     target = f"{loadtest.target_per_minute(rate):.0f}"
     lines = [
         f"{rate:.1f} requests per second and instance keep p99 within {loadtest.p99_ms:g} ms "
@@ -200,3 +254,17 @@ def conclusion(
             "more. Run the test on a machine of its own."
         )
     return "\n".join(lines)
+
+
+def _require_a_rate(result: Search, loadtest: LoadTestSettings) -> Step:
+    """Return the best step. Raise LoadTestFailed if no rate passed."""
+    if result.best:
+        return result.best
+    if not result.steps:
+        raise LoadTestFailed(f"No rate was measured: {result.end_reason}.")
+    first = result.steps[0]
+    slow = f"p99 was {first.p99_ms:.0f} ms, above {loadtest.p99_ms:g}"
+    raise LoadTestFailed(
+        f"The first rate, {first.rate:g} per second, failed: "
+        f"{first.describe_errors() or slow}. Lower --start-rate."
+    )

@@ -27,6 +27,7 @@ class Step:
     failed: int
     p50_ms: float
     p90_ms: float
+    p95_ms: float
     p99_ms: float
     max_ms: float
     late_p99_ms: float
@@ -62,6 +63,7 @@ def summarize(rate: float, recording: Recording, settle_s: float, p99_ms: float)
         failed=sum(errors.values()),
         p50_ms=percentile(latencies, 50),
         p90_ms=percentile(latencies, 90),
+        p95_ms=percentile(latencies, 95),
         p99_ms=percentile(latencies, 99),
         max_ms=percentile(latencies, 100),
         late_p99_ms=late_p99_ms,

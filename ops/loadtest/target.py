@@ -1,15 +1,15 @@
-"""The target of a load test: a server on this machine, or a SageMaker endpoint of the account.
+"""The target of a load test: a model server on this machine or an endpoint of the account.
 
-Other URLs are refused: load on another's server is an attack. A SageMaker endpoint is called
-through InvokeEndpoint, which requires permission.
+Other URLs of model servers are refused: load on another's server is an attack. A SageMaker endpoint
+is called through InvokeEndpoint, which requires permission. api.py has the whole API as a target.
 """
 
 import functools
 import http.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -40,8 +40,51 @@ class Target(Protocol):
         """Open the connection of one thread."""
 
 
-class LocalServer:
-    """A model server on this machine, with one keep-alive connection per thread."""
+class HttpServer:
+    """A server that takes images by POST, with one keep-alive connection per thread."""
+
+    def __init__(
+        self, parts: SplitResult, path: str, timeout_s: float, headers: Mapping[str, str]
+    ) -> None:
+        self.name = parts.geturl()
+        self.is_local = parts.hostname in LOOPBACK
+        self._kind = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
+        self._host, self._port = parts.hostname or "", parts.port
+        self._path = path
+        self._timeout_s = timeout_s
+        self._headers = headers
+
+    @contextmanager
+    def connect(self) -> Iterator[Send]:
+        connection = self._kind(self._host, self._port, timeout=self._timeout_s)
+        with closing(connection):
+            yield functools.partial(self._send, connection)
+
+    def describe_failure(self, status: int, body: bytes) -> str:
+        """Return the kind of a response that is not a prediction."""
+        return f"HTTP {status}"
+
+    def _send(self, connection: http.client.HTTPConnection, image: Image) -> bytes:
+        # an idle connection is readable only once the server has closed it, which is not a failure
+        if connection.sock and wait_for_read(connection.sock, timeout=0):
+            connection.close()
+        headers = {"Content-Type": image.media_type, "Accept": "application/json"}
+        try:
+            connection.request("POST", self._path, image.body, {**headers, **self._headers})
+            with connection.getresponse() as response:
+                body = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()  # the next request reopens it
+            raise RequestFailed(type(error).__name__) from None
+        if response.status != 200:
+            raise RequestFailed(self.describe_failure(response.status, body))
+        return body
+
+
+class LocalServer(HttpServer):
+    """A model server on this machine."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
         parts = urlsplit(url)
@@ -50,34 +93,10 @@ class LocalServer:
         if parts.hostname not in LOOPBACK:
             raise SettingsError(
                 f"--url is {url}, which is not on this machine. "
-                "For a SageMaker endpoint, use --stage or --endpoint."
+                "For a SageMaker endpoint, use --stage or --endpoint; for the API, use --api."
             )
-        self.name = url
-        self._host, self._port = parts.hostname, parts.port or 80
-        self._path = parts.path if parts.path.strip("/") else "/invocations"
-        self._timeout_s = timeout_s
-
-    @contextmanager
-    def connect(self) -> Iterator[Send]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
-        with closing(connection):
-            yield functools.partial(self._send, connection)
-
-    def _send(self, connection: http.client.HTTPConnection, image: Image) -> bytes:
-        # an idle connection is readable only once the server has closed it, which is not a failure
-        if connection.sock and wait_for_read(connection.sock, timeout=0):
-            connection.close()
-        headers = {"Content-Type": image.media_type, "Accept": "application/json"}
-        try:
-            connection.request("POST", self._path, image.body, headers)
-            with connection.getresponse() as response:
-                body = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()  # the next request reopens it
-            raise RequestFailed(type(error).__name__) from None
-        if response.status != 200:
-            raise RequestFailed(f"HTTP {response.status}")
-        return body
+        path = parts.path if parts.path.strip("/") else "/invocations"
+        super().__init__(parts, path, timeout_s, {})
 
 
 class Endpoint:

@@ -1,7 +1,10 @@
 """Tests of the table of prices: tiers, overrides and invalid files."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -75,6 +78,66 @@ def test_an_invalid_table_is_refused(content: str, reason: str, tmp_path: Path) 
         prices.read(tmp_path / "prices.json")
 
 
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("aws", "cli", "model_code", "ops", "training")
+INSTANCE_TYPE = re.compile(r"(?<![\w.-])(ml\.)?[a-z]+\d[a-z]*\.(?:medium|large|\d*xlarge)\b")
+UNPRICED: dict[str, str] = {}
+"""Instance types that a page may name without a price, and the reason that the page states."""
+
+
+def pages() -> Iterator[Path]:
+    yield from (ROOT / "settings.toml", ROOT / "README.md", ROOT / "CHANGELOG.md")
+    for folder, pattern in (("docs", "*.md"), ("docs", "*.ipynb"), ("model_code", "*.md")):
+        yield from (ROOT / folder).rglob(pattern)
+    for package in PACKAGES:
+        yield from (ROOT / package).rglob("*.py")
+
+
+def test_every_instance_type_that_a_page_names_has_a_price() -> None:
+    table = prices.read().prices
+    named = {
+        match[0]: page
+        for page in pages()
+        for match in INSTANCE_TYPE.finditer(page.read_text(encoding="utf-8"))
+    }
+    assert {"ml.c6i.large", "ml.g5.xlarge", "g5.xlarge", "ml.c7g.large"} <= named.keys()
+    for name, page in named.items():
+        kinds = ("hosting", "training") if name.startswith("ml.") else ("ec2",)
+        priced = any(f"{kind} {name}" in table for kind in kinds)
+        assert priced or name in UNPRICED, f"{page} names {name}, which has no price"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"ec2 {name}" for name in ("m5.2xlarge", "m5.4xlarge", "t2.xlarge", "g4dn.xlarge")),
+        *(f"training ml.m5.{size}" for size in ("large", "xlarge", "2xlarge")),
+        *(f"hosting ml.m5.{size}" for size in ("large", "xlarge", "2xlarge")),
+    ],
+)
+def test_instance_types_that_teams_compare_have_a_price(name: str) -> None:
+    assert prices.read().usd(name, 1) > 0
+
+
+def test_every_memory_of_a_serverless_endpoint_has_a_price() -> None:
+    field = ServingSettings.model_fields["serverless_memory_mb"]
+    for memory_mb in get_args(field.annotation):
+        assert prices.read().usd(f"serverless {memory_mb // 1024} GB", 1) > 0
+
+
+def test_every_price_has_a_date_and_a_source() -> None:
+    table = prices.read()
+    for name in table.prices:
+        dated = table.dated(name)
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", dated.as_of), name
+        assert len(dated.source) > 20, name
+    vision = table.dated("labels google cloud vision")
+    assert (vision.as_of, "cloud.google.com/vision/pricing" in vision.source) == (
+        "2026-09-23",
+        True,
+    )
+
+
 def test_default_instance_types_have_a_price() -> None:
     defaults: dict[str, type[Section]] = {
         "training": FitSettings,
@@ -89,6 +152,7 @@ def test_default_instance_types_have_a_price() -> None:
 def test_the_price_of_an_instance() -> None:
     assert prices.instance_usd_per_hour("training", "ml.g5.xlarge") == 1.408
     assert prices.instance_usd_per_hour("hosting", "ml.nothing.large") is None
+    assert 'aws/prices.json has no "ec2 x9.large"' in prices.unknown("ec2", "x9.large")
 
 
 def test_training_and_hosting_cost_the_same() -> None:

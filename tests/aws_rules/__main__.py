@@ -4,4 +4,6 @@ from tests.aws_rules.rules import load
 
 for rule in load():
     sentence = (rule.check.__doc__ or "").strip().partition("\n")[0]
-    print(f"{rule.service}: {', '.join(rule.operations)}\n  {sentence}\n  {rule.source}")
+    few = len(rule.operations) <= 20
+    operations = ", ".join(rule.operations) if few else f"{len(rule.operations)} operations"
+    print(f"{rule.service}: {operations}\n  {sentence}\n  {rule.source}")

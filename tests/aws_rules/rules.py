@@ -95,19 +95,25 @@ def _check(response: Any) -> None:
     rules = [item for item in RULES if item.service == service and operation in item.operations]
     if not rules:
         return
-    model = get_service_model(service).operation_model(operation)
-    request = Request(
+    request = request_of(response)
+    for item in rules:
+        try:
+            item.check(request)
+        except Refused as refused:
+            raise _error(response, refused) from None
+
+
+def request_of(response: Any) -> Request:
+    """Return the call that moto's `response` is about to handle."""
+    operation = response._get_action()
+    model = get_service_model(response.boto3_service_name).operation_model(operation)
+    return Request(
         operation,
         _parameters(response, model),
         response.current_account,
         response.region,
         {name.lower(): value for name, value in response.headers.items()},
     )
-    for item in rules:
-        try:
-            item.check(request)
-        except Refused as refused:
-            raise _error(response, refused) from None
 
 
 def _parameters(response: Any, model: OperationModel) -> dict[str, Any]:
@@ -124,6 +130,8 @@ def _parameters(response: Any, model: OperationModel) -> dict[str, Any]:
             "url_params": response.uri_match,
         }
     )
+    if response.service_name == "s3":  # the bucket is in the host's name
+        parsed |= {"Bucket": response.bucket_name, "Key": response.parse_key_name()}
     return parsed
 
 

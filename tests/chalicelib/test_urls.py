@@ -1,3 +1,6 @@
+import contextlib
+import unicodedata
+
 import idna
 import pytest
 
@@ -103,6 +106,24 @@ def test_host_names_are_those_of_uts_46(host: str) -> None:
     """`idna` without transitional processing, as browsers do."""
     expected = idna.encode(host.replace("ẞ", "ß"), uts46=True).decode()
     assert Target.parse(f"http://{host}/").host == expected
+
+
+def test_no_character_leads_to_another_host() -> None:
+    """A host is that of UTS 46 or refused. `idna` has the mapping; the standard checks no more."""
+    for character in map(chr, range(0x80, 0x30000)):
+        name = unicodedata.name(character, "")
+        if not name or name.startswith(("CJK UNIFIED", "HANGUL SYLLABLE", "TANGUT")):
+            continue
+        host = f"a{character}b.example"
+        with contextlib.suppress(InvalidRequest):
+            parsed = Target.parse(f"http://{host}/").host
+            with contextlib.suppress(idna.IDNAError):
+                labels = idna.uts46_remap(host, std3_rules=False, transitional=False).split(".")
+                assert parsed == ".".join(map(to_ascii, labels)), f"U+{ord(character):04X}"
+
+
+def to_ascii(label: str) -> str:
+    return label if label.isascii() else "xn--" + label.encode("punycode").decode()
 
 
 def test_a_data_url_is_named() -> None:

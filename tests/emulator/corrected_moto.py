@@ -14,6 +14,8 @@ from botocore.awsrequest import AWSResponse
 from moto.codebuild.responses import CodeBuildResponse
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.models.amis import Ami
+from moto.iam import models as iam_models
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.iam.responses import IamResponse
 from moto.logs.responses import LogsResponse
@@ -23,6 +25,8 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from tests.aws_rules import rules as aws_rules
+from tests.aws_rules import s3 as s3_rules
+from tests.emulator import corrected_account, iam_enforcement
 
 # Types that moto refuses because its list is older.
 INSTANCE_TYPES = frozenset({"ml.c6i.large", "ml.c6i.xlarge", "ml.c7g.large", "ml.g5.xlarge"})
@@ -57,6 +61,16 @@ class State:
     root_user: dict[str, int] = field(
         default_factory=lambda: {"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0}
     )
+    simulated_decision: str = "allowed"
+    """What iam:SimulatePrincipalPolicy says about every action."""
+    s3_calls: list[tuple[str, str]] = field(default_factory=list)
+    """The operation and the expected owner of each call so far that may name one."""
+    quotas: dict[str, float] = field(default_factory=dict)
+    """Quotas that differ from those of corrected_account, by name."""
+    confirmed: set[str] = field(default_factory=set)
+    """Mail addresses that have confirmed their subscriptions."""
+    studio_apps: list[dict[str, Any]] = field(default_factory=list)
+    """What ListApps returns."""
     actions: set[str] = field(default_factory=set)
     """The IAM actions of all calls so far, such as `s3:PutObject`."""
 
@@ -74,6 +88,7 @@ def corrected() -> Iterator[State]:
         "add_tags": add_tags,
         "create_training_job": create_training_job,
         "describe_training_job": describe_training_job,
+        "list_apps": list_apps,
         "list_training_jobs": list_training_jobs,
         "stop_training_job": stop_training_job,
         "update_training_job": update_training_job,
@@ -95,6 +110,9 @@ def corrected() -> Iterator[State]:
         (IAMPolicyStatement, "is_action_permitted", is_action_permitted),
         (ActionAuthenticatorMixin, "_authenticate_and_authorize_action", authorize),
         (IamResponse, "get_account_summary", get_account_summary),
+        (IamResponse, "simulate_principal_policy", simulate_principal_policy),
+        (Ami, "block_device_mappings", property(block_device_mappings)),
+        *corrected_account.REPLACEMENTS,
         (CodeBuildResponse, "start_build", start_build),
         (CodeBuildResponse, "batch_get_builds", batch_get_builds),
         # sessions that are created from now on register it
@@ -103,6 +121,9 @@ def corrected() -> Iterator[State]:
     with ExitStack() as stack:
         for owner, name, replacement in replacements:
             stack.enter_context(patch.object(owner, name, replacement, create=True))
+        # moto names the role AWSServiceRoleForspot
+        linked = {"spot": "EC2Spot"}
+        stack.enter_context(patch.dict(iam_models.SERVICE_NAME_CONVERSION, linked))
         stack.enter_context(aws_rules.enforced())
         STATE.reset()
         yield STATE
@@ -179,6 +200,11 @@ def list_training_jobs(self: Any) -> Any:
         if job.resource_config.get("KeepAlivePeriodInSeconds"):
             summary["WarmPoolStatus"] = {"Status": "Available"}
     return response
+
+
+def list_apps(self: Any) -> Any:
+    """moto has no ListApps."""
+    return ActionResult({"Apps": STATE.studio_apps})
 
 
 def stop_training_job(self: Any) -> Any:
@@ -356,7 +382,26 @@ def authorize(self: Any, request_class: type, resource: str = "*") -> None:
     # moto takes these two names from the request; IAM has others
     action = action.replace("monitoring:", "cloudwatch:").replace("s3:HeadBucket", "s3:ListBucket")
     STATE.actions.add(action)
+    if self.service_name == "s3" and name in s3_rules.OWNED:
+        STATE.s3_calls.append((name, self.headers.get("x-amz-expected-bucket-owner", "")))
+    iam_enforcement.CALL.response = self
     _authorize(self, request_class, resource)
+
+
+def block_device_mappings(self: Any) -> list[dict[str, Any]]:
+    """moto's images all have 15 GB."""
+    snapshot = self.ebs_snapshot
+    ebs = {"SnapshotId": snapshot.id, "VolumeSize": snapshot.volume.size, "VolumeType": "gp3"}
+    return [{"DeviceName": self.root_device_name, "Ebs": ebs}]
+
+
+def simulate_principal_policy(self: Any) -> ActionResult:
+    """moto has no simulation."""
+    actions = self._get_param("ActionNames", [])
+    results = [
+        {"EvalActionName": action, "EvalDecision": STATE.simulated_decision} for action in actions
+    ]
+    return ActionResult({"EvaluationResults": results, "IsTruncated": False})
 
 
 def get_account_summary(self: Any) -> Any:
@@ -368,7 +413,10 @@ def get_account_summary(self: Any) -> Any:
 
 def start_build(self: Any) -> Any:
     """moto's builds do nothing."""
-    names = ("projectName", "sourceLocationOverride", "environmentVariablesOverride")
+    names = (
+        "projectName", "sourceLocationOverride", "environmentVariablesOverride",
+        "buildspecOverride",
+    )  # fmt: skip
     STATE.on_build({name: self._get_param(name) for name in names})
     return _start_build(self)
 

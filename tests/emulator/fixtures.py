@@ -1,5 +1,6 @@
 """An AWS account in the corrected moto, and commands that run against it."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,10 +14,13 @@ import numpy as np
 import pytest
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
+from moto.s3.models import s3_backends
 from PIL import Image
 
+from aws import roles as roles_library
 from cli.settings import PATH_VARIABLE
 from ops.__main__ import main as ops_main
+from tests.aws_rules.sagemaker_images import DOCKER_MANIFEST
 from tests.emulator import corrected_moto
 from training.__main__ import main as training_main
 
@@ -88,13 +92,16 @@ def aws(emulator: corrected_moto.State) -> None:
 @pytest.fixture
 def image(aws: None) -> str:
     """A serving image for x86 in ECR; returns its digest."""
-    ecr = boto3.client("ecr")
-    ecr.create_repository(repositoryName="whatbreed-serving")
-    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}
-    pushed = ecr.put_image(
-        repositoryName="whatbreed-serving",
-        imageManifest=json.dumps(manifest),
-        imageTag="amd64-0123456789ab",
+    boto3.client("ecr").create_repository(repositoryName="whatbreed-serving")
+    return push_image("amd64-0123456789ab")
+
+
+def push_image(tag: str, media_type: str = DOCKER_MANIFEST) -> str:
+    """Put an image into ECR, as the push at the end of a build does; return its digest."""
+    digest = f"sha256:{hashlib.sha256((tag + media_type).encode()).hexdigest()}"
+    manifest = {"schemaVersion": 2, "mediaType": media_type, "layers": [{"digest": digest}]}
+    pushed = boto3.client("ecr").put_image(
+        repositoryName="whatbreed-serving", imageManifest=json.dumps(manifest), imageTag=tag
     )
     return str(pushed["image"]["imageId"]["imageDigest"])
 
@@ -103,7 +110,7 @@ def image(aws: None) -> str:
 def roles(aws: None) -> None:
     """The two roles of settings.toml."""
     iam = boto3.client("iam")
-    trust = {"Version": "2012-10-17", "Statement": []}
+    trust = roles_library.trust("sagemaker.amazonaws.com")
     for name in ("whatbreed-training", "whatbreed-serving"):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
 
@@ -113,6 +120,19 @@ def bucket(aws: None) -> str:
     """The default bucket of settings.toml."""
     boto3.client("s3").create_bucket(Bucket=BUCKET)
     return BUCKET
+
+
+def create_bucket(account: str, name: str, region: str = REGION) -> Any:
+    """Create a bucket of another account, and return moto's object."""
+    return s3_backends[account]["aws"].create_bucket(name, region)
+
+
+@pytest.fixture
+def key(aws: None, change_settings: Change) -> str:
+    """A KMS key, which is the kms_key of settings.toml; returns its ARN."""
+    arn = str(boto3.client("kms").create_key()["KeyMetadata"]["Arn"])
+    change_settings("aws", kms_key=arn)
+    return arn
 
 
 @pytest.fixture

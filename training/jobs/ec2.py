@@ -25,7 +25,7 @@ from aws import account as accounts
 from aws import prices, role_policies, roles, s3_layout, s3_storage
 from aws.account import Account, or_none
 from aws.errors import AwsError
-from aws.instance_types import architecture
+from aws.instance_types import architecture, has_gpu
 from aws.polling import retry
 from aws.settings import Ec2Settings
 from cli import commands
@@ -35,11 +35,17 @@ from training.settings import TrainSettings
 
 SCRIPT = Path(__file__).with_name("ec2_user_data.sh")
 MAX_USER_DATA_BYTES = 16_384  # a limit of EC2
-_CPU_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{arch}"
+# SSM parameters of AWS and Canonical, by operating system. {arch} is x86_64 or arm64.
+_CPU_IMAGES = {
+    "amazon-linux": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{arch}",
+    "ubuntu": (
+        "/aws/service/canonical/ubuntu/server/24.04/stable/current/{dpkg_arch}/hvm/ebs-gp3/ami-id"
+    ),
+}
 _GPU_IMAGE = (
-    "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/"
-    "ami-id"
+    "/aws/service/deeplearning/ami/{arch}/base-oss-nvidia-driver-gpu-{system}/latest/ami-id"
 )
+_GPU_SYSTEMS = {"amazon-linux": "amazon-linux-2023", "ubuntu": "ubuntu-24.04"}
 
 
 @commands.command(__doc__)
@@ -57,7 +63,8 @@ def command(
     price = prices.instance_usd_per_hour("ec2", ec2.instance_type)
     cost = None if price is None else round(price * ec2.max_hours, 2)
     if dry_run:
-        summary = {"request": request, "policy": policy, "cost_at_most_usd": cost}
+        unknown = {} if price else {"cost_note": prices.unknown("ec2", ec2.instance_type)}
+        summary = {"request": request, "policy": policy, "cost_at_most_usd": cost, **unknown}
         print(json.dumps(summary, indent=2))
         print(script)
         return
@@ -67,6 +74,8 @@ def command(
         return
     roles.ensure_role(account, ec2.role, roles.trust("ec2.amazonaws.com"), policy)
     roles.ensure_instance_profile(account, ec2.role)
+    if ec2.spot:
+        roles.ensure_service_linked_role(account, "spot.amazonaws.com")
     package = upload_source(account, run)
     try:
         # EC2 accepts a new instance profile only after some seconds.
@@ -104,14 +113,21 @@ def user_data(account: Account, ec2: Ec2Settings, run: str, values: Mapping[str,
     return text
 
 
-def launch_request(account: Account, ec2: Ec2Settings, run: str, image: str) -> dict[str, Any]:
-    """Return the request of RunInstances without the user data."""
+def launch_request(
+    account: Account, ec2: Ec2Settings, run: str, image: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the request of RunInstances without the user data.
+
+    `image` is EC2's description of it. Raises SettingsError if the instance type or the disk does
+    not fit.
+    """
+    _require_fit(ec2, image)
     tags = [
         *account.settings.tag_list(),
         {"Key": "Name", "Value": f"{account.settings.prefix}-{run}"},
     ]
     request: dict[str, Any] = {
-        "ImageId": image,
+        "ImageId": image["ImageId"],
         "InstanceType": ec2.instance_type,
         "MinCount": 1,
         "MaxCount": 1,
@@ -121,7 +137,8 @@ def launch_request(account: Account, ec2: Ec2Settings, run: str, image: str) -> 
         "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
         "BlockDeviceMappings": [
             {
-                "DeviceName": "/dev/xvda",
+                # /dev/xvda in Amazon Linux, /dev/sda1 in Ubuntu
+                "DeviceName": image["RootDeviceName"],
                 "Ebs": {
                     "VolumeSize": ec2.volume_gb,
                     "VolumeType": "gp3",
@@ -143,20 +160,51 @@ def launch_request(account: Account, ec2: Ec2Settings, run: str, image: str) -> 
     return request
 
 
-def machine_image(account: Account, ec2: Ec2Settings) -> str:
-    """Return the id of the AMI: [ec2].machine_image, or the value of an SSM parameter of AWS."""
-    name = ec2.machine_image
-    if name.startswith("ami-"):
-        return name
-    if not name and re.match(r"[pg]\d", ec2.instance_type):
-        name = _GPU_IMAGE
-    elif not name:
-        arm = architecture(ec2.instance_type) == "arm64"
-        name = _CPU_IMAGE.format(arch="arm64" if arm else "x86_64")
-    response = or_none(lambda: account.client("ssm").get_parameter(Name=name))
-    if response is None:
-        raise AwsError(f"SSM has no parameter {name}: set --machine-image ami-….")
-    return str(response["Parameter"]["Value"])
+def machine_image(account: Account, ec2: Ec2Settings) -> dict[str, Any]:
+    """Return EC2's description of the AMI: [ec2].machine_image, or AWS's latest of the system.
+
+    Raises AwsError if it does not exist.
+    """
+    name = ec2.machine_image or _default_image(ec2)
+    if not name.startswith("ami-"):
+        parameter = or_none(lambda: account.client("ssm").get_parameter(Name=name))
+        if parameter is None:
+            raise AwsError(f"SSM has no parameter {name}: set --machine-image ami-….")
+        name = str(parameter["Parameter"]["Value"])
+    images = or_none(lambda: account.client("ec2").describe_images(ImageIds=[name]))
+    if not images or not images["Images"]:
+        raise AwsError(f"EC2 has no image {name} in {account.region}: set another --machine-image.")
+    return dict(images["Images"][0])
+
+
+def _default_image(ec2: Ec2Settings) -> str:
+    arch = architecture(ec2.instance_type)
+    names = {"arch": "arm64" if arch == "arm64" else "x86_64", "dpkg_arch": arch}
+    if has_gpu(ec2.instance_type):
+        return _GPU_IMAGE.format(system=_GPU_SYSTEMS[ec2.system], **names)
+    return _CPU_IMAGES[ec2.system].format(**names)
+
+
+def _require_fit(ec2: Ec2Settings, image: dict[str, Any]) -> None:
+    name = image["ImageId"]
+    needed = "arm64" if architecture(ec2.instance_type) == "arm64" else "x86_64"
+    if image.get("Architecture", needed) != needed:
+        raise SettingsError(
+            f"{name} is for {image['Architecture']}, but {ec2.instance_type} needs {needed}: set "
+            "another --machine-image, or none."
+        )
+    root: dict[str, Any] = next(
+        (
+            mapping.get("Ebs", {})
+            for mapping in image.get("BlockDeviceMappings", [])
+            if mapping["DeviceName"] == image["RootDeviceName"]
+        ),
+        {},
+    )
+    if ec2.volume_gb < root.get("VolumeSize", 0):
+        raise SettingsError(
+            f"--volume-gb {ec2.volume_gb} is below the {root['VolumeSize']} GB of {name}."
+        )
 
 
 def upload_source(account: Account, run: str) -> str:

@@ -31,12 +31,21 @@ mkdir -p "$$WORK/source" "$$WORK/photos" "$$WORK/run"
 cd "$$WORK"
 
 # -- Install.
-if ! command -v python3.11 >/dev/null; then
+if command -v python3.11 >/dev/null; then
+    PYTHON=python3.11
+elif command -v dnf >/dev/null; then
+    PYTHON=python3.11
     dnf install --quiet --assumeyes python3.11 python3.11-pip
+else # Ubuntu 24.04 has Python 3.12; Canonical's image lacks AWS's command
+    PYTHON=python3
+    apt-get update --quiet
+    DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes python3-venv
+    export PATH="$$PATH:/snap/bin"
+    command -v aws >/dev/null || snap install aws-cli --classic
 fi
 s3_copy "$$RUN/source.tar.gz" source.tar.gz
 tar -xzf source.tar.gz -C source
-python3.11 -m venv venv
+"$$PYTHON" -m venv venv
 venv/bin/pip install --quiet --requirement source/requirements.txt
 
 # -- Download the photos, and the checkpoints of an earlier instance of this run.

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from aws import account as accounts
-from aws import prices, s3_layout, s3_storage, training_image
+from aws import log_groups, prices, s3_layout, s3_storage, training_image
 from aws.account import Account
 from aws.settings import FitSettings
 from cli import commands
@@ -26,7 +26,6 @@ from training.settings import TrainSettings
 
 
 @commands.command(__doc__)
-@click.option("--data", help="S3 prefix of the photos. Default: the destination of `upload`.")
 @click.option("--run", default="fit", show_default=True, help="Jobs of one run share checkpoints.")
 @click.option("--from-tuning", metavar="JOB", help="Use the values of this tuning job's best job.")
 @click.option("--detach", is_flag=True, help="Do not wait for the job to end.")
@@ -35,7 +34,6 @@ from training.settings import TrainSettings
 @accounts.options(FitSettings, TrainSettings)
 def command(
     account: Account,
-    data: str | None,
     run: str,
     from_tuning: str | None,
     detach: bool,
@@ -47,10 +45,11 @@ def command(
     values = job_values(fit, train)
     if from_tuning:
         values = hyperparameters.best_of(account, from_tuning) | values
-    data = sagemaker_trainer.photos_uri(account, fit, data)
+    data = sagemaker_trainer.photos_uri(account, fit)
     if dry_run:
         print(json.dumps(summary(account, fit, run, values, data), indent=2))
         return
+    sagemaker_trainer.check_network(account, fit)
     name = start(account, fit, run, values, data)
     console = f"https://{account.region}.console.aws.amazon.com/sagemaker/home"
     print(f"started {name}: {console}?region={account.region}#/jobs/{name}", flush=True)
@@ -78,6 +77,7 @@ def job_values(fit: FitSettings, train: TrainSettings) -> dict[str, Any]:
 def start(account: Account, fit: FitSettings, run: str, values: dict[str, Any], data: str) -> str:
     """Start the job and return its name. If AWS refuses it, delete what was uploaded."""
     began = datetime.now(UTC)
+    log_groups.ensure(account, log_groups.TRAINING)
     channels = sagemaker_trainer.data_channels(account, fit, data)
     with sagemaker_trainer.model_trainer(account, fit, run, values) as trainer:
         try:
@@ -103,6 +103,7 @@ def summary(
     """Return what `fit` would start, and its maximum cost if the price is known."""
     price = prices.instance_usd_per_hour("training", fit.instance_type)
     hours = fit.max_runtime_s / 3600 * fit.instance_count
+    unknown = {} if price else {"cost_note": prices.unknown("training", fit.instance_type)}
     return {
         "name": sagemaker_trainer.job_base_name(account, run) + "-TIMESTAMP",
         "role": account.role_arn(account.settings.training_role),
@@ -118,4 +119,5 @@ def summary(
         "network_isolation": fit.network_isolation,
         "max_runtime_s": fit.max_runtime_s,
         "cost_at_most_usd": None if price is None else round(price * hours, 2),
+        **unknown,
     }

@@ -7,13 +7,11 @@ from typing import Any
 
 import click
 
-from aws import training_jobs
+from aws import log_groups, training_jobs
 from aws.account import Account
 from aws.errors import JobFailed
 from aws.log_tail import LogTail
 from aws.polling import poll
-
-_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 
 def confirm_on_terminal(question: str) -> bool:
@@ -33,7 +31,7 @@ def follow(
     `confirm` returns true, and raises KeyboardInterrupt in any case.
     """
     describe = partial(training_jobs.describe, account, name)
-    tail = LogTail(account, _LOG_GROUP, f"{name}/")
+    tail = LogTail(account, log_groups.TRAINING, f"{name}/")
     try:
         return wait(account, "Training", describe, _status, tail.print_new)
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from aws import s3_storage, training_image
+from aws import instance_types, s3_storage, training_image, vpc
 from aws.account import Account
 from aws.errors import AwsError
 from aws.s3_layout import CHECKPOINTS, DATA, JOBS
@@ -22,6 +22,7 @@ from training.jobs import source_code
 CHANNEL = "training"
 SHARDED_DATA = "/opt/ml/input/data"
 """Parent of all channels in the container."""
+SMALLEST_LOCAL_STORAGE_GB = 50
 
 
 def job_base_name(account: Account, run: str) -> str:
@@ -44,14 +45,13 @@ def model_trainer(
     The checkpoints of a run outlive its jobs: another job of the same run resumes from them.
     """
     from sagemaker.core.shapes import MetricDefinition  # type: ignore[import-untyped]
-    from sagemaker.train import ModelTrainer  # type: ignore[import-untyped]
     from sagemaker.train.distributed import Torchrun  # type: ignore[import-untyped]
 
     cloud = account.settings
-    vpc = cloud.vpc_config() or {}
+    network = cloud.vpc_config() or {}
     with TemporaryDirectory() as code:
         source_code.pack(Path(code))
-        trainer = ModelTrainer(
+        trainer = _model_trainer_class()(
             sagemaker_session=sagemaker_session(account),
             role=account.role_arn(cloud.training_role),
             base_job_name=job_base_name(account, run),
@@ -68,14 +68,13 @@ def model_trainer(
             compute={
                 "instance_type": fit.instance_type,
                 "instance_count": fit.instance_count,
-                "volume_size_in_gb": fit.volume_gb,
                 "enable_managed_spot_training": fit.spot,
                 **({"keep_alive_period_in_seconds": fit.warm_pool_s} if fit.warm_pool_s else {}),
-                **({"volume_kms_key_id": cloud.kms_key} if cloud.kms_key else {}),
+                **_volume(fit, cloud.kms_key),
             },
             networking={
-                "subnets": vpc.get("Subnets"),
-                "security_group_ids": vpc.get("SecurityGroupIds"),
+                "subnets": network.get("Subnets"),
+                "security_group_ids": network.get("SecurityGroupIds"),
                 "enable_network_isolation": fit.network_isolation,
                 "enable_inter_container_traffic_encryption": fit.encrypt_traffic
                 and fit.instance_count > 1,
@@ -90,6 +89,7 @@ def model_trainer(
                 "kms_key_id": cloud.kms_key or None,
             },
             hyperparameters=hyperparameters,
+            environment={"PIP_INDEX_URL": fit.pip_index_url} if fit.pip_index_url else {},
             tags=[{"key": key, "value": value} for key, value in cloud.tags.items()],
         )
         try:
@@ -101,6 +101,33 @@ def model_trainer(
             for name in ("_temp_code_dir", "_tuner_temp_dir"):
                 if (folder := getattr(trainer, name, None)) is not None:
                     folder.cleanup()
+
+
+def _model_trainer_class() -> Any:
+    from sagemaker.train import ModelTrainer  # type: ignore[import-untyped]
+
+    class Trainer(ModelTrainer):  # type: ignore[misc]
+        """A ModelTrainer that always uploads to the key prefix that it was given.
+
+        The SDK's own asks iam:SimulatePrincipalPolicy, if the caller may, whether the role can
+        write to the whole bucket. Ours cannot, and the SDK then uploads to another prefix.
+        """
+
+        def _resolve_staging_bucket(self) -> tuple[str, None]:
+            return self.sagemaker_session.default_bucket(), None
+
+    return Trainer
+
+
+def _volume(fit: FitSettings, key: str) -> dict[str, Any]:
+    """Return the disk of an instance. SageMaker refuses a key for local storage.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ResourceConfig.html
+    """
+    if instance_types.has_local_storage(fit.instance_type):
+        # SageMaker mounts all of the local storage, and refuses a request that is larger than it.
+        return {"volume_size_in_gb": min(fit.volume_gb, SMALLEST_LOCAL_STORAGE_GB)}
+    return {"volume_size_in_gb": fit.volume_gb, **({"volume_kms_key_id": key} if key else {})}
 
 
 def sagemaker_session(account: Account) -> Any:
@@ -155,13 +182,20 @@ def data_channels(account: Account, fit: FitSettings, data: str) -> list[Any]:
     ]
 
 
-def photos_uri(account: Account, fit: FitSettings, data: str | None) -> str:
-    """Return `data`, or the S3 prefix that `upload` writes to.
+def check_network(account: Account, fit: FitSettings) -> None:
+    """Raise AwsError if jobs in a VPC could not install packages or reach each other."""
+    if account.settings.subnets:
+        vpc.check_packages(account, fit)
+        vpc.check_groups(account, fit)
+
+
+def photos_uri(account: Account, fit: FitSettings) -> str:
+    """Return the S3 prefix of [fit].data, or that which `upload` writes to.
 
     Raises AwsError if it has no photos, or they cannot be sharded.
     """
     s3_storage.require(account)
-    data = data or account.uri(DATA)
+    data = fit.data or account.uri(DATA)
     names = _names_at(account, data)
     if not names:
         raise AwsError(f"No photos at {data}: run `python -m training upload --data FOLDER`.")

@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from aws import account as accounts
-from aws import endpoints, s3_layout, s3_storage, stages
+from aws import endpoints, instance_types, log_groups, s3_layout, s3_storage, stages
 from aws.account import Account
 from aws.errors import AwsError, JobFailed
 from aws.s3_storage import split_uri
@@ -125,6 +125,8 @@ def start(
 ) -> None:
     """Start a transform job that sends each photo as one request."""
     key = account.settings.kms_key
+    local = instance_types.has_local_storage(transform.instance_type)  # which takes no key
+    log_groups.ensure(account, log_groups.TRANSFORM)
     account.client("sagemaker").create_transform_job(
         TransformJobName=name,
         ModelName=model,
@@ -144,7 +146,7 @@ def start(
         TransformResources={
             "InstanceType": transform.instance_type,
             "InstanceCount": transform.instance_count,
-            **({"VolumeKmsKeyId": key} if key else {}),
+            **({"VolumeKmsKeyId": key} if key and not local else {}),
         },
         Tags=account.settings.tag_list(),
     )

@@ -10,12 +10,13 @@ example:
 import json
 from collections.abc import Mapping
 from functools import partial
+from math import prod
 from typing import Any
 
 import click
 
 from aws import account as accounts
-from aws import s3_layout
+from aws import log_groups, s3_layout
 from aws.account import Account
 from aws.settings import FitSettings, TuningJobSettings
 from cli import commands
@@ -25,10 +26,14 @@ from training.jobs.fit import job_values
 from training.settings import Choice, Range, TrainSettings, TuneSettings
 
 Space = Mapping[str, Range | Choice]
+MAX_SEARCHED = 30
+"""Hyperparameters of a tuning job, and values of one.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning-limits.html
+"""
 
 
 @commands.command(__doc__)
-@click.option("--data", help="S3 prefix of the photos. Default: the destination of `upload`.")
 @click.option("--run", default="tune", show_default=True, help="Start of the tuning job's name.")
 @click.option("--detach", is_flag=True, help="Do not wait for the tuning job to end.")
 @commands.dry_run_option
@@ -36,7 +41,6 @@ Space = Mapping[str, Range | Choice]
 @accounts.options(TuningJobSettings, FitSettings, TrainSettings, without_options=[TuneSettings])
 def command(
     account: Account,
-    data: str | None,
     run: str,
     detach: bool,
     dry_run: bool,
@@ -51,19 +55,22 @@ def command(
             f'Unknown objective "{tuning_job.objective}". '
             f"Metrics of [fit]: {', '.join(fit.metrics)}."
         )
-    data = sagemaker_trainer.photos_uri(account, fit, data)
+    data = sagemaker_trainer.photos_uri(account, fit)
     if dry_run:
         summary = {
             "space": {key: dimension.model_dump() for key, dimension in tune.space.items()},
-            "jobs": tuning_job.max_jobs,
+            "jobs": total_jobs(tuning_job, tune.space),
             "parallel_jobs": tuning_job.parallel_jobs,
             "strategy": tuning_job.strategy,
             "data": data,
         }
         print(json.dumps(summary, indent=2))
         return
+    total = total_jobs(tuning_job, tune.space)
+    single = fit.model_copy(update={"instance_count": 1})  # the tuner cannot join instances
+    sagemaker_trainer.check_network(account, single)
     name = start(account, fit, tuning_job, run, tune.space, job_values(fit, train), data)
-    jobs = f"{tuning_job.max_jobs} jobs, {tuning_job.parallel_jobs} in parallel"
+    jobs = f"{total} jobs, {tuning_job.parallel_jobs} in parallel"
     print(f"started {name}: {jobs}", flush=True)
     if detach:
         print(f"use its best values: python -m training fit --from-tuning {name}")
@@ -90,6 +97,10 @@ def start(
     """Start the tuning job and return its name. All jobs share the `values` that `space` lacks."""
     from sagemaker.train.tuner import HyperparameterTuner  # type: ignore[import-untyped]
 
+    log_groups.ensure(account, log_groups.TRAINING)
+    # Grid computes the number of jobs; Hyperband and Grid refuse SageMaker's early stopping.
+    total = None if tuning_job.strategy == "Grid" else tuning_job.max_jobs
+    stops = tuning_job.early_stopping and tuning_job.strategy in ("Bayesian", "Random")
     fixed = {key: value for key, value in values.items() if key.replace("-", "_") not in space}
     name = sagemaker_trainer.job_base_name(account, run)
     channels = sagemaker_trainer.data_channels(account, fit, data)
@@ -106,14 +117,36 @@ def start(
             ],
             strategy=tuning_job.strategy,
             objective_type="Maximize",
-            max_jobs=tuning_job.max_jobs,
+            max_jobs=total,
             max_parallel_jobs=tuning_job.parallel_jobs,
-            early_stopping_type="Auto" if tuning_job.early_stopping else "Off",
+            early_stopping_type="Auto" if stops else "Off",
             base_tuning_job_name=name[:16].rstrip("-"),
             tags=account.settings.tag_list(),
         )
         tuner.tune(inputs=channels, wait=False)
     return str(tuner.latest_tuning_job.hyper_parameter_tuning_job_name)
+
+
+def total_jobs(tuning_job: TuningJobSettings, space: Space) -> int:
+    """Return the number of training jobs: for Grid, that of all combinations.
+
+    Raises SettingsError if the strategy does not support the search space.
+    """
+    if len(space) > MAX_SEARCHED:
+        raise SettingsError(f"[tune] space has {len(space)} dimensions; SageMaker allows 30.")
+    for name, dimension in space.items():
+        if isinstance(dimension, Choice) and len(dimension.values) > MAX_SEARCHED:
+            count = len(dimension.values)
+            raise SettingsError(f"[tune] space.{name} has {count} values; SageMaker allows 30.")
+        if tuning_job.strategy == "Grid" and not isinstance(dimension, Choice):
+            raise SettingsError(
+                f"[tune] space.{name} is a range: Grid searches only choices. Write "
+                'type = "choice", or use another strategy.'
+            )
+    choices = [dimension for dimension in space.values() if isinstance(dimension, Choice)]
+    if tuning_job.strategy == "Grid":
+        return prod(len(choice.values) for choice in choices)
+    return tuning_job.max_jobs
 
 
 def ranges(space: Space) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 If interrupted, run it again to resume. --create-bucket also creates the bucket: private, encrypted,
 TLS only. --grant prints the policy that lets another AWS account read the photos; with --apply it
-is set. Both need an administrator. --check-network reports whether jobs in the VPC of settings.toml
-can reach S3.
+is set, for the bucket and its KMS key. Both need an administrator. --check-network reports whether
+training jobs in the VPC of settings.toml can reach S3, Python packages and each other.
 
 example:
   python -m training upload --data photos --create-bucket
@@ -11,14 +11,16 @@ example:
 """
 
 import json
+import sys
 from pathlib import Path
 
 import click
 
 from aws import account as accounts
-from aws import policy_statements, s3_storage, vpc
+from aws import kms_key, policy_statements, s3_storage, vpc
 from aws.account import Account
 from aws.s3_layout import DATA
+from aws.settings import FitSettings
 from cli import commands
 from training import folder_layout
 from training.errors import DataError
@@ -29,9 +31,11 @@ from training.errors import DataError
 @click.option("--create-bucket", is_flag=True, help="Create and secure the bucket.")
 @click.option("--grant", metavar="ACCOUNT", help="Print the policy for this account to read.")
 @click.option("--apply", is_flag=True, help="With --grant: set the policy.")
-@click.option("--check-network", is_flag=True, help="Check that the VPC can reach S3.")
+@click.option(
+    "--check-network", is_flag=True, help="Check the VPC of jobs: S3, packages, instances."
+)
 @commands.dry_run_option
-@accounts.options()
+@accounts.options(without_options=[FitSettings])
 def command(
     account: Account,
     data: Path | None,
@@ -40,6 +44,7 @@ def command(
     apply: bool,
     check_network: bool,
     dry_run: bool,
+    fit: FitSettings,
 ) -> None:
     if not (data or create_bucket or grant or check_network):
         raise DataError("Nothing to do: name a folder with --data, or see --help.")
@@ -49,7 +54,7 @@ def command(
         suffixes = ", ".join(sorted(folder_layout.SUFFIXES))
         raise DataError(f"{data} has no photos ({suffixes}).")
     if check_network:
-        print(vpc.check_s3_route(account))
+        print(vpc.check(account, fit))
     if create_bucket:
         _create_bucket(account, dry_run)
     if grant:
@@ -71,12 +76,23 @@ def _create_bucket(account: Account, dry_run: bool) -> None:
 
 def _grant(account: Account, reader: str, *, apply: bool) -> None:
     statements = s3_storage.read_by(account, reader, f"{account.settings.prefix}/{DATA}")
+    key = account.settings.kms_key
     if apply:
         s3_storage.put_statements(account, statements)
+        if key:  # without it, every read of an encrypted object is refused
+            kms_key.put_statements(account, [kms_key.read_by(account, reader)])
         print(f"account {reader} may read {account.uri(DATA)}; its administrator must allow it too")
+        data_key = f' and data_key = "{key}"' if key else ""
+        print(
+            f'there: set data = "{account.uri(DATA)}"{data_key} in [fit] of settings.toml, then '
+            "python -m ops policy --role training --apply"
+        )
     else:
         policy = policy_statements.policy(s3_storage.tls_only(account), *statements)
         print(json.dumps(policy, indent=2))
+        if key:
+            command = f"python -m ops policy --role key --reader {reader}"
+            print(f"The key's policy must admit {reader}, too: {command}", file=sys.stderr)
 
 
 def _copy(account: Account, folder: Path, dry_run: bool) -> None:

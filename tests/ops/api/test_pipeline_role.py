@@ -418,3 +418,12 @@ def test_a_missing_function_role_is_an_error_with_the_command_that_creates_it(
         "Ask an administrator to create whatbreed-dev-api_handler and the REST API with "
         "`python -m ops policy --role pipeline --stage dev --repository OWNER/NAME --apply`."
     )
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_the_doctor_of_the_pipeline_names_what_it_may_not_check(
+    commands_of: Callable[[str], ApiCommands], stage: str
+) -> None:
+    outcome = commands_of(stage).doctor(stage)
+    assert outcome.code == 0, outcome.out
+    assert "could not check: needs servicequotas:ListServiceQuotas" in outcome.out

@@ -65,9 +65,10 @@ def function(name: str, role_arn: str) -> None:
 
 
 @pytest.fixture
-def clean(command: Command, image: str, tiny_model_dir: Path, change_settings: Change) -> None:
+def clean(
+    command: Command, image: str, key: str, tiny_model_dir: Path, change_settings: Change
+) -> None:
     """An account set up by the commands: bucket, roles, function, endpoint with autoscaling."""
-    change_settings("aws", kms_key=f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1")
     change_settings("serving", serverless=False)
     assert command("training", "upload", "--create-bucket").code == 0
     for name in ("training", "serving", "ec2"):

@@ -38,6 +38,13 @@ def test_the_text_and_the_chart(tmp_path: Path, command: Command) -> None:
         "hosting ml.c6i.large",
         "lambda provisioned arm64",
         "Functions of stage prod (512 MB, 0.3 s per request): 1.5 concurrent on average, 4.5 at",
+        "ml.c7g.large (Graviton)",
+        "not measured on Graviton",
+        "serverless, 3 GB",
+        "Amazon Rekognition DetectLabels",
+        "1,000.00  list price, 2026-09-23",
+        "predictions per day",
+        "cold starts are not included",
         "A training job of 2 h on 1 x ml.g5.xlarge: $2.84 on demand, about $1.00 on spot instances",
         "is assumed (rate_per_vcpu in [costs]), not measured",
         "Prices: us-east-1",
@@ -48,6 +55,15 @@ def test_the_text_and_the_chart(tmp_path: Path, command: Command) -> None:
     with Image.open(chart) as image:
         assert image.format == "PNG"
         assert image.height > 500
+
+
+def test_the_price_per_million_is_in_the_json(command: Command) -> None:
+    document = plan(command, "--rate-per-instance", "100", "--serverless-ms", "10")
+    names = [offer["name"] for offer in document["per_million"]]
+    assert names[0] == "ml.c6i.large (x86)"
+    assert document["per_million"][0]["images_per_s"] == 100
+    assert document["serverless"]["ms"] == 10
+    assert document["serverless"]["per_month"] == pytest.approx(74.46 / 6e-7)
 
 
 def test_a_target_in_requests_per_second_is_reported(command: Command) -> None:

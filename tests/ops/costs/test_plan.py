@@ -5,7 +5,8 @@ import pytest
 from aws import prices
 from aws.settings import FitSettings
 from ops.costs.concurrency import ApiStage
-from ops.costs.plan import DAYS_PER_MONTH, GB, Item, Plan
+from ops.costs.plan import DAYS_PER_MONTH, Item, Plan
+from ops.costs.quantities import GB
 from ops.costs.settings import CostsSettings
 from ops.costs.traffic import Traffic
 from ops.loadtest.settings import LoadTestSettings

@@ -54,6 +54,9 @@ CATALOGUE = {
             instanceName="ml.g5.xlarge",
         ),
         product("EUC1-Train:VolumeUsage.gp2", [("0", "0.168")]),
+        # with the free tier of the first two months
+        product("EUC1-ServerlessInf:Mem-3GB", [("0", "0"), ("150000", "0.00007")]),
+        product("EUC1-ServerlessInf:Mem-3GB-Provisioned", [("0", "9")]),
         product("EUC1-Hst:Data-Bytes-In", [("0", "0.016")], operation="Invoke-Endpoint"),
         product("EUC1-Hst:Data-Bytes-Out", [("0", "0.016")], operation="Invoke-Endpoint"),
     ],
@@ -97,6 +100,10 @@ CATALOGUE = {
     ],
     "AmazonECR": [
         product("EUC1-TimedStorage-ByteHrs", [("0", "0.1")]),
+    ],
+    "AmazonRekognition": [
+        product("EUC1-Group1-ImagesProcessed", [("0", "9")]),
+        product("EUC1-Group2-AsyncImagesProcessed", [("0", "0.00125"), ("1000000", "0.001")]),
     ],
     "AmazonEC2": [
         product(
@@ -148,6 +155,7 @@ def test_the_table_is_replaced(
 ) -> None:
     path = tmp_path / "prices.json"
     names = [*QUERIES, "hosting ml.c6i.large", "training ml.g5.xlarge", "ec2 g5.xlarge"]
+    names += ["serverless 3 GB", "labels google cloud vision"]
     old = prices.read()
     prices.write(
         old.model_copy(update={"prices": {name: old.prices[name] for name in names}}), path
@@ -156,7 +164,7 @@ def test_the_table_is_replaced(
     # The region differs, and it does not list one of the products: that price is omitted.
     outcome = command("ops", "costs", "--refresh", *options)
     assert outcome.code == 2
-    assert f"Wrote 15 prices of {REGION} to {path}. Not listed: logs stored." in outcome.out
+    assert f"Wrote 18 prices of {REGION} to {path}. Not listed: logs stored." in outcome.out
     assert 'no price for "logs stored"' in outcome.err
     table = prices.read(path)
     assert table.region == REGION
@@ -168,6 +176,11 @@ def test_the_table_is_replaced(
     assert table.prices["api gateway requests"].tiers == ((0, 3.7e-06), (333000000, 3.2e-06))
     assert table.prices["data transfer out"].tiers == ((0, 0.09), (10240, 0.085))
     assert table.usd("logs ingested", 1) == 0.63
+    assert table.prices["serverless 3 GB"].tiers == ((0, 0.00007),)
+    assert table.usd("labels amazon rekognition", 2e6) == 1250 + 1000
+    assert table.prices["labels amazon rekognition"].as_of == ""  # as of the table
+    # Google's price does not depend on AWS's region, and keeps its own date and source.
+    assert table.prices["labels google cloud vision"] == old.prices["labels google cloud vision"]
     assert any("NextToken" in request for request in requests)
 
 
@@ -182,6 +195,8 @@ def test_in_the_same_region_an_unlisted_price_is_kept(
     assert outcome.json["prices"]["source"].startswith("AWS Price List API; not listed, kept: ")
     table = prices.read(path)
     assert table.usd("logs stored", 1) == old.usd("logs stored", 1)
+    assert table.prices["logs stored"].as_of == "2020-01-01"
+    assert table.prices["logs stored"].source == old.source
     assert table.usd("hosting ml.c6i.large", 1) == 0.12
     assert set(table.prices) == set(old.prices)
 
@@ -209,6 +224,10 @@ def test_a_region_without_any_price(
         ("lambda duration arm64", "USE2-Lambda-GB-Second", False),
         ("api gateway requests", "APN1-ApiGatewayRequest", True),
         ("logs ingested", "EU-DataProcessing-Bytes", True),
+        ("serverless 3 GB", "USE1-ServerlessInf:Mem-3GB", True),
+        ("serverless 3 GB", "USE1-ProvisionedConcurrency:Mem-3GB", False),
+        ("labels amazon rekognition", "Group2-ImagesProcessed", True),
+        ("labels amazon rekognition", "USE1-Group1-ImagesProcessed", False),
     ],
 )
 def test_a_price_matches_its_usagetype(name: str, usagetype: str, matches: bool) -> None:

@@ -1,6 +1,6 @@
-"""Every command in docs/scaling.md prints what the page shows.
+"""Every command in the `console` blocks of README.md and docs/scaling.md prints what they show.
 
-`UPDATE_DOCS=1 pytest tests/ops/costs/test_scaling_doc.py` writes the current output to the page,
+`UPDATE_DOCS=1 pytest tests/ops/costs/test_scaling_doc.py` writes the current output to the pages,
 for example after a price or an assumption in [costs] has changed.
 """
 
@@ -13,7 +13,8 @@ import pytest
 
 from ops.__main__ import main
 
-DOC = Path(__file__).resolve().parents[3] / "docs" / "scaling.md"
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "scaling.md"]
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 
@@ -25,15 +26,22 @@ def output(command: str, capsys: pytest.CaptureFixture[str], known: dict[str, li
     if program not in known:
         assert main(words[3:]) == 0
         known[program] = capsys.readouterr().out.splitlines()
+    lines = known[program]
     name, *options, argument = shlex.split(pipe)
-    assert options in ([], ["-E"])
     if name == "head":
-        return "\n".join(known[program][: -int(argument)])
+        return "\n".join(lines[: -int(argument)])
     assert name == "grep"
-    return "\n".join(line for line in known[program] if re.search(argument, line))
+    if options[:1] == ["-A"]:
+        first = next(number for number, line in enumerate(lines) if re.search(argument, line))
+        return "\n".join(lines[first : first + 1 + int(options[1])])
+    assert options in ([], ["-E"])
+    return "\n".join(line for line in lines if re.search(argument, line))
 
 
-def test_the_page_shows_what_the_commands_print(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_page_shows_what_the_commands_print(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     known = dict[str, list[str]]()
 
     def run(block: re.Match[str]) -> str:
@@ -41,9 +49,9 @@ def test_the_page_shows_what_the_commands_print(capsys: pytest.CaptureFixture[st
         parts = [f"$ {command}\n{output(command, capsys, known)}\n" for command in commands]
         return "```console\n" + "".join(parts) + "```"
 
-    written = DOC.read_text(encoding="utf-8")
+    written = page.read_text(encoding="utf-8")
     computed = BLOCK.sub(run, written)
     if os.environ.get("UPDATE_DOCS"):
-        DOC.write_text(computed, encoding="utf-8")
+        page.write_text(computed, encoding="utf-8")
     else:
         assert computed == written

@@ -213,15 +213,14 @@ def test_serverless(release: Any) -> None:
     assert model["EnableNetworkIsolation"] is False  # not supported either
 
 
-def test_data_capture_and_keys(release: Any, change_settings: Change) -> None:
-    change_settings("aws", kms_key="arn:aws:kms:us-east-1:123456789012:key/1")
+def test_data_capture_and_keys(release: Any, key: str) -> None:
     assert release("--capture-percent", 10).code == 0
     name = describe()["EndpointConfigName"]
     config = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=name)
     capture = config["DataCaptureConfig"]
     assert capture["InitialSamplingPercentage"] == 10
     assert capture["DestinationS3Uri"] == f"s3://{BUCKET}/whatbreed/captured/{NAME}"
-    assert config["KmsKeyId"].endswith("key/1")
+    assert config["KmsKeyId"] == key
 
 
 def test_the_model_of_a_job(command: Command, bucket: str, roles: None, image: str) -> None:

@@ -47,7 +47,8 @@ def test_dry_run(stage: None, command: Command) -> None:
         "removed"
     ]
     assert removed[:2] == ["autoscaling of whatbreed-dev", "endpoint whatbreed-dev"]
-    assert len(removed) == 6
+    assert removed[-1] == "log group /aws/sagemaker/Endpoints/whatbreed-dev"
+    assert len(removed) == 7
     assert everything() == before
 
 
@@ -67,14 +68,14 @@ def test_a_model_with_a_similar_name_is_kept(stage: None, command: Command) -> N
     assert "whatbreed-dev-mine" in everything()[0]
 
 
-def test_all_ends_jobs_and_checkpoints(bucket: str, command: Command) -> None:
+def test_all_ends_jobs_and_checkpoints(bucket: str, roles: None, command: Command) -> None:
     s3, sagemaker = boto3.client("s3"), boto3.client("sagemaker")
     for key in ("jobs/a/input/code/x.py", "jobs/a/output/model.tar.gz", "checkpoints/fit/c.pt"):
         s3.put_object(Bucket=bucket, Key=f"whatbreed/{key}", Body=b"x")
     sagemaker.create_training_job(
         TrainingJobName="whatbreed-fit-1",
         AlgorithmSpecification={"TrainingImage": "x", "TrainingInputMode": "File"},
-        RoleArn="arn:aws:iam::123456789012:role/x",
+        RoleArn="arn:aws:iam::123456789012:role/whatbreed-training",
         OutputDataConfig={"S3OutputPath": f"s3://{BUCKET}"},
         ResourceConfig={
             "InstanceType": "ml.m5.large",
@@ -90,3 +91,23 @@ def test_all_ends_jobs_and_checkpoints(bucket: str, command: Command) -> None:
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     assert keys == ["whatbreed/jobs/a/output/model.tar.gz"]
     assert "nothing of" in command("ops", "endpoint", "teardown", "--stage", "dev", "--all").out
+
+
+def test_log_groups_are_removed_or_listed(stage: None, command: Command) -> None:
+    logs = boto3.client("logs")
+    for name in (
+        "/aws/codebuild/whatbreed-image-amd64",
+        "/aws/codebuild/someone-elses",
+        "/aws/sagemaker/TrainingJobs",
+    ):
+        logs.create_log_group(logGroupName=name)
+    groups = {group["logGroupName"]: group for group in logs.describe_log_groups()["logGroups"]}
+    assert groups["/aws/sagemaker/Endpoints/whatbreed-dev"]["retentionInDays"] == 90
+    outcome = command("ops", "endpoint", "teardown", "--stage", "dev", "--all")
+    assert outcome.code == 0, outcome.err
+    assert [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]] == [
+        "/aws/codebuild/someone-elses",
+        "/aws/sagemaker/Endpoints/whatbreed-prod",
+        "/aws/sagemaker/TrainingJobs",
+    ]
+    assert "log group /aws/sagemaker/TrainingJobs, kept forever" in outcome.out

@@ -231,9 +231,9 @@ def test_policies_have_no_wildcards(
         change_settings("aws", kms_key="arn:aws:kms:us-east-1:123456789012:key/1")
     outcome = command("ops", "policy", "--role", role)
     assert outcome.code == 0, outcome.err
-    # IAM's limit for inline policies of a role, without white space:
+    # IAM's limit for inline policies of a role, without white space. People have managed ones.
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-    assert len("".join(outcome.out.split())) < 10_240
+    assert role == policy.OPERATOR or len("".join(outcome.out.split())) < 10_240
     allowed = [item for item in outcome.json["Statement"] if item["Effect"] == "Allow"]
     for statement in allowed:
         actions = as_list(statement["Action"])

@@ -99,7 +99,7 @@ def test_a_url_must_be_of_this_machine(url: str, command: Command) -> None:
 def test_exactly_one_target_is_required(targets: tuple[str, ...], command: Command) -> None:
     outcome = command("ops", "loadtest", *targets)
     assert outcome.code == 2
-    assert "Give exactly one of --url, --stage and --endpoint." in outcome.err
+    assert "Give exactly one of --url, --stage, --endpoint and --api." in outcome.err
 
 
 @pytest.mark.parametrize(

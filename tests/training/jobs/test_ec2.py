@@ -8,17 +8,20 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from moto.ec2.models import ec2_backends
+from moto.ssm.models import ssm_backends
 
 from aws.account import Account
 from aws.settings import AwsSettings, Ec2Settings
 from model_code import inference
 from tests.emulator.corrected_moto import State
-from tests.emulator.fixtures import BUCKET, COLOURS, Command
+from tests.emulator.fixtures import ACCOUNT, BUCKET, COLOURS, REGION, Command
 from training.jobs import ec2, source_code
 
 AWS = """#!/bin/sh
@@ -50,7 +53,7 @@ def instance(bucket: str) -> Callable[[], dict[str, Any]]:
     return instance
 
 
-OPTIONS = ("--instance-type", "c5.xlarge", "--machine-image", "ami-12345678")
+OPTIONS = ("--instance-type", "c5.xlarge")
 
 
 def test_the_launch(command: Command, instance: Callable[[], dict[str, Any]]) -> None:
@@ -122,9 +125,111 @@ def test_dry_run_prints_everything(command: Command, bucket: str) -> None:
     assert boto3.client("ec2").describe_instances()["Reservations"] == []
 
 
-def test_the_default_image_depends_on_the_type(aws: None) -> None:
-    options = Ec2Settings.read({"instance_type": "c5.xlarge"})
-    assert ec2.machine_image(Account(AwsSettings.read()), options).startswith("ami-")
+@dataclass(frozen=True)
+class MachineImages:
+    """Images of AWS and Canonical that moto lacks, by their SSM parameter."""
+
+    ids: dict[str, str]
+
+    def add(self, parameter: str, architecture: str, device: str, size_gb: int) -> None:
+        image = ec2_backends[ACCOUNT][REGION].register_image(parameter)
+        image.architecture, image.root_device_name = architecture, device
+        image.ebs_snapshot.volume.size = size_gb
+        backend = ssm_backends[ACCOUNT][REGION]
+        backend.put_parameter("x", "", image.id, "String", "", "", False, [], "text", "", "")
+        # only AWS can write parameters of such names
+        backend._parameters[parameter] = backend._parameters.pop("x")
+        self.ids[image.id] = parameter
+
+
+@pytest.fixture
+def machine_images(aws: None) -> MachineImages:
+    images = MachineImages({})
+    for system, device in (("amazon-linux-2023", "/dev/xvda"), ("ubuntu-24.04", "/dev/sda1")):
+        for architecture in ("x86_64", "arm64"):
+            name = f"{architecture}/base-oss-nvidia-driver-gpu-{system}/latest/ami-id"
+            images.add(f"/aws/service/deeplearning/ami/{name}", architecture, device, 75)
+    for dpkg, architecture in (("amd64", "x86_64"), ("arm64", "arm64")):
+        name = f"server/24.04/stable/current/{dpkg}/hvm/ebs-gp3/ami-id"
+        images.add(f"/aws/service/canonical/ubuntu/{name}", architecture, "/dev/sda1", 8)
+    return images
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "system", "parameter", "device"),
+    [
+        ("g5.xlarge", "amazon-linux", "x86_64/base-oss-nvidia-driver-gpu-amazon", "/dev/xvda"),
+        ("g5g.xlarge", "amazon-linux", "arm64/base-oss-nvidia-driver-gpu-amazon", "/dev/xvda"),
+        ("gr6.4xlarge", "ubuntu", "x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04", "/dev/sda1"),
+        ("p6e-gb200.36xlarge", "ubuntu", "arm64/base-oss-nvidia-driver-gpu-ubuntu", "/dev/sda1"),
+        ("c7g.xlarge", "ubuntu", "24.04/stable/current/arm64/hvm", "/dev/sda1"),
+        ("c5.xlarge", "ubuntu", "24.04/stable/current/amd64/hvm", "/dev/sda1"),
+    ],
+)
+def test_the_default_image(
+    machine_images: MachineImages, instance_type: str, system: str, parameter: str, device: str
+) -> None:
+    account = Account(AwsSettings.read())
+    options = Ec2Settings.read({"instance_type": instance_type, "system": system})
+    image = ec2.machine_image(account, options)
+    assert parameter in machine_images.ids[image["ImageId"]]
+    request = ec2.launch_request(account, options, "r", image)
+    assert request["BlockDeviceMappings"][0]["DeviceName"] == device
+
+
+def test_the_disk_holds_the_image(
+    machine_images: MachineImages, bucket: str, command: Command
+) -> None:
+    options = ("--instance-type", "g5.xlarge", "--volume-gb", 74)
+    outcome = command("training", "ec2", *options)
+    assert outcome.code == 2
+    assert "--volume-gb 74 is below the 75 GB of ami-" in outcome.err
+
+
+def test_the_image_has_the_architecture_of_the_type(
+    machine_images: MachineImages, bucket: str, command: Command
+) -> None:
+    [image, *_] = machine_images.ids
+    options = ("--machine-image", image, "--instance-type", "g5g.xlarge")
+    outcome = command("training", "ec2", *options)
+    assert outcome.code == 2
+    assert f"{image} is for x86_64, but g5g.xlarge needs arm64" in outcome.err
+
+
+def test_an_image_that_does_not_exist(bucket: str, command: Command) -> None:
+    outcome = command("training", "ec2", *OPTIONS, "--machine-image", "ami-12345678")
+    assert outcome.code == 1
+    assert "EC2 has no image ami-12345678" in outcome.err
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_the_role_of_spot_instances(
+    bucket: str, command: Command, emulator: State, refused: bool
+) -> None:
+    """An account's first spot request needs it; later ones must not need the right to create it."""
+    iam = boto3.client("iam")
+    if refused:
+        iam.create_service_linked_role(AWSServiceName="spot.amazonaws.com")
+        emulator.refused["CreateServiceLinkedRole"] = ("AccessDenied", "no")
+    assert command("training", "ec2", *OPTIONS).code == 0
+    assert iam.get_role(RoleName="AWSServiceRoleForEC2Spot")
+
+
+def test_a_spot_role_that_only_an_administrator_may_create(
+    bucket: str, command: Command, emulator: State
+) -> None:
+    emulator.refused["CreateServiceLinkedRole"] = ("AccessDenied", "no")
+    outcome = command("training", "ec2", *OPTIONS)
+    assert outcome.code == 1
+    assert "create-service-linked-role --aws-service-name spot.amazonaws.com" in outcome.err
+    assert command("training", "ec2", *OPTIONS, "--spot", "false").code == 0
+
+
+def test_dry_run_says_why_the_cost_is_unknown(command: Command, bucket: str) -> None:
+    options = ("--instance-type", "x9.large", "--dry-run")
+    summary = json.loads(command("training", "ec2", *options).out.partition("#!/bin/bash")[0])
+    assert summary["cost_at_most_usd"] is None
+    assert "The price of x9.large (ec2) is unknown" in summary["cost_note"]
 
 
 @pytest.fixture
@@ -145,9 +250,11 @@ def run_script(colour_photos: Path, tmp_path: Path, credentials: None) -> Any:
         (commands / name).write_text(text)
         (commands / name).chmod(0o755)
 
-    def run_script(**values: Any) -> tuple[int, str]:
+    def run_script(without: str = "dnf", **values: Any) -> tuple[int, str]:
+        # `command -v` as on a machine that lacks a command
+        hide = f'command() {{ test "$2" != {without} && builtin command "$@"; }}\n'
         account = Account(AwsSettings.read({"bucket": "bucket"}))
-        text = ec2.user_data(account, Ec2Settings.read(), "r", values)
+        text = hide + ec2.user_data(account, Ec2Settings.read(), "r", values)
         work = tmp_path / "machine"
         shutil.rmtree(work, ignore_errors=True)  # a new instance each time
         done = subprocess.run(
@@ -190,6 +297,24 @@ def test_the_script_trains_and_shuts_down(run_script: Any, tmp_path: Path) -> No
     orders = (tmp_path / "s3" / "shutdown").read_text().splitlines()
     assert orders[0].startswith("-h +480")
     assert orders[-1] == "-h now"
+
+
+UBUNTU = """#!/bin/sh
+echo "$@" >> "$S3/apt"
+"""
+
+
+@pytest.mark.server
+def test_the_script_installs_python_on_ubuntu(run_script: Any, tmp_path: Path) -> None:
+    """Its Python is 3.12; Canonical's image has neither venv nor AWS's command."""
+    (tmp_path / "bin" / "python3.11").rename(tmp_path / "bin" / "python3")
+    for name in ("apt-get", "snap"):
+        (tmp_path / "bin" / name).write_text(UBUNTU)
+        (tmp_path / "bin" / name).chmod(0o755)
+    code, output = run_script(epochs="many", without="python3.11")
+    assert code != 0, "the options are wrong on purpose"
+    assert "--epochs" in output, output
+    assert "install --quiet --yes python3-venv" in (tmp_path / "s3" / "apt").read_text()
 
 
 @pytest.mark.server

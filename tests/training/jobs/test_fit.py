@@ -13,6 +13,7 @@ from aws.account import Account
 from aws.settings import AwsSettings, FitSettings
 from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import BUCKET, Change, Command
+from tests.training.jobs.conftest import Network
 from training.jobs import fit, source_code
 from training.jobs.job_logs import follow
 from training.settings import TrainSettings
@@ -93,12 +94,13 @@ def test_the_job_receives_what_differs_from_its_own_settings(
     assert "epochs = 9" in (packed / "settings.toml").read_text()
 
 
-def test_tags_and_vpc(uploaded: str, command: Command, change_settings: Change) -> None:
-    change_settings("aws", subnets=["subnet-1"], security_groups=["sg-1"])
+def test_tags_and_vpc(
+    uploaded: str, vpc: Network, command: Command, change_settings: Change
+) -> None:
     change_settings("fit", spot=False, warm_pool_s=600, network_isolation=True)
     assert command("training", "fit", "--detach").code == 0
     job = only_job()
-    assert job["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    assert job["VpcConfig"] == {"Subnets": [vpc.subnet], "SecurityGroupIds": [vpc.group]}
     assert job["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
     assert job["EnableManagedSpotTraining"] is False
     assert job["EnableNetworkIsolation"] is True
@@ -143,7 +145,6 @@ def test_an_index_cannot_be_sharded(uploaded: str, command: Command) -> None:
 def test_waiting_shows_the_log(uploaded: str, emulator: State, command: Command) -> None:
     def log(job: dict[str, Any]) -> None:
         logs = boto3.client("logs")
-        logs.create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
         for host in (1, 2):
             stream = {
                 "logGroupName": "/aws/sagemaker/TrainingJobs",
@@ -221,6 +222,12 @@ def test_a_refused_job_leaves_no_uploads(uploaded: str, emulator: State, command
     assert keys("whatbreed/jobs/") == []
 
 
+def test_dry_run_says_why_the_cost_is_unknown(uploaded: str, command: Command) -> None:
+    summary = command("training", "fit", "--dry-run", "--instance-type", "ml.x9.large").json
+    assert summary["cost_at_most_usd"] is None
+    assert "The price of ml.x9.large (training) is unknown" in summary["cost_note"]
+
+
 def test_dry_run_starts_nothing(uploaded: str, command: Command) -> None:
     summary = command("training", "fit", "--dry-run", "--instance-count", 4).json
     assert summary["instances"] == "4 x ml.g5.xlarge"
@@ -238,6 +245,12 @@ def test_dry_run_starts_nothing(uploaded: str, command: Command) -> None:
         (["--max-wait-s", "60"], "max_wait_s"),
         (["--run", "a_b"], "--run"),
         (["--data", "/tmp"], "s3://"),
+        (["--spot", "false", "--warm-pool-s", "3601"], "--warm-pool-s"),
+        (["--max-runtime-s", "2419201", "--spot", "false"], "--max-runtime-s"),
+        (["--volume-gb", "16385"], "--volume-gb"),
+        (["--kms-key", "alias/mine"], "--kms-key"),
+        (["--training-role", "a role"], "--training-role"),
+        (["--prefix", "a" * 39], "--prefix"),
     ],
 )
 def test_wrong_options(uploaded: str, command: Command, arguments: list[str], message: str) -> None:
@@ -271,3 +284,65 @@ def test_the_packed_code_imports_without_aws(tmp_path: Path) -> None:
         "import training.__main__, training.train, training.export"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
+
+
+@pytest.mark.parametrize("instance_type", ["ml.g5.xlarge", "ml.g4dn.xlarge", "ml.r5d.large"])
+def test_local_storage_takes_no_key(
+    uploaded: str, key: str, command: Command, instance_type: str
+) -> None:
+    """SageMaker also refuses a volume that is larger than the local storage."""
+    options = ["--instance-type", instance_type, "--volume-gb", 200]
+    outcome = command("training", "fit", *options, "--detach")
+    assert outcome.code == 0, outcome.err
+    job = only_job()
+    assert "VolumeKmsKeyId" not in job["ResourceConfig"]
+    assert job["OutputDataConfig"]["KmsKeyId"] == key
+
+
+def test_other_volumes_take_the_key(uploaded: str, key: str, command: Command) -> None:
+    options = ["--instance-type", "ml.c5.xlarge", "--volume-gb", 200]
+    assert command("training", "fit", *options, "--detach").code == 0
+    assert only_job()["ResourceConfig"]["VolumeKmsKeyId"] == key
+    assert only_job()["ResourceConfig"]["VolumeSizeInGB"] == 200
+
+
+def test_a_key_that_is_disabled(uploaded: str, key: str, command: Command) -> None:
+    boto3.client("kms").disable_key(KeyId=key.rpartition("/")[2])
+    outcome = command("training", "fit", "--detach")
+    assert outcome.code == 1
+    assert f"{key} is Disabled" in outcome.err
+
+
+@pytest.mark.parametrize("decision", ["allowed", "implicitDeny"])
+def test_the_code_is_uploaded_below_the_prefix(
+    uploaded: str, emulator: State, command: Command, decision: str
+) -> None:
+    """Whatever iam:SimulatePrincipalPolicy returns for the role."""
+    emulator.simulated_decision = decision
+    assert command("training", "fit", "--detach").code == 0
+    name = only_job()["TrainingJobName"]
+    channels = {item["ChannelName"]: item for item in only_job()["InputDataConfig"]}
+    code = channels["code"]["DataSource"]["S3DataSource"]["S3Uri"]
+    assert code.startswith(f"s3://{BUCKET}/whatbreed/jobs/{name}/input/code")
+    assert all(key.startswith(f"whatbreed/jobs/{name}/") for key in keys("whatbreed/jobs/"))
+
+
+def test_the_log_group_has_a_retention(
+    uploaded: str, command: Command, change_settings: Change
+) -> None:
+    """Created by SageMaker, it would keep its events forever."""
+    change_settings("aws", log_retention_days=30)
+    assert command("training", "fit", "--detach").code == 0
+    logs = boto3.client("logs")
+    [group] = logs.describe_log_groups()["logGroups"]
+    assert group["logGroupName"] == "/aws/sagemaker/TrainingJobs"
+    assert group["retentionInDays"] == 30
+    logs.put_retention_policy(logGroupName=group["logGroupName"], retentionInDays=365)
+    command("training", "fit", "--detach")
+    assert logs.describe_log_groups()["logGroups"][0]["retentionInDays"] == 365
+
+
+def test_pip_uses_a_mirror(uploaded: str, command: Command) -> None:
+    mirror = "https://pypi.example.com/simple"
+    assert command("training", "fit", "--pip-index-url", mirror, "--detach").code == 0
+    assert only_job()["Environment"]["PIP_INDEX_URL"] == mirror

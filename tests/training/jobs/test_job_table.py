@@ -81,12 +81,12 @@ def test_a_running_job_of_unknown_price() -> None:
     assert "InProgress" in job_table.render([row])
 
 
-def test_the_command(aws: None, command: Command) -> None:
+def test_the_command(roles: None, command: Command) -> None:
     assert command("training", "jobs").out == "no training jobs\n"
     boto3.client("sagemaker").create_training_job(
         TrainingJobName="whatbreed-fit-1",
         AlgorithmSpecification={"TrainingImage": "x", "TrainingInputMode": "File"},
-        RoleArn="arn:aws:iam::123456789012:role/x",
+        RoleArn="arn:aws:iam::123456789012:role/whatbreed-training",
         OutputDataConfig={"S3OutputPath": "s3://b"},
         ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 10},
         StoppingCondition={"MaxRuntimeInSeconds": 60},

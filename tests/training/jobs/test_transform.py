@@ -114,3 +114,44 @@ def test_dry_run_and_errors(
     empty = ["--stage", "dev", "--input", f"s3://{BUCKET}/nothing", "--output", "x.csv"]
     assert "There are no photos below" in command("training", "transform", *empty).err
     assert model == {}
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "encrypted"), [("ml.g4dn.xlarge", False), ("ml.c6i.large", True)]
+)
+def test_local_storage_takes_no_key(
+    model: dict[str, Any],
+    photos: str,
+    key: str,
+    command: Command,
+    tmp_path: Path,
+    instance_type: str,
+    encrypted: bool,
+) -> None:
+    options = ["--stage", "dev", "--input", photos, "--output", tmp_path / "x.csv"]
+    options += ["--instance-type", instance_type, "--concurrency", 16, "--detach"]
+    outcome = command("training", "transform", *options)
+    assert outcome.code == 0, outcome.err
+    name = model["TransformJobName"]
+    job = boto3.client("sagemaker").describe_transform_job(TransformJobName=name)
+    assert job["TransformOutput"]["KmsKeyId"] == key
+    assert ("VolumeKmsKeyId" in job["TransformResources"]) == encrypted
+    [group] = boto3.client("logs").describe_log_groups(
+        logGroupNamePrefix="/aws/sagemaker/TransformJobs"
+    )["logGroups"]
+    assert group["retentionInDays"] == 90
+
+
+def test_photos_in_flight_are_limited(photos: str, command: Command) -> None:
+    """SageMaker allows 100 MB of concurrent payloads."""
+    options = ["--stage", "dev", "--input", photos, "--output", "x.csv", "--concurrency", 17]
+    outcome = command("training", "transform", *options)
+    assert outcome.code == 2
+    assert "--concurrency" in outcome.err
+
+
+def test_the_role_may_write_metrics_of_transform_jobs(aws: None, command: Command) -> None:
+    statements = command("ops", "policy", "--role", "serving").json["Statement"]
+    [measure] = [item for item in statements if item["Sid"] == "Measure"]
+    namespaces = measure["Condition"]["StringEquals"]["cloudwatch:namespace"]
+    assert "/aws/sagemaker/TransformJobs" in namespaces

@@ -128,3 +128,70 @@ def test_the_default_space() -> None:
 def test_an_unknown_objective(uploaded: None, command: Command) -> None:
     outcome = command("training", "tune-job", "--objective", "happiness")
     assert 'Unknown objective "happiness"' in outcome.err
+
+
+CHOICES: dict[str, Any] = {
+    "train_size": {"type": "choice", "values": [192, 224, 256]},
+    "batch_size": {"type": "choice", "values": [16, 32]},
+}
+
+
+def test_grid_runs_every_combination(
+    uploaded: None, change_settings: Change, command: Command
+) -> None:
+    """SageMaker refuses another number of jobs, and early stopping."""
+    change_settings("tune", space=CHOICES)
+    outcome = command("training", "tune-job", "--strategy", "Grid", "--detach")
+    assert outcome.code == 0, outcome.err
+    assert "6 jobs" in outcome.out
+    config = only_job()["HyperParameterTuningJobConfig"]
+    assert config["ResourceLimits"].get("MaxNumberOfTrainingJobs") in (None, 6)
+    assert config["TrainingJobEarlyStoppingType"] == "Off"
+
+
+def test_hyperband_stops_jobs_itself(uploaded: None, command: Command) -> None:
+    assert command("training", "tune-job", "--strategy", "Hyperband", "--detach").code == 0
+    config = only_job()["HyperParameterTuningJobConfig"]
+    assert config["TrainingJobEarlyStoppingType"] == "Off"
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "message"),
+    [
+        (SPACE, ["--strategy", "Grid"], "Grid searches only choices"),
+        ({"seed": {"type": "choice", "values": list(range(31))}}, [], "SageMaker allows 30"),
+        (SPACE, ["--max-jobs", 751], "--max-jobs"),
+        (SPACE, ["--max-jobs", 5, "--parallel-jobs", 6], "parallel_jobs 6 is above max_jobs 5"),
+    ],
+)
+def test_searches_that_sagemaker_refuses(
+    uploaded: None,
+    change_settings: Change,
+    command: Command,
+    space: dict[str, Any],
+    options: list[Any],
+    message: str,
+) -> None:
+    change_settings("tune", space=space)
+    outcome = command("training", "tune-job", *options, "--detach")
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+@pytest.mark.parametrize("decision", ["allowed", "implicitDeny"])
+def test_everything_is_uploaded_below_the_job(
+    uploaded: None, emulator: State, command: Command, decision: str
+) -> None:
+    """Whatever iam:SimulatePrincipalPolicy returns for the role."""
+    emulator.simulated_decision = decision
+    assert command("training", "tune-job", "--detach").code == 0
+    keys = [item["Key"] for item in boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]]
+    sent = [key for key in keys if not key.startswith("whatbreed/data/")]
+    assert all(key.startswith("whatbreed/jobs/whatbreed-tune/") for key in sent)
+
+
+def test_local_storage_takes_no_key(uploaded: None, key: str, command: Command) -> None:
+    assert command("training", "tune-job", "--detach").code == 0
+    resources = only_job()["TrainingJobDefinition"]["ResourceConfig"]
+    assert resources["InstanceType"] == "ml.g5.xlarge"
+    assert "VolumeKmsKeyId" not in resources

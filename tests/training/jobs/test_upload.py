@@ -2,13 +2,20 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.emulator.corrected_moto import State
-from tests.emulator.fixtures import ACCOUNT, BUCKET, REGION, Change, Command
+from tests.emulator.fixtures import ACCOUNT, BUCKET, Change, Command, create_bucket
+from tests.training.jobs.conftest import Network
+
+# sagemaker imports deprecated modules.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
 
 @pytest.fixture
@@ -115,26 +122,120 @@ def test_grant(bucket: str, command: Command) -> None:
     assert command("training", "upload", "--grant", "me").code == 1
 
 
-def test_check_network(aws: None, command: Command, change_settings: Change) -> None:
+def test_check_network(vpc: Network, command: Command) -> None:
     ec2 = boto3.client("ec2")
-    [subnet, *_] = ec2.describe_subnets()["Subnets"]
-    change_settings("aws", subnets=[subnet["SubnetId"]], security_groups=["sg-1"])
     outcome = command("training", "upload", "--check-network")
     assert outcome.code == 1
     assert "no S3 gateway endpoint" in outcome.err
-    [table] = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}])[
-        "RouteTables"
-    ]
-    endpoint = ec2.create_vpc_endpoint(
-        VpcId=subnet["VpcId"], ServiceName=f"com.amazonaws.{REGION}.s3", VpcEndpointType="Gateway"
-    )["VpcEndpoint"]["VpcEndpointId"]
+    endpoint = vpc.add_s3_endpoint()
     outcome = command("training", "upload", "--check-network")
     assert outcome.code == 1
     assert "not in the route tables" in outcome.err
-    ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, AddRouteTableIds=[table["RouteTableId"]])
+    ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, AddRouteTableIds=[vpc.route_table])
+    assert "pip cannot reach PyPI" in command("training", "upload", "--check-network").err
+    vpc.add_nat()
     outcome = command("training", "upload", "--check-network")
     assert outcome.code == 0, outcome.err
     assert endpoint in outcome.out
+    assert "pip reaches PyPI" in outcome.out
+
+
+def test_an_internet_gateway_is_no_way_to_pypi(vpc: Network, command: Command) -> None:
+    """A job's network interface has no public address."""
+    ec2 = boto3.client("ec2")
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc.vpc)
+    vpc.add_route(GatewayId=gateway)
+    endpoint = vpc.add_s3_endpoint()
+    ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, AddRouteTableIds=[vpc.route_table])
+    assert "pip cannot reach PyPI" in command("training", "upload", "--check-network").err
+
+
+@pytest.mark.parametrize(
+    ("values", "report"),
+    [
+        ({"pip_index_url": "https://pypi.example.com/simple"}, "pip uses https://pypi.example.com"),
+        ({"network_isolation": True}, "jobs install no packages"),
+    ],
+)
+def test_jobs_that_do_not_need_pypi(
+    vpc: Network, command: Command, change_settings: Change, values: dict[str, Any], report: str
+) -> None:
+    endpoint = vpc.add_s3_endpoint()
+    ec2 = boto3.client("ec2")
+    ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, AddRouteTableIds=[vpc.route_table])
+    change_settings("fit", **values)
+    outcome = command("training", "upload", "--check-network")
+    assert outcome.code == 0, outcome.err
+    assert report in outcome.out
+
+
+def test_several_instances_need_a_group_that_admits_itself(
+    vpc: Network, roles: None, bucket: str, command: Command
+) -> None:
+    boto3.client("s3").put_object(Bucket=bucket, Key="whatbreed/data/train/A/1.jpg", Body=b"x")
+    vpc.add_nat()
+    fit = ("training", "fit", "--instance-count", 2, "--detach")
+    outcome = command(*fit)
+    assert outcome.code == 1
+    assert f"--group-id {vpc.group} --protocol -1 --source-group {vpc.group}" in outcome.err
+    assert command("training", "fit", "--detach").code == 0, "one instance needs no such rule"
+    boto3.client("ec2").authorize_security_group_ingress(
+        GroupId=vpc.group,
+        IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": vpc.group}]}],
+    )
+    assert command(*fit).code == 0
+
+
+def test_a_bucket_of_another_account(aws: None, command: Command, folder: Path) -> None:
+    """HeadBucket answers 200 for someone else's bucket that admits the caller."""
+    create_bucket("210987654321", BUCKET)
+    outcome = command("training", "upload", "--data", folder)
+    assert outcome.code == 1
+    assert "belongs to another account" in outcome.err
+
+
+def test_a_bucket_in_another_region(aws: None, command: Command, folder: Path) -> None:
+    location = {"LocationConstraint": "eu-west-1"}
+    boto3.client("s3", region_name="eu-west-1").create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration=location
+    )
+    outcome = command("training", "upload", "--data", folder)
+    assert outcome.code == 1
+    assert f"{BUCKET} is in eu-west-1, not in us-east-1" in outcome.err
+
+
+def test_every_call_names_the_owner_of_the_bucket(
+    bucket: str, roles: None, command: Command, folder: Path, emulator: State
+) -> None:
+    """The calls of boto3's transfers and of the SageMaker SDK, too."""
+    for arguments in (
+        ("upload", "--data", folder, "--create-bucket"),
+        ("upload", "--grant", "210987654321", "--apply"),
+        ("fit", "--detach"),
+        ("tune-job", "--detach"),
+        ("ec2", "--instance-type", "c5.xlarge"),
+    ):
+        outcome = command("training", *arguments)
+        assert outcome.code == 0, outcome.err
+    assert {operation for operation, _ in emulator.s3_calls} >= {"PutObject", "HeadBucket"}
+    assert [call for call in emulator.s3_calls if call[1] != ACCOUNT] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["Mine", "my_bucket", "ab", "192.168.5.4", "a..b", "xn--a", "a-s3alias"]
+)
+def test_a_name_that_s3_refuses(aws: None, command: Command, name: str) -> None:
+    outcome = command("training", "upload", "--create-bucket", "--bucket", name)
+    assert outcome.code == 2
+    assert "is not a bucket name" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["ab1", "a-s3alias", "192.168.5.4", "ab.mrap"])
+def test_s3_refuses_names(aws: None, name: str) -> None:
+    allowed = name == "ab1"
+    with nullcontext() if allowed else pytest.raises(ClientError, match="InvalidBucketName"):
+        boto3.client("s3").create_bucket(Bucket=name)
 
 
 @pytest.mark.parametrize(
