@@ -74,8 +74,8 @@ def _logits_with(name: str, folder: Path, photos: Sequence[Photo]) -> Floats:
     with TemporaryDirectory() as scratch:
         output = Path(scratch) / "logits.npy"
         result = subprocess.run(  # noqa: S603 (this module)
-            [sys.executable, "-m", __name__, str(folder), str(output)],
-            input=json.dumps([str(photo.path) for photo in photos]),
+            [sys.executable, "-m", __name__, str(folder.resolve()), str(output)],
+            input=json.dumps([str(photo.path.resolve()) for photo in photos]),
             env={**os.environ, "ONEDNN_MAX_CPU_ISA": name},
             cwd=Path(__file__).resolve().parents[1],
             capture_output=True,
