@@ -42,6 +42,7 @@ def start_instance() -> str:
     tags = [{"Key": "Name", "Value": "whatbreed-run"}, {"Key": "project", "Value": "whatbreed"}]
     response = boto3.client("ec2").run_instances(
         ImageId=any_image(),
+        InstanceType="m5.large",
         MinCount=1,
         MaxCount=1,
         TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
@@ -92,7 +93,9 @@ def test_machines_logs_and_warm_pools_of_the_project(
         logs.create_log_group(logGroupName=f"/aws/sagemaker/{name}")
     logs.create_log_group(logGroupName="/aws/codebuild/whatbreed-image-amd64")
     ec2 = boto3.client("ec2")
-    ec2.run_instances(ImageId=any_image(), MinCount=1, MaxCount=1)  # someone else's
+    ec2.run_instances(
+        ImageId=any_image(), InstanceType="m5.large", MinCount=1, MaxCount=1
+    )  # someone else's
     outcome = down()
     assert outcome.code == 0, outcome.err
     left = everything()
