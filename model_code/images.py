@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model_code import decoding, isolation, jpeg, png, webp
+from model_code import bmp, decoding, formats, gif, heif, isolation, jpeg, png, tiff, webp
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
 from model_code.structure import Structure
@@ -25,6 +25,15 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_READERS = {
+    "JPEG": jpeg.read,
+    "PNG": png.read,
+    "WEBP": webp.read,
+    "GIF": gif.read,
+    "BMP": bmp.read,
+    "TIFF": tiff.read,
+    "HEIF": heif.read,
+}
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
@@ -37,7 +46,7 @@ def check_bytes(count: int) -> None:
 class InputImage:
     """An image whose structure was read and accepted. Its pixels are decoded on demand.
 
-    `format` is JPEG, PNG or WEBP; `width` and `height` are in pixels after EXIF orientation.
+    `format` is one of `formats.NAMES`; `width` and `height` are in pixels after EXIF orientation.
     A server decodes one `heavy` image at a time. Raises `ImageTooLarge` or `NotAnImage`.
     """
 
@@ -57,15 +66,15 @@ class InputImage:
         longer than `decoding.MAX_DECODE_S`.
         """
         structure = self._structure
-        name = "WebP" if self.format == "WEBP" else self.format
+        name = formats.NAMES[self.format]
         try:
             if not structure.complete and decoding.is_cut_off(structure.payload):
                 raise NotAnImage(f"The {name} is cut off.")
             if structure.isolate:
-                content = isolation.decode(structure.payload, name, spec)
+                content = isolation.decode(structure, spec)
                 square = Image.frombytes("RGB", (spec.size_px, spec.size_px), content)
             else:
-                square = decoding.decode_square(structure.payload, spec)
+                square = decoding.decode_square(structure.payload, self.format, spec)
             turn = _UPRIGHT.get(structure.orientation)
             return np.asarray(square if turn is None else square.transpose(turn))
         except decoding.TooSlow:
@@ -77,10 +86,4 @@ class InputImage:
 
 
 def _read_structure(payload: bytes) -> Structure:
-    if payload.startswith(jpeg.SIGNATURE):
-        return jpeg.read(payload)
-    if payload.startswith(png.SIGNATURE):
-        return png.read(payload)
-    if webp.is_webp(payload):
-        return webp.read(payload)
-    raise NotAnImage("The body is not a JPEG, PNG or WebP image.")
+    return _READERS[formats.identify(payload)](payload)

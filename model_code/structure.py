@@ -21,7 +21,8 @@ class Structure:
 
     `orientation` is EXIF's, 1 to 8. A heavy image costs so much memory or time that the server
     decodes one at a time. `complete` is false if the file ends before its end marker. `isolate`
-    requests a process with limits, because the structure does not show the cost.
+    requests a process with limits, because the structure does not show the cost. `decode_bytes` is
+    what such a process should need for decoding, 0 if unknown.
     """
 
     format: str
@@ -32,6 +33,7 @@ class Structure:
     heavy: bool
     complete: bool = True
     isolate: bool = False
+    decode_bytes: int = 0
 
 
 def check_size(format: str, width: int, height: int) -> None:
