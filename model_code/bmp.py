@@ -36,7 +36,9 @@ def read(payload: bytes) -> Structure:
     if compression in (_JPEG, _PNG) or not (
         run_length or compression in (_UNCOMPRESSED, _BITFIELDS)
     ):
-        raise NotAnImage(f"The BMP is compressed with method {compression}, which is not supported.")
+        raise NotAnImage(
+            f"The BMP is compressed with method {compression}, which is not supported."
+        )
     if run_length and bits != _RUN_LENGTH_BITS[compression]:
         raise NotAnImage("The BMP is damaged: its header is invalid.")
     check_size("BMP", width, height)

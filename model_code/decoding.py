@@ -42,6 +42,7 @@ DECODER_ERRORS = (
     ZeroDivisionError,
     OverflowError,
     AttributeError,
+    RuntimeError,
     struct.error,
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,

@@ -66,7 +66,8 @@ _REFUSED = (
 )
 # What may come before the root element of an XML or HTML document.
 _PROLOG = re.compile(
-    rb"\s+|<\?.*?\?>|<!--.*?-->|<!doctype\s+(?!html)[^>\[]*(?:\[.*?\]\s*)?>", re.DOTALL | re.IGNORECASE
+    rb"\s+|<\?.*?\?>|<!--.*?-->|<!doctype\s+(?!html)[^>\[]*(?:\[.*?\]\s*)?>",
+    re.DOTALL | re.IGNORECASE,
 )
 _SVG = re.compile(rb"<(?:[\w.-]+:)?svg[\s/>]")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s/>]", re.IGNORECASE)

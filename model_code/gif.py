@@ -43,14 +43,21 @@ def read(payload: bytes) -> Structure:
         width=width,
         height=height,
         orientation=1,
-        payload=b"GIF89a" + size + screen[4:7] + palette + control + _IMAGE + bytes(4) + size
-        + frame[8:] + local_palette + code_bits + reader.blocks() + _TRAILER,
-        heavy=width * height >= HEAVY_DECODE_BYTES // _DECODE_BYTES_PER_PIXEL,
+        payload=b"GIF89a"
+        + size
+        + screen[4:7]
+        + palette
+        + control
+        + _IMAGE
+        + bytes(4)
+        + size
+        + frame[8:]
+        + local_palette
+        + code_bits
+        + reader.blocks()
+        + _TRAILER,
+        heavy=width * height >= HEAVY_DECODE_BYTES,
     )
-
-
-_DECODE_BYTES_PER_PIXEL = 4
-"""One for the pixels; the rest stands for time, 9 ns per pixel."""
 
 
 class _Reader:
@@ -74,10 +81,11 @@ class _Reader:
     def blocks(self) -> bytes:
         """Return a sequence of blocks and its end, which a truncated file may lack."""
         start = position = self._position
+        self._blocks += 1
         while position < len(self._payload) and (length := self._payload[position]):
             position += 1 + length
             self._blocks += 1
-            if self._blocks > MAX_BLOCKS:
-                raise ImageTooLarge(f"The GIF has more than {MAX_BLOCKS} blocks.")
+        if self._blocks > MAX_BLOCKS:
+            raise ImageTooLarge(f"The GIF has more than {MAX_BLOCKS} blocks.")
         self._position = position + 1
         return self._payload[start:position] + b"\0"

@@ -29,7 +29,10 @@ class Item:
 
 @dataclass(slots=True)
 class Items:
-    """The items of a file. `properties` are types and contents; `references` are by type and source."""
+    """The items of a file.
+
+    `properties` are types and contents; `references` are items by the type and the source.
+    """
 
     primary: int = 0
     items: dict[int, Item] = field(default_factory=dict)

@@ -73,6 +73,8 @@ def _main(format: str, size_px: str, crop: str, max_bytes: str, max_cpu_s: str) 
         square = decoding.decode_square(payload, format, spec)
     except MemoryError:
         return 1
+    except RuntimeError as error:  # of libheif and libavif
+        return 1 if "memory" in str(error).lower() else _DAMAGED
     except decoding.DECODER_ERRORS:
         return _DAMAGED
     sys.stdout.buffer.write(square.tobytes())

@@ -50,9 +50,9 @@ def check_size(format: str, width: int, height: int) -> None:
 
 
 def check_memory(kind: str, megapixels: float, decode_bytes: int) -> None:
-    """Raise `ImageTooLarge` if decoding needs more than `MAX_DECODE_BYTES`."""
+    """Raise `ImageTooLarge` if decoding `kind`, such as "a PNG", takes over `MAX_DECODE_BYTES`."""
     if decode_bytes > MAX_DECODE_BYTES:
         limit = megapixels * MAX_DECODE_BYTES / decode_bytes
         raise ImageTooLarge(
-            f"The image has {megapixels:.1f} megapixels; the limit for a {kind} is {limit:.0f}."
+            f"The image has {megapixels:.1f} megapixels; the limit for {kind} is {int(limit)}."
         )

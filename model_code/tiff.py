@@ -12,6 +12,8 @@ from model_code.structure import HEAVY_DECODE_BYTES, Structure, check_memory, ch
 
 MAX_PARTS = 20_000
 """Strips or tiles. Scanners write one strip per row."""
+MAX_TILE_EXCESS_PIXELS = 1_000_000
+"""By which a tile may exceed a small image. Common tiles have 256 x 256 pixels."""
 MAX_RAW_BYTES = 128_000_000
 """Bytes to decompress, as in `png`."""
 
@@ -61,14 +63,15 @@ def read(payload: bytes) -> Structure:
     pixels = width * height
     raw_bytes = height * -(-width * samples * bits[0] // 8)
     if raw_bytes > MAX_RAW_BYTES:
+        limit = MAX_RAW_BYTES * 8 // (samples * bits[0]) // 1_000_000
         raise ImageTooLarge(
             f"The image has {pixels / 1e6:.1f} megapixels; the limit for a TIFF with "
-            f"{samples * bits[0]} bits per pixel is {MAX_RAW_BYTES * 8 / samples / bits[0] / 1e6:.0f}."
+            f"{samples * bits[0]} bits per pixel is {limit}."
         )
     # Pillow's modes: 1, L and P take a byte per pixel, I;16 two, all others four.
     pixel_bytes = 4 if samples > 1 else 2 if bits[0] == 16 else 1
     decode_bytes = pixels * pixel_bytes + _check_parts(payload, page, width, height, raw_bytes)
-    check_memory("TIFF", pixels / 1e6, decode_bytes)
+    check_memory("a TIFF", pixels / 1e6, decode_bytes)
     return Structure(
         format="TIFF",
         width=width,
@@ -134,6 +137,8 @@ def _check_parts(payload: bytes, page: _Page, width: int, height: int, raw_bytes
         raise NotAnImage("The TIFF is damaged: it has less data than its strips or tiles need.")
     if tiled:
         part_pixels = page.number(_TILE_WIDTH, 0) * page.number(_TILE_HEIGHT, 0)
+        if part_pixels > width * height + MAX_TILE_EXCESS_PIXELS:
+            raise NotAnImage("The TIFF is damaged: its tiles are larger than the image.")
     else:
         part_pixels = width * min(height, page.number(_ROWS_PER_STRIP, height))
     return raw_bytes * part_pixels // (width * height)

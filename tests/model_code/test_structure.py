@@ -114,7 +114,7 @@ def test_a_first_frame_that_does_not_cover_the_canvas(alpha: bool, flags: int) -
     payload = hostile_images.riff(animation)
     image = InputImage(payload)
     assert (image.width, image.height) == (200, 150)
-    expected = decoding.decode_square(payload, SPEC)
+    expected = decoding.decode_square(payload, "WEBP", SPEC)
     assert np.array_equal(image.pixels(SPEC), np.asarray(expected))
 
 
@@ -230,7 +230,7 @@ def test_the_message_names_the_limit(build: Callable[[], bytes], message: str) -
         (damaged(PNG[:33]) + PNG[33:], "checksum of IHDR"),
         (PNG[:33], "no image data"),
         (WEBP[:12], "no image data"),
-        (b"RIFF\0\0\0\0WAVEfmt ", "not a JPEG, PNG or WebP"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "not an image of a supported format; send JPEG"),
     ],
 )
 def test_damage_is_named(payload: bytes, message: str) -> None:
