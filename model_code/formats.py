@@ -66,7 +66,7 @@ _REFUSED = (
 )
 # What may come before the root element of an XML or HTML document.
 _PROLOG = re.compile(
-    rb"\s+|<\?.*?\?>|<!--.*?-->|<!doctype\s+(?!html)[^>\[]*(?:\[.*?\]\s*)?>",
+    rb"\s+|<\?.*?\?>|<!--.*?-->|<!doctype\s(?!\s*html)[^>\[]*(?:\[.*?\]\s*)?>",
     re.DOTALL | re.IGNORECASE,
 )
 _SVG = re.compile(rb"<(?:[\w.-]+:)?svg[\s/>]")
