@@ -12,11 +12,6 @@ GATEWAY_TIMEOUT_S = 29
 """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"""
 LONGEST_ENDPOINT_NAME = 63 - 11
 """SageMaker's limit, less the suffix of configs and models."""
-LOG_RETENTION_DAYS = frozenset(
-    {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
-     3288, 3653}
-)  # fmt: skip
-"""https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
 _FILE = ".chalice/config.json"
 
 
@@ -65,10 +60,6 @@ def _function(deployment: Deployment) -> Iterator[Line]:
                 f"fetching and inference may take {needed_s:g} s, lambda_timeout is {timeout_s} s",
                 f"raise lambda_timeout, or lower FETCH_TIMEOUT_S or ENDPOINT_TIMEOUT_S in {_FILE}",
             )
-    days = config.value(name, "log_retention_in_days")
-    if days is not None and days not in LOG_RETENTION_DAYS:
-        near = min(LOG_RETENTION_DAYS, key=lambda allowed: abs(allowed - days))
-        yield _blocks(f"log_retention_in_days is {days}", f"CloudWatch accepts {near}, for example")
 
 
 def _concurrency(deployment: Deployment) -> Iterator[Line]:

@@ -69,7 +69,7 @@ def _topics(account: Account, repository: str, roles: Sequence[str]) -> dict[str
         ],
         "serving": [
             _endpoints(account, endpoints),
-            *_scaling(account, endpoints),
+            *_scaling(account),
             *_image(account, repository),
         ],
         "stages": [*stage_statements.look(account), *stage_statements.change(account, repository)],
@@ -176,15 +176,18 @@ def _roles(account: Account, roles: Sequence[str]) -> list[Statement]:
     ]
 
 
-def _scaling(account: Account, endpoints: Sequence[str]) -> list[Statement]:
+def _scaling(account: Account) -> list[Statement]:
     only_sagemaker = {"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}}
     service = "sagemaker.application-autoscaling.amazonaws.com"
     linked_role = account.role_arn(
         f"aws-service-role/{service}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
     )
     scaling = {name for name in UNSCOPED if name.startswith("application-autoscaling:")}
-    alarms = [f"{name}-*" for name in endpoints]
-    alarms += [f"TargetTracking-endpoint/{name}/*" for name in endpoints]
+    all_stages = [stages.read(name) for name in stages.names()]
+    # alarms keep the case of names
+    alarms = [f"{stage.endpoint}-*" for stage in all_stages]
+    alarms += [f"TargetTracking-endpoint/{stage.endpoint}/*" for stage in all_stages]
+    topics = [account.arn("sns", f"{stage.function}-alarms") for stage in all_stages]
     return [
         # the condition is documented for writes only
         allow("ScaleEndpoints", sorted(scaling - set(_UNSCOPED_READS)), "*", only_sagemaker),
@@ -202,6 +205,7 @@ def _scaling(account: Account, endpoints: Sequence[str]) -> list[Statement]:
             ],
             [account.arn("cloudwatch", f"alarm:{name}") for name in alarms],
         ),
+        allow("FindAlarmTopics", "sns:GetTopicAttributes", topics),
     ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The state of moto's server, which tests set over HTTP: POST /moto-api/state."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -34,5 +35,6 @@ def push_image(request: dict[str, Any]) -> None:
     registry, _, name = variables["IMAGE"].partition("/")
     repository, _, tag = name.partition(":")
     account, region = registry.split(".")[0], registry.split(".")[3]
-    manifest = {"schemaVersion": 2, "mediaType": DOCKER_V2, "config": {"digest": tag}}
+    digest = f"sha256:{hashlib.sha256(tag.encode()).hexdigest()}"
+    manifest = {"schemaVersion": 2, "mediaType": DOCKER_V2, "layers": [{"digest": digest}]}
     ecr_backends[account][region].put_image(repository, json.dumps(manifest), tag, DOCKER_V2)
