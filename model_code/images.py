@@ -3,13 +3,16 @@
 Training evaluates with this code, so that offline accuracy matches production.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model_code import decoding, isolation, jpeg, png, webp
+from model_code import bmp, decoding, formats, framing, gif, heif, isolation, jpeg, png, tiff, webp
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
+from model_code.framing import Box
 from model_code.structure import Structure
 
 MAX_PAYLOAD_BYTES = 5 * 1024 * 1024
@@ -25,6 +28,15 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_READERS = {
+    "JPEG": jpeg.read,
+    "PNG": png.read,
+    "WEBP": webp.read,
+    "GIF": gif.read,
+    "BMP": bmp.read,
+    "TIFF": tiff.read,
+    "HEIF": heif.read,
+}
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
@@ -37,7 +49,7 @@ def check_bytes(count: int) -> None:
 class InputImage:
     """An image whose structure was read and accepted. Its pixels are decoded on demand.
 
-    `format` is JPEG, PNG or WEBP; `width` and `height` are in pixels after EXIF orientation.
+    `format` is one of `formats.NAMES`; `width` and `height` are in pixels after EXIF orientation.
     A server decodes one `heavy` image at a time. Raises `ImageTooLarge` or `NotAnImage`.
     """
 
@@ -51,23 +63,27 @@ class InputImage:
         self.heavy = self._structure.heavy
 
     def pixels(self, spec: InputSpec) -> NDArray[np.uint8]:
-        """Return the upright RGB pixels of the centred square, uint8, shape [size, size, 3].
+        """Return the RGB pixels of the first look, uint8 [size, size, 3]. Raises as `decode`."""
+        return self.decode(spec).look(framing.first_look(self.width, self.height, spec))
+
+    def decode(self, spec: InputSpec) -> "DecodedImage":
+        """Decode the image once for all looks.
 
         Raises `NotAnImage` if the body of the image is damaged, `ImageTooLarge` if decoding takes
         longer than `decoding.MAX_DECODE_S`.
         """
         structure = self._structure
-        name = "WebP" if self.format == "WEBP" else self.format
+        name = formats.NAMES[self.format]
         try:
             if not structure.complete and decoding.is_cut_off(structure.payload):
                 raise NotAnImage(f"The {name} is cut off.")
             if structure.isolate:
-                content = isolation.decode(structure.payload, name, spec)
-                square = Image.frombytes("RGB", (spec.size_px, spec.size_px), content)
+                image = isolation.decode(structure, spec)
             else:
-                square = decoding.decode_square(structure.payload, spec)
+                image = decoding.decode(structure.payload, self.format, spec)
             turn = _UPRIGHT.get(structure.orientation)
-            return np.asarray(square if turn is None else square.transpose(turn))
+            upright = image if turn is None else image.transpose(turn)
+            return DecodedImage(upright, self.width, self.height, spec.size_px)
         except decoding.TooSlow:
             raise ImageTooLarge(
                 f"Decoding the {name} takes more than {decoding.MAX_DECODE_S:g} s of CPU time."
@@ -76,11 +92,23 @@ class InputImage:
             raise NotAnImage(f"The {name} is damaged.") from None
 
 
+@dataclass(frozen=True, slots=True)
+class DecodedImage:
+    """An upright RGB image, perhaps reduced. `width` and `height` are those of the original."""
+
+    image: Image.Image
+    width: int
+    height: int
+    size_px: int
+
+    def look(self, box: Box) -> NDArray[np.uint8]:
+        """Return what is inside `box`, uint8 [size, size, 3]."""
+        x_scale, y_scale = self.image.width / self.width, self.image.height / self.height
+        left, top = max(0.0, box.x * x_scale), max(0.0, box.y * y_scale)
+        right = min(self.image.width, (box.x + box.width) * x_scale)
+        bottom = min(self.image.height, (box.y + box.height) * y_scale)
+        return np.asarray(decoding.look(self.image, (left, top, right, bottom), self.size_px))
+
+
 def _read_structure(payload: bytes) -> Structure:
-    if payload.startswith(jpeg.SIGNATURE):
-        return jpeg.read(payload)
-    if payload.startswith(png.SIGNATURE):
-        return png.read(payload)
-    if webp.is_webp(payload):
-        return webp.read(payload)
-    raise NotAnImage("The body is not a JPEG, PNG or WebP image.")
+    return _READERS[formats.identify(payload)](payload)

@@ -23,6 +23,7 @@ from model_code import inference
 from model_code.errors import Overloaded
 from model_code.http_limits import MAX_CONNECTIONS
 from model_code.images import MAX_PAYLOAD_BYTES
+from model_code.prediction import Look
 from model_code.serve import Predictor, create_app
 from tests import hostile_images, tiny_model
 from tests.servers import HOST, ROOT, free_port, model_server, process, wait_for
@@ -101,7 +102,7 @@ class SlowModel:
         self.inferred: list[tuple[int, ...]] = []
         self._model = model
 
-    def infer(self, pixels: np.ndarray) -> tuple[np.ndarray, float]:
+    def infer(self, pixels: np.ndarray) -> Look:
         self.started.set()
         assert self.released.wait(30)
         self.inferred.append(tuple(pixels[0, 0].tolist()))
