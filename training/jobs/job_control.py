@@ -40,8 +40,8 @@ def stop(account: Account, name: str, *, dry_run: bool = False) -> str:
             return f"{job} has ended already: {status}"
         if not dry_run:
             account.client("sagemaker").stop_training_job(TrainingJobName=job)
-    kept = f"; continue it with: python -m training {run.place} --resume {run.name}" if run else ""
-    return f"{_verb(dry_run)} {job}{kept}"
+    resume = f"python -m training {run.place if run else 'fit'} --resume {name}"
+    return f"{_verb(dry_run)} {job}; to continue its run: {resume}"
 
 
 def _verb(dry_run: bool) -> str:
@@ -58,11 +58,11 @@ def _tuning_job(account: Account, name: str) -> str | None:
 
 def _latest(account: Account, name: str) -> tuple[Run | None, str]:
     """Return the run of that name, if any, and the latest of its jobs, or the job `name`."""
-    describe = account.client("sagemaker").describe_training_job
-    if _is_job_name(account, name) and or_none(lambda: describe(TrainingJobName=name)):
-        return _run_of(account, name), name
+    run = runs.get(account, name)
+    if run is None and _is_job_name(account, name):
+        return None, name
     try:
-        run = runs.find(account, name)
+        run = run or runs.find(account, name)
     except SettingsError as error:
         raise AwsError(f"There is neither a job nor a run {name}. {error}") from None
     if not run.jobs:
@@ -73,10 +73,3 @@ def _latest(account: Account, name: str) -> tuple[Run | None, str]:
 def _is_job_name(account: Account, name: str) -> bool:
     """Whether `name` is one that operators may ask SageMaker about."""
     return name.startswith(f"{account.settings.prefix}-")
-
-
-def _run_of(account: Account, job: str) -> Run | None:
-    try:
-        return runs.find(account, job)
-    except SettingsError:  # started before runs had records
-        return None

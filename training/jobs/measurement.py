@@ -50,6 +50,12 @@ class Measurement:
     note: str = ""
 
 
+def run_of(account: Account, job: Mapping[str, Any]) -> Run | None:
+    """Return the record of a job's run, which is next to its checkpoints; None if it has none."""
+    folder = (job.get("CheckpointConfig") or {}).get("S3Uri", "")
+    return runs.get(account, folder.rstrip("/").rpartition("/")[2]) if folder else None
+
+
 def of_job(account: Account, job: Mapping[str, Any], run: Run | None) -> Measurement:
     """Measure a SageMaker job from DescribeTrainingJob and the result.json of its run."""
     resources = job["ResourceConfig"]

@@ -86,14 +86,14 @@ def new_name(account: Account, place: Place, given: str | None) -> str:
     Raises SettingsError if there is a run of the name `given`.
     """
     if given is None:
-        while _find(account, name := f"{place}-{datetime.now(UTC):%Y%m%d%H%M%S}"):
+        while get(account, name := f"{place}-{datetime.now(UTC):%Y%m%d%H%M%S}"):
             time.sleep(0.1)
         return name
     if not re.fullmatch(r"[a-zA-Z0-9](-?[a-zA-Z0-9]){0,40}", given):
         raise SettingsError(
             f'--run "{given}" must be at most 41 letters, digits and single hyphens.'
         )
-    if (run := _find(account, given)) is not None:
+    if (run := get(account, given)) is not None:
         raise SettingsError(
             f"Run {given} exists: resume it with `python -m training {run.place} --resume {given}`,"
             " or choose another --run."
@@ -102,10 +102,7 @@ def new_name(account: Account, place: Place, given: str | None) -> str:
 
 
 def load(account: Account, place: Place, name: str) -> Run:
-    """Return the record of a run that `place` started, by its name or that of one of its jobs.
-
-    Raises SettingsError if there is none, with the nearest name.
-    """
+    """Return the record of a run like `find`. Raises SettingsError if another place started it."""
     run = find(account, name)
     if run.place != place:
         raise SettingsError(
@@ -115,9 +112,21 @@ def load(account: Account, place: Place, name: str) -> Run:
     return run
 
 
+def get(account: Account, name: str) -> Run | None:
+    """Return the record of the run of that name, or None."""
+    for folder in FOLDERS.values():
+        key = f"{account.settings.prefix}/{folder}/{name}/{RECORD}"
+        if (run := _read(account, key)) is not None:
+            return run
+    return None
+
+
 def find(account: Account, name: str) -> Run:
-    """Return the record of a run of any place. Raises SettingsError if there is none."""
-    if (run := _find(account, name)) is not None:
+    """Return the record of a run of any place, by its name or that of one of its jobs.
+
+    Raises SettingsError if there is none, with the nearest name.
+    """
+    if (run := get(account, name)) is not None:
         return run
     everything = list(listing(account))
     for run in everything:
@@ -207,14 +216,6 @@ def _known(section: type[Section], values: dict[str, Any]) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _find(account: Account, name: str) -> Run | None:
-    for folder in FOLDERS.values():
-        key = f"{account.settings.prefix}/{folder}/{name}/{RECORD}"
-        if (run := _read(account, key)) is not None:
-            return run
-    return None
 
 
 def _read(account: Account, key: str) -> Run | None:
