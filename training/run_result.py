@@ -70,9 +70,13 @@ class Result:
         except (ValueError, TypeError):
             return None
 
+    def json(self) -> str:
+        """Return the content of result.json."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
     def save(self, folder: Path) -> None:
         """Write result.json into the folder of the run."""
-        write_atomically(folder / FILE, json.dumps(asdict(self), indent=2) + "\n")
+        write_atomically(folder / FILE, self.json())
 
     def line(self) -> str:
         """Return a line for the log."""

@@ -9,8 +9,6 @@ from cli import tables
 from training.jobs.measurement import Measurement
 from training.settings import TrainSettings
 
-WORTHWHILE_EFFICIENCY = 0.7
-"""Above it, more machines cost at most 43 % more: usually less than the time that they save."""
 PARTS = ("startup", "data", "training", "export")
 
 
@@ -102,7 +100,10 @@ def notes(compared: Sequence[Row]) -> list[str]:
 
 
 def recommendation(compared: Sequence[Row]) -> str:
-    """Return one sentence: which of the runs to choose, and why."""
+    """Return one sentence: which of the runs to choose, and why.
+
+    The fastest is worth its price if it is faster by at least the factor that it costs more.
+    """
     usable = [row for row in compared if row.run.status == "Completed" and row.speed_up]
     if len(usable) < 2:
         return "Nothing to recommend: fewer than two runs of the same training have finished."
@@ -116,7 +117,7 @@ def recommendation(compared: Sequence[Row]) -> str:
         least = "it is the fastest" + (" and the cheapest" if priced else "")
         return f"Train on {cheapest.run.place}: {least}{because}."
     dearer = _ratio(cheapest.usd, fastest.usd)
-    if gain / dearer >= WORTHWHILE_EFFICIENCY:
+    if gain >= dearer:
         return (
             f"Train on {fastest.run.place}: {gain:.1f} times as fast as {cheapest.run.place} for "
             f"{dearer:.1f} times the price{because}."

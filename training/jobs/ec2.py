@@ -93,6 +93,7 @@ def resumed(account: Account, name: str) -> Plan:
     if s3_storage.object_exists(account, model_uri(account, run)):
         raise runs.finished(run, model_uri(account, run))
     ec2, train = runs.resumed_machine(run, Ec2Settings), runs.resumed_train(run)
+    runs.require_same_source(run, s3_photos.source(account, ""))
     runs.require_same_photos(run, s3_photos.training_photos(account))
     return Plan(run, ec2, hyperparameters.changed(train))
 

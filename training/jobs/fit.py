@@ -117,6 +117,7 @@ def resumed(account: Account, name: str) -> Plan:
             raise runs.finished(run, job["ModelArtifacts"]["S3ModelArtifacts"])
     fit = runs.resumed_machine(run, FitSettings)
     train = runs.resumed_train(run)
+    runs.require_same_source(run, s3_photos.source(account, fit.data))
     data = s3_photos.fit_photos(account, fit)
     runs.require_same_photos(run, data)
     return Plan(run, fit, job_values(fit, train), data, resumes=bool(run.jobs))

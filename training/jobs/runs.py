@@ -4,6 +4,7 @@ A run has its own checkpoints and one or more jobs, which are SageMaker jobs or 
 record is next to its checkpoints: checkpoints/RUN/run.json or ec2/RUN/run.json.
 """
 
+import difflib
 import re
 import time
 from collections.abc import Iterator
@@ -133,8 +134,9 @@ def find(account: Account, name: str) -> Run:
         if any(job.id == name for job in run.jobs):
             return run
     names = [run.name for run in everything]
-    hint = f" {cli_settings.unknown_key(name, names, 'run')}" if names else ""
-    raise SettingsError(f"Run {name} does not exist:{hint or ' there are none yet.'}")
+    near = difflib.get_close_matches(name.removeprefix(f"{account.settings.prefix}-"), names, n=1)
+    hint = f'Did you mean "{near[0]}"?' if near else f"Runs: {', '.join(names) or 'none'}."
+    raise SettingsError(f"Run {name} does not exist. {hint}")
 
 
 def listing(account: Account, *places: Place) -> Iterator[Run]:
@@ -187,13 +189,17 @@ def resumed_machine(run: Run, section: type[Section]) -> Any:
     return section.read(_known(section, run.machine) | cli_settings.given(section))
 
 
-def require_same_photos(run: Run, data: Listing) -> None:
-    """Raise AwsError if a resumed run would continue on other photos."""
-    if data.uri != run.data:
+def require_same_source(run: Run, uri: str) -> None:
+    """Raise AwsError if a resumed run would read its photos at another S3 prefix."""
+    if uri.rstrip("/") != run.data:
         raise AwsError(
-            f"Run {run.name} was started on the photos at {run.data}, not {data.uri}: omit "
-            "--resume to start a new run."
+            f"Run {run.name} was started on the photos at {run.data}, not {uri}: omit --resume to "
+            "start a new run."
         )
+
+
+def require_same_photos(run: Run, data: Listing) -> None:
+    """Raise AwsError if the photos have changed since a run was started."""
     if data.fingerprint != run.fingerprint:
         raise AwsError(
             f"The photos at {data.uri} have changed since run {run.name} was started ({run.photos} "

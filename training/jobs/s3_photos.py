@@ -49,13 +49,18 @@ def listing(account: Account, uri: str) -> Listing:
     return Listing(uri, photos, others)
 
 
+def source(account: Account, uri: str) -> str:
+    """Return [fit] data, or if it is empty the S3 prefix that `upload` copies to."""
+    return uri or account.uri(DATA)
+
+
 def training_photos(account: Account, uri: str = "") -> Listing:
     """List the photos at the S3 prefix `uri`, or where `upload` copies them.
 
     Raises AwsError if there are none.
     """
     s3_storage.require(account)
-    data = listing(account, uri or account.uri(DATA))
+    data = listing(account, source(account, uri))
     if not data.photos:
         suffixes = ", ".join(sorted(folder_layout.SUFFIXES))
         problem = f"No photos at {data.uri}"

@@ -81,7 +81,7 @@ def test_a_running_job_of_unknown_price() -> None:
     assert "InProgress" in job_table.render([row])
 
 
-def test_the_command(roles: None, command: Command) -> None:
+def test_the_command(roles: None, bucket: str, command: Command) -> None:
     assert command("training", "jobs").out == "no training jobs\n"
     boto3.client("sagemaker").create_training_job(
         TrainingJobName="whatbreed-fit-1",
