@@ -167,6 +167,6 @@ def _wait(account: Account, names: Sequence[str]) -> list[Measurement]:
             lambda measured: ", ".join(f"{each.name} {each.status}" for each in measured),
         )
     except KeyboardInterrupt:
-        print(f"the runs go on: python -m training compare --runs {' '.join(names)}")
+        print(f"the runs continue: python -m training compare --runs {' '.join(names)}")
         print(f"to stop one: python -m training jobs --stop {names[0]}")
         raise
