@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run check test lint docs nightly walkthrough bench lock audit deploy rollback undeploy clean check-python need-stage
+.PHONY: help run check test lint docs nightly walkthrough bench lock audit doctor up down deploy cancel rollback undeploy clean check-python need-stage
 
 # Recipes read these from the environment. They stay text: make would run a $(shell ...) in them.
 override STAGE := $(value STAGE)
@@ -72,11 +72,24 @@ audit: .venv-tools/ready ## look up known vulnerabilities of all locked versions
 	@for lock in locks/dev.txt locks/bench.txt locks/tools.txt; do \
 		.venv-tools/bin/pip-audit --disable-pip --no-deps --requirement $$lock || exit 1; done
 
+## Bring a whole stage up or down
+doctor: need-stage .venv-deploy/ready ## check a stage before it costs money: make doctor STAGE=dev
+	@set -f; .venv-deploy/bin/python -m ops doctor --stage "$$STAGE" $$ARGS
+
+up: need-stage .venv-deploy/ready ## from an empty account to a URL that answers: make up STAGE=dev; ARGS=--dry-run
+	@set -f; .venv-deploy/bin/python -m ops up --stage "$$STAGE" $$ARGS
+
+down: need-stage .venv-deploy/ready ## back to nothing: make down STAGE=dev; ARGS=--dry-run shows what, ARGS=--data also the bucket
+	@set -f; .venv-deploy/bin/python -m ops down --stage "$$STAGE" $$ARGS
+
 # The pipeline sets DIGEST, the SHA-256 of the bundle. An empty one is refused.
 
 ## Release the API
 deploy: need-stage .venv-deploy/ready ## release to a stage: make deploy STAGE=dev; ARGS=--dry-run shows the changes
 	@set -f; .venv-deploy/bin/python -m ops api release --stage "$$STAGE" $${DIGEST+--digest "$$DIGEST"} $$ARGS
+
+cancel: need-stage .venv-deploy/ready ## stop a release in progress and roll it back: make cancel STAGE=prod
+	@set -f; .venv-deploy/bin/python -m ops api release --stage "$$STAGE" --cancel $$ARGS
 
 rollback: need-stage .venv-deploy/ready ## return to the previous release: make rollback STAGE=prod
 	@set -f; .venv-deploy/bin/python -m ops api release --stage "$$STAGE" --rollback $$ARGS

@@ -87,7 +87,17 @@ def health() -> dict[str, Any]:
 
 @app.route("/", methods=["GET", "HEAD"], content_types=ANY_TYPE, cors=cors)
 def page() -> Response:
-    return pages.page()
+    return pages.page(pages.address(current_request()), query().get("url", [""])[0])
+
+
+@app.route("/page.json", methods=["GET", "HEAD"], content_types=ANY_TYPE, cors=cors)
+def page_data() -> Response:
+    return pages.page_data()
+
+
+@app.route("/preview.jpg", methods=["GET", "HEAD"], content_types=ANY_TYPE, cors=cors)
+def preview() -> Response:
+    return pages.preview()
 
 
 @app.route("/docs", methods=["GET", "HEAD"], content_types=ANY_TYPE, cors=cors)

@@ -16,6 +16,8 @@ from aws.settings import AwsSettings
 from cli import settings
 from cli.settings import Section
 
+_DNS_SUFFIXES = {"aws": "amazonaws.com", "aws-us-gov": "amazonaws.com"}
+"""The supported partitions of AWS, and the domains of their services."""
 NO_REGION = "No region: set AWS_DEFAULT_REGION, --region, or region in [aws] of settings.toml."
 
 # For the first pattern that `CODE: message` of AWS, or `CLASS: message` of botocore, matches.
@@ -68,12 +70,18 @@ class Account:
     # On first use: some commands reach AWS only with certain options.
     @cached_property
     def session(self) -> Any:
-        """The boto3 session. Raises AwsError if no region is set."""
+        """The boto3 session. Raises AwsError without a region, or if it is not supported."""
         # The AWS CLI and Lambda read AWS_REGION, boto3 only AWS_DEFAULT_REGION.
         region = self.settings.region or os.environ.get("AWS_REGION")
         session = boto3.Session(region_name=region)
         if not session.region_name:
             raise AwsError(NO_REGION)
+        partition = session.get_partition_for_region(session.region_name)
+        if partition not in _DNS_SUFFIXES:
+            raise AwsError(
+                f"Region {session.region_name} is in the partition {partition}, which WhatBreed "
+                f"does not support: choose a region of {' or '.join(_DNS_SUFFIXES)}."
+            )
         # all clients of the session register it, those of the SageMaker SDK too
         session.events.register("provide-client-params.s3", self._expect_owner)
         return session
@@ -105,13 +113,13 @@ class Account:
 
     @cached_property
     def partition(self) -> str:
-        """`aws`, `aws-cn` or `aws-us-gov`."""
+        """`aws` or `aws-us-gov`."""
         return str(self.session.get_partition_for_region(self.region))
 
     @property
     def dns_suffix(self) -> str:
         """The domain of AWS's services in the region's partition."""
-        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+        return _DNS_SUFFIXES[self.partition]
 
     @property
     def bucket(self) -> str:
@@ -184,6 +192,11 @@ def is_missing(error: ClientError) -> bool:
         re.search(r"NotFound|NoSuch|404|DoesNotExist", error_code(error))
         or re.search(r"[Cc]ould not find|does not exist|[Nn]ot found|No .* found", message)
     )
+
+
+def is_denied(error: ClientError) -> bool:
+    """Return whether the error means that the caller lacks a permission."""
+    return bool(re.search(r"AccessDenied|Unauthorized|NotAuthorized|^403$", error_code(error)))
 
 
 def or_none(call: Callable[[], Any]) -> dict[str, Any] | None:

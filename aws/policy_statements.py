@@ -22,12 +22,16 @@ UNSCOPED = {
     "application-autoscaling:DescribeScalingPolicies",
     "application-autoscaling:DescribeScheduledActions", "application-autoscaling:PutScalingPolicy",
     "application-autoscaling:PutScheduledAction", "application-autoscaling:RegisterScalableTarget",
-    "cloudwatch:GetMetricData", "cloudwatch:PutMetricData", "ec2:DescribeImages",
+    "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:PutMetricData",
+    "ec2:DescribeImages",
     "ec2:DescribeInstances", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroups", "ec2:DescribeSpotPriceHistory", "ec2:DescribeSubnets",
     "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs", "ec2:DescribeDhcpOptions",
-    "ecr:GetAuthorizationToken", "logs:DescribeLogGroups",
-    "pricing:GetProducts", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
+    "ecr:GetAuthorizationToken",
+    "lambda:GetAccountSettings", "logs:DescribeIndexPolicies", "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies", "pricing:GetProducts",
+    "s3:ListAllMyBuckets", "servicequotas:ListAWSDefaultServiceQuotas",
+    "servicequotas:ListServiceQuotas", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
     "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels", "sagemaker:ListTrainingJobs",
     "sagemaker:ListTransformJobs", "ssm:UpdateInstanceInformation",
     "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
@@ -50,16 +54,16 @@ def policy(*statements: Statement) -> Policy:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
+# Characters without white space of a managed policy, of all inline policies of a role, and of its
+# trust policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 MANAGED_CHARACTERS = 6_144
-"""IAM's limit for a managed policy, without white space.
-
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-"""
+INLINE_ROLE_CHARACTERS = 10_240
+TRUST_CHARACTERS = 2_048
 
 
 def characters(document: Policy) -> int:
     """Return the size of a policy as IAM counts it."""
-    return len(json.dumps(document, separators=(",", ":")))
+    return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
 
 
 def split(document: Policy) -> list[Policy]:

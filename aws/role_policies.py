@@ -47,11 +47,14 @@ def training(account: Account, image: str, fit: FitSettings) -> Policy:
 def serving(account: Account, repository: str, endpoints: Sequence[str]) -> Policy:
     """Return the policy of the containers of `endpoints` and of Batch Transform."""
     groups = [endpoint_group(name) for name in endpoints]
+    alarms = [account.arn("cloudwatch", f"alarm:{name}-*") for name in endpoints]
     return statements.policy(
         statements.list_below(account),
         statements.read(account, "models", "jobs", "transform"),
         statements.write(account, "captured", "transform"),
         *statements.log_and_measure(account, [*groups, TRANSFORM]),
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+        allow("WatchRollouts", "cloudwatch:DescribeAlarms", alarms),
         *statements.pull(account, account.id, account.region, repository),
         *statements.in_vpc(account),
         *statements.use_keys(account),

@@ -8,9 +8,15 @@ from botocore.exceptions import ClientError
 from aws import policy_statements
 from aws.account import Account, error_code, or_none
 from aws.policy_statements import Policy
+from cli.errors import SettingsError
 
 POLICY = "whatbreed"
 """Name of the one inline policy of each role."""
+MAX_VERSIONS = 5
+"""Versions of a managed policy that IAM keeps.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+"""
 
 
 def trust(service: str) -> Policy:
@@ -27,6 +33,8 @@ def ensure_role(
 
     A role that is up to date is only read, so that operators need no right to write policies.
     """
+    if policy is not None:
+        _check_size(f"role {name}", policy, policy_statements.INLINE_ROLE_CHARACTERS)
     iam = account.client("iam")
     response = or_none(lambda: iam.get_role(RoleName=name))
     if response is None:
@@ -44,6 +52,7 @@ def ensure_role(
 
 def ensure_policy(account: Account, name: str, document: Policy) -> bool:
     """Create the managed policy `name` or update it. Return whether anything changed."""
+    _check_size(name, document, policy_statements.MANAGED_CHARACTERS)
     iam = account.client("iam")
     arn = f"arn:{account.partition}:iam::{account.id}:policy/{name}"
     response = or_none(lambda: iam.get_policy(PolicyArn=arn))
@@ -58,12 +67,37 @@ def ensure_policy(account: Account, name: str, document: Policy) -> bool:
     version = iam.get_policy_version(PolicyArn=arn, VersionId=current)["PolicyVersion"]
     if version["Document"] == document:
         return False
-    # IAM keeps at most five versions of a policy
-    for old in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
-        if not old["IsDefaultVersion"]:
-            iam.delete_policy_version(PolicyArn=arn, VersionId=old["VersionId"])
+    versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
+    if len(versions) >= MAX_VERSIONS:
+        old = [version for version in versions if not version["IsDefaultVersion"]]
+        oldest = min(old, key=lambda version: int(version["VersionId"].removeprefix("v")))
+        iam.delete_policy_version(PolicyArn=arn, VersionId=oldest["VersionId"])
     iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
     return True
+
+
+def remove_policy(account: Account, name: str) -> str:
+    """Delete the managed policy `name` and return what was done; "" if it does not exist.
+
+    IAM deletes no policy that is attached, so the result may be who it is attached to.
+    """
+    iam = account.client("iam")
+    arn = f"arn:{account.partition}:iam::{account.id}:policy/{name}"
+    if or_none(lambda: iam.get_policy(PolicyArn=arn)) is None:
+        return ""
+    entities = iam.list_entities_for_policy(PolicyArn=arn)
+    holders = [
+        f"{kind} {entity[f'{kind.capitalize()}Name']}"
+        for kind in ("group", "role", "user")
+        for entity in entities[f"Policy{kind.capitalize()}s"]
+    ]
+    if holders:
+        return f"policy {name} is obsolete: detach it from {', '.join(holders)} and run this again"
+    for version in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
+        if not version["IsDefaultVersion"]:
+            iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
+    iam.delete_policy(PolicyArn=arn)
+    return f"policy {name} deleted"
 
 
 def ensure_service_linked_role(account: Account, service: str) -> None:
@@ -89,6 +123,15 @@ def ensure_instance_profile(account: Account, role: str) -> None:
         )
     if not response["InstanceProfile"]["Roles"]:
         iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
+
+
+def _check_size(name: str, document: Policy, limit: int) -> None:
+    size = policy_statements.characters(document)
+    if size > limit:
+        raise SettingsError(
+            f"The policy of {name} has {size} characters; IAM accepts {limit}. Use shorter names "
+            "in settings.toml and config.json, or fewer stages."
+        )
 
 
 def _inline_policy(account: Account, role: str) -> Any:

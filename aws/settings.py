@@ -216,10 +216,14 @@ class ServingSettings(Section):
     """Percentage of the capacity in the canary, or in each rolling step."""
     rollout_wait_s: int = Field(300, ge=0, le=3600)
     """Seconds to watch the alarms before shifting the rest of the traffic."""
-    alarm_latency_ms: int = Field(500, ge=1)
-    """Roll back if the model's p99 latency exceeds this many milliseconds."""
+    # A full queue of 64 requests adds 0.7 s at 100 per second: load must not look like a slow model
+    alarm_latency_ms: int = Field(1000, ge=1)
+    """Alarm, and roll back, if the model's p99 latency exceeds this many milliseconds."""
     alarm_errors: int = Field(5, ge=1)
-    """Roll back at this many invocations per minute with a 5xx status."""
+    """Alarm, and roll back, above this many invocations per minute with a 5xx status."""
+    alarm_topic: str = Field("", pattern=r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+)?$")
+    """ARN of the SNS topic that the endpoint's alarms notify. Empty: the alarm topic of the API's
+    stack, if there is one."""
 
 
 class Schedule(BaseModel):
@@ -269,6 +273,8 @@ class ScalingSettings(Section):
     """Seconds between removals of instances. Remove slowly: a new instance takes minutes."""
     scale_out_cooldown_s: int = Field(60, ge=0)
     """Seconds between additions of instances."""
+    disable_scale_in: bool = False
+    """Never remove instances automatically."""
     schedules: list[Schedule] = Field([], max_length=200)  # AWS's quota per endpoint
     """Other limits by time (UTC): {name = "night", cron = "0 22 * * ? *", min = 1, max = 2}."""
 
@@ -282,3 +288,15 @@ class ScalingSettings(Section):
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f'two schedules are named "{twice[0]}": AWS keeps only the last')
         return self
+
+
+class AlertSettings(Section):
+    """The table [alerts]: who is notified of alarms and of the bill."""
+
+    TABLE = "alerts"
+
+    email: str = Field("", pattern=r"^$|^[^@\s]{1,64}@[^@\s]+\.[^@\s]+$", max_length=100)
+    """E-mail address that `up` subscribes to the budget and to the alarms. Empty: no one."""
+    monthly_usd: float = Field(150.0, gt=0)
+    """Monthly budget of the account in US dollars. Mails are sent at 80 % and 100 % of it, and when
+    the forecast exceeds it."""

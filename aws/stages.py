@@ -2,12 +2,20 @@
 
 import json
 import os
+import re
 from collections import ChainMap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from aws.naming import RetentionDays
 from cli.errors import SettingsError
@@ -15,6 +23,20 @@ from cli.settings import unknown_key
 
 PROJECT_VARIABLE = "WHATBREED_PROJECT"
 """Environment variable with the folder whose .chalice/ is read instead of this repository's."""
+
+
+_MAX_NAME = 64
+"""Characters of the name of a function and of a role.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+"""
+_MAX_VARIABLES_BYTES = 4_096
+"""https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+_RESERVED = re.compile(
+    r"AWS_(DEFAULT_)?REGION|AWS_EXECUTION_ENV|AWS_(ACCESS_KEY(_ID)?|SECRET_ACCESS_KEY|SESSION_TOKEN)"
+    r"|AWS_LAMBDA_(FUNCTION_\w+|LOG_\w+|RUNTIME_API|INITIALIZATION_TYPE)"
+    r"|LAMBDA_(TASK_ROOT|RUNTIME_DIR)"
+)
 
 
 class _Keys(BaseModel):
@@ -40,14 +62,33 @@ class FunctionConfig(_Keys):
     iam_role_arn: str | None = None
     lambda_memory_size: Annotated[int, Field(ge=128, le=10240)] | None = None
     lambda_timeout: Annotated[int, Field(ge=1, le=900)] | None = None
-    layers: list[str] | None = None
+    layers: Annotated[list[str], Field(max_length=5)] | None = None
     log_retention_in_days: RetentionDays | None = None
     manage_iam_role: bool | None = None
     reserved_concurrency: Annotated[int, Field(ge=0)] | None = None
     security_group_ids: list[str] | None = None
     subnet_ids: list[str] | None = None
-    tags: dict[str, str] = {}
+    tags: Annotated[dict[str, str], Field(max_length=50)] = {}
     xray: bool | None = None
+
+    @field_validator("environment_variables")
+    @classmethod
+    def _accepted_by_lambda(cls, variables: dict[str, str]) -> dict[str, str]:
+        """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+        for name in variables:
+            if _RESERVED.fullmatch(name):
+                raise ValueError(f"{name} is reserved by Lambda: remove it")
+            if not re.fullmatch("[a-zA-Z][a-zA-Z0-9_]+", name):
+                raise ValueError(f'"{name}" must be letters, digits and _, after a letter')
+        return variables
+
+    @field_validator("tags")
+    @classmethod
+    def _not_reserved(cls, tags: dict[str, str]) -> dict[str, str]:
+        for key in tags:
+            if key.lower().startswith("aws:"):
+                raise ValueError(f'tags that start with "aws:" are reserved: rename "{key}"')
+        return tags
 
 
 class CustomDomain(_Keys):
@@ -65,7 +106,7 @@ class StageConfig(FunctionConfig):
     api_gateway_endpoint_type: Literal["EDGE", "REGIONAL", "PRIVATE"] | None = None
     api_gateway_endpoint_vpce: str | list[str] | None = None
     api_gateway_policy_file: str | None = None
-    api_gateway_stage: str | None = None
+    api_gateway_stage: Annotated[str, Field(pattern="^[a-zA-Z0-9_-]{1,128}$")] | None = None
     automatic_layer: bool | None = None
     lambda_architecture: Literal["x86_64", "arm64"] | None = None
     lambda_functions: dict[str, FunctionConfig] = {}
@@ -81,7 +122,7 @@ class Config(StageConfig):
     """The whole document."""
 
     version: str = "1.0"
-    app_name: str
+    app_name: Annotated[str, Field(pattern="^[a-zA-Z][a-zA-Z0-9_-]*$")]
     profile: str | None = None
     stages: dict[str, StageConfig] = {}
 
@@ -137,6 +178,7 @@ def read(name: str) -> Stage:
         raise SettingsError(
             f"config.json: stages.{name}: set ENDPOINT_NAME in environment_variables."
         )
+    _check_names(config, name)
     reserved = config.value(name, "reserved_concurrency")
     return Stage(
         name=name,
@@ -170,6 +212,27 @@ def folder() -> Path:
     """Return the folder .chalice of the project."""
     project = os.environ.get(PROJECT_VARIABLE) or Path(__file__).resolve().parents[1]
     return Path(project) / ".chalice"
+
+
+def _check_names(config: Config, stage: str) -> None:
+    """Raise SettingsError if Lambda, IAM or CloudFormation would refuse a name or the variables."""
+    role = f"{config.app_name}-pipeline-{stage}"  # the longest name of a role
+    if len(role) > _MAX_NAME or not re.fullmatch("[a-zA-Z0-9_-]+", stage):
+        raise SettingsError(
+            f'config.json: the role "{role}" needs a name of at most {_MAX_NAME} letters, digits, '
+            "- and _: change app_name or the name of the stage."
+        )
+    if has_stack(stage) and "_" in f"{config.app_name}{stage}":
+        raise SettingsError(
+            f'config.json: the stack "{config.app_name}-{stage}" may not have _ in its name: '
+            "change app_name or the name of the stage."
+        )
+    variables = json.dumps(config.environment(stage), separators=(",", ":"))
+    if len(variables.encode()) > _MAX_VARIABLES_BYTES:
+        raise SettingsError(
+            f"config.json: the environment_variables of stage {stage} have "
+            f"{len(variables.encode())} bytes; Lambda accepts {_MAX_VARIABLES_BYTES}."
+        )
 
 
 def _provisioned_concurrency(stage: str, reserved: int | None) -> int | None:

@@ -29,6 +29,7 @@ from benchmarks.scale import Scale
 from model_code import artifact, inference
 from model_code.images import InputImage
 from model_code.inference import DEFAULT_MODEL_DIR
+from model_code.prediction import Prediction
 
 PART = "bare"
 SATURATED_CLIENTS = 16
@@ -172,6 +173,6 @@ def stage_costs_ms(loop: BareLoop, jpegs: Sequence[bytes], calls: int) -> dict[s
         photo = clock("read the header", InputImage, body)
         pixels = clock("decode and resize", photo.pixels, described.input)
         logits, dog = clock("inference", loop.infer, pixels)
-        prediction = inference.Prediction(described, photo, logits, dog)
+        prediction = Prediction(described, photo, logits, dog)
         clock("JSON", inference.output_fn, prediction)
     return {stage: median(values) for stage, values in spent.items()}

@@ -175,6 +175,7 @@ def _connection_problem(error: Exception) -> Problem:
 # Error codes of the service itself, see "Errors" of
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 _BUSY = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException"})
+_TOO_LARGE = frozenset({"413", "RequestEntityTooLarge", "RequestTooLargeException"})
 _UNAVAILABLE = frozenset(
     {
         "AccessDenied",
@@ -200,6 +201,9 @@ def _service_problem(error: botocore.exceptions.ClientError) -> Problem:
         return _container_problem(response, cause)
     if code in _BUSY:
         return _busy(cause)
+    if status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE or code in _TOO_LARGE:
+        # serverless endpoints accept 4 MB
+        return ImageTooLarge("The image is larger than the model accepts.", cause=cause)
     if status == http.HTTPStatus.GATEWAY_TIMEOUT:
         return EndpointTimeout("The model did not respond in time.", cause=cause)
     if code in _UNAVAILABLE:
@@ -222,6 +226,8 @@ def _container_problem(response: dict[str, Any], cause: str) -> Problem:
         return NotAnImage("The image is damaged and cannot be decoded.", cause=cause)
     if status in (429, 503):
         return _busy(cause)
+    if status == 0:  # it died; another one takes over
+        return EndpointUnavailable("The model stopped while it processed the image.", cause=cause)
     return EndpointFailed("The model failed to process this image.", cause=cause)
 
 

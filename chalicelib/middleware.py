@@ -85,8 +85,10 @@ class Middleware:
         if isinstance(response.body, dict):
             for document in (response.body, *response.body.get("results", ())):
                 document["request_id"] = request_id
-        if request.method == "HEAD":
-            response.body = ""  # `chalice local` would send it, before the next response
+        if (
+            request.method == "HEAD"
+        ):  # `chalice local` would send the body, before the next response
+            response.body = b"" if isinstance(response.body, bytes) else ""
         telemetry.log_request(
             request_id=request_id,
             stage=str(request.context.get("stage") or telemetry.LOCAL_STAGE),

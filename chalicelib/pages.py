@@ -1,4 +1,4 @@
-"""The static documents: the page at `/`, the API reference at `/docs` and `openapi.json`.
+"""The documents: the page at `/` and its data, the API reference at `/docs` and `openapi.json`.
 
 Each is a file in this package, read on its first request to keep `import app` fast.
 """
@@ -7,21 +7,43 @@ import base64
 import hashlib
 import re
 from functools import cache
+from html import escape
 from pathlib import Path
+from urllib.parse import urlencode
 
-from chalice.app import Response
+from chalice.app import Request, Response
+
+from chalicelib.problems import Problem
+from chalicelib.urls import Target
 
 _FOLDER = Path(__file__).parent
 _CACHE = {"Cache-Control": "public, max-age=300"}
 
 
-def page() -> Response:
+_PREVIEW = "<!--preview-->"
+
+
+def page(address: str = "", url: str = "") -> Response:
     """Return the page for trying the API.
 
+    Its link preview shows the image at `url`, or else a drawing; `address` is the page's own URL.
     Its images come from local files (blob:), from the URL that the visitor entered (http:, https:),
-    and from the page itself (data:).
+    and from the page's own data (data:).
     """
-    return _html("page.html", "blob: data: http: https:")
+    response = _html("page.html", "blob: data: http: https:")
+    response.headers["Permissions-Policy"] = "camera=(self), microphone=(), geolocation=()"
+    response.body = response.body.replace(_PREVIEW, _link_preview(address, url))
+    return response
+
+
+def page_data() -> Response:
+    """Return facts about breeds, by name, and sample drawings as data: URLs, by breed."""
+    return Response(_text("page.json"), {"Content-Type": "application/json", **_CACHE})
+
+
+def preview() -> Response:
+    """Return the image that link previews of the page show."""
+    return Response(_preview_image(), {"Content-Type": "image/jpeg", **_CACHE})
 
 
 def docs() -> Response:
@@ -45,6 +67,45 @@ def _html(name: str, image_sources: str) -> Response:
             **_CACHE,
         },
     )
+
+
+def address(request: Request) -> str:
+    """Return the absolute URL of the page, with a slash at its end.
+
+    API Gateway's context has the domain, and the path with the stage or the base path of a domain.
+    """
+    domain = request.context.get("domainName")
+    scheme, host = ("https", domain) if domain else ("http", request.headers.get("host", ""))
+    return f"{scheme}://{host}{request.context.get('path', '/').rstrip('/')}/"
+
+
+def _link_preview(address: str, url: str) -> str:
+    """Return the elements of https://ogp.me that describe the page, or the image at `url`."""
+    title, image = "What breed is this dog?", f"{address}preview.jpg"
+    try:
+        Target.parse(url)
+    except Problem:
+        link = address
+    else:
+        link, image = f"{address}?{urlencode({'url': url})}", url
+    properties = {
+        "og:type": "website",
+        "og:site_name": "WhatBreed",
+        "og:title": title,
+        "og:description": "WhatBreed names the breed of the dog in a photo.",
+        "og:url": link,
+        "og:image": image,
+    }
+    elements = [
+        f'<meta property="{name}" content="{escape(content)}">'
+        for name, content in properties.items()
+    ]
+    return "\n".join([*elements, '<meta name="twitter:card" content="summary_large_image">'])
+
+
+@cache
+def _preview_image() -> bytes:
+    return (_FOLDER / "preview.jpg").read_bytes()
 
 
 @cache

@@ -26,7 +26,7 @@ PATH_VARIABLE = "WHATBREED_SETTINGS"
 
 TABLES = (
     "aws", "data", "train", "export", "tune", "fit", "tuning_job", "transform", "ec2", "serving",
-    "scaling", "loadtest", "costs",
+    "scaling", "alerts", "loadtest", "costs",
 )  # fmt: skip
 """All tables of settings.toml. A test compares them with the subclasses of `Section`."""
 STAGE_TABLES = ("serving", "scaling")

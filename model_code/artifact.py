@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ RGB = tuple[float, float, float]
 class InputSpec:
     """The model's input.
 
-    `size_px` is the side of the square; `crop` is the fraction of the image's shorter side that the
-    centre square keeps. `mean` and `std` are informative: the graph applies them.
+    `size_px` is the side of the square. `crop` is the fraction of the image's shorter side that the
+    centre square of the first look keeps. `mean` and `std` are informative: the graph applies them.
     """
 
     size_px: int
@@ -35,8 +35,27 @@ class InputSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondLook:
+    """When the model looks again, at what its location map points to, and where.
+
+    It does if the likeliest breed of the first look has a probability below `threshold`, or the
+    image is more than `max_aspect` times as long as wide. See `framing.second_look` for
+    `map_threshold` and `min_side`.
+    """
+
+    threshold: float
+    max_aspect: float
+    map_threshold: float
+    min_side: float
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
-    """A validated model folder."""
+    """A validated model folder.
+
+    `second_look` is None for a graph without a location map. `confused_with` names, for some
+    labels, the labels that the model confuses them with.
+    """
 
     folder: Path
     name: str
@@ -48,6 +67,8 @@ class Artifact:
     dog_threshold: float
     metrics: Mapping[str, Any]
     trained_with: Mapping[str, Any]
+    second_look: SecondLook | None = None
+    confused_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     response_prefix: str = field(init=False, repr=False)
     """The members that all responses share, serialised once (docs/performance.md)."""
 
@@ -76,6 +97,8 @@ class Artifact:
                 "mean": list(self.input.mean),
                 "std": list(self.input.std),
             },
+            "second_look": asdict(self.second_look) if self.second_look else None,
+            "confused_with": {label: list(others) for label, others in self.confused_with.items()},
             "metrics": dict(self.metrics),
             "trained_with": dict(self.trained_with),
         }
@@ -140,7 +163,28 @@ def _parse(folder: Path, document: dict[str, Any]) -> Artifact:
         dog_threshold=_number(document["dog_threshold"], "dog_threshold", above=-1e-9, most=1),
         metrics=dict(document["metrics"]),
         trained_with=dict(document["trained_with"]),
+        second_look=_second_look(document.get("second_look")),
+        confused_with=_confused_with(document.get("confused_with", {}), labels),
     )
+
+
+def _second_look(values: Any) -> SecondLook | None:
+    if values is None:
+        return None
+    fractions = {
+        name: _number(values[name], f"second_look.{name}", above=0, most=1)
+        for name in ("threshold", "map_threshold", "min_side")
+    }
+    max_aspect = _number(values["max_aspect"], "second_look.max_aspect", above=1)
+    return SecondLook(max_aspect=max_aspect, **fractions)
+
+
+def _confused_with(values: Any, labels: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    confused = {label: tuple(others) for label, others in values.items()}
+    unknown = {label for group in confused.items() for label in (group[0], *group[1])} - {*labels}
+    if unknown:
+        raise ValueError(f"confused_with contains {min(unknown)!r}, which is not a label")
+    return confused
 
 
 def _text(value: Any, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Decodes the centred square of an image at the model's size.
+"""Decodes an image to about the size that the model needs, and cuts looks out of it.
 
 Without numpy, whose import would be half the memory of a process of `isolation`.
 """
@@ -63,10 +63,11 @@ class _Budget(io.BytesIO):
         return super().read(size)
 
 
-def decode_square(payload: bytes, spec: InputSpec) -> Image.Image:
-    """Decode the centred square, resized to the model's size, not yet upright.
+def decode(payload: bytes, spec: InputSpec) -> Image.Image:
+    """Decode an image to RGB, not upright, and reduce it to about the pixels that looks can use.
 
-    The crop comes before the turn, which is cheaper on the small image; the crop is centred.
+    The result has at most four times the pixels of a square of `_REDUCING_GAP` times the model's
+    size, for looks at half of the image's side.
     """
     with Image.open(_Budget(payload), formats=FORMATS) as image:
         scale = min(image.size) / (spec.size_px / spec.crop)
@@ -75,13 +76,17 @@ def decode_square(payload: bytes, spec: InputSpec) -> Image.Image:
             times = MIN_DECODE_SCALE / scale
             image.draft("RGB", (int(times * image.width), int(times * image.height)))
         image.load()
-        side = min(image.size) * spec.crop
-        left, top = (image.width - side) / 2, (image.height - side) / 2
-        box = (left, top, left + side, top + side)
-        size = (spec.size_px, spec.size_px)
+        mean_side = math.sqrt(image.width * image.height)
+        factor = max(1, int(mean_side / (spec.size_px / spec.crop) / _REDUCING_GAP))
         if image.mode == "RGB" and "transparency" not in image.info:
-            return image.resize(size, Image.Resampling.HAMMING, box=box, reducing_gap=_REDUCING_GAP)
-        return _converted_square(image, box, size)
+            return image.reduce(factor) if factor > 1 else image
+        return _converted(image, factor)
+
+
+def look(image: Image.Image, box: tuple[float, float, float, float], size_px: int) -> Image.Image:
+    """Resize a box (left, top, right, bottom) of a decoded image to a square."""
+    size = (size_px, size_px)
+    return image.resize(size, Image.Resampling.HAMMING, box=box, reducing_gap=_REDUCING_GAP)
 
 
 def is_cut_off(payload: bytes) -> bool:
@@ -100,34 +105,15 @@ def is_cut_off(payload: bytes) -> bool:
     return images[0] != images[1]
 
 
-def _converted_square(
-    image: Image.Image, box: tuple[float, float, float, float], size: tuple[int, int]
-) -> Image.Image:
-    """Resize `box` of an image that must be converted to RGB first.
-
-    The result is that of Pillow's resize with `reducing_gap`, but conversion and reduction go strip
-    by strip, so that no copy at full size is made.
-    """
-    scale = (box[2] - box[0]) / size[0]
-    factor = max(1, int(scale / _REDUCING_GAP))
-    # Pixels that the filter reads around the box; Pillow takes half of them if it reduces first.
-    margin = 0.5 * scale if factor > 1 else max(1.0, scale)
-    left, top = max(0, int(box[0] - margin)), max(0, int(box[1] - margin))
-    right = min(image.width, math.ceil(box[2] + margin))
-    bottom = min(image.height, math.ceil(box[3] + margin))
-    width, height = right - left, bottom - top
+def _converted(image: Image.Image, factor: int) -> Image.Image:
+    """Convert to RGB and reduce by `factor`, strip by strip: no copy at full size is made."""
+    width, height = image.size
     reduced = Image.new("RGB", (math.ceil(width / factor), math.ceil(height / factor)))
     rows = max(1, _STRIP_PIXELS // width // factor) * factor
     for start in range(0, height, rows):
-        strip = _rgb(image.crop((left, top + start, right, min(bottom, top + start + rows))))
+        strip = _rgb(image.crop((0, start, width, min(height, start + rows))))
         reduced.paste(strip.reduce(factor) if factor > 1 else strip, (0, start // factor))
-    inner = (
-        (box[0] - left) / factor,
-        (box[1] - top) / factor,
-        (box[2] - left) / factor,
-        (box[3] - top) / factor,
-    )
-    return reduced.resize(size, Image.Resampling.HAMMING, box=inner)
+    return reduced
 
 
 def _rgb(image: Image.Image) -> Image.Image:

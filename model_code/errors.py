@@ -8,7 +8,8 @@
         ├── ImageTooLarge         413  too many bytes or pixels, or too costly to decode
         ├── UnsupportedMediaType  415  neither an image type nor JSON
         ├── NotAnImage            422  not an intact JPEG, PNG or WebP image
-        └── Overloaded            503  too many invocations are waiting
+        └── Overloaded            429  too many invocations are waiting: an error of the client to
+                                       SageMaker, whose alarms would roll back a new model for 5xx
 
 The text of an `InvocationError` is one sentence that may be shown to the caller.
 """
@@ -49,4 +50,4 @@ class NotAnImage(InvocationError):
 
 
 class Overloaded(InvocationError):
-    status = 503
+    status = 429

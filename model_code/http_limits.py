@@ -34,7 +34,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._expect_head()
         if len(self.connections) > MAX_CONNECTIONS:
-            self._refuse(b"503 Service Unavailable")
+            self._refuse(b"429 Too Many Requests")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_timer()

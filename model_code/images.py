@@ -3,13 +3,16 @@
 Training evaluates with this code, so that offline accuracy matches production.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model_code import decoding, isolation, jpeg, png, webp
+from model_code import decoding, framing, isolation, jpeg, png, webp
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
+from model_code.framing import Box
 from model_code.structure import Structure
 
 MAX_PAYLOAD_BYTES = 5 * 1024 * 1024
@@ -51,7 +54,11 @@ class InputImage:
         self.heavy = self._structure.heavy
 
     def pixels(self, spec: InputSpec) -> NDArray[np.uint8]:
-        """Return the upright RGB pixels of the centred square, uint8, shape [size, size, 3].
+        """Return the RGB pixels of the first look, uint8 [size, size, 3]. Raises as `decode`."""
+        return self.decode(spec).look(framing.first_look(self.width, self.height, spec))
+
+    def decode(self, spec: InputSpec) -> "DecodedImage":
+        """Decode the image once for all looks.
 
         Raises `NotAnImage` if the body of the image is damaged, `ImageTooLarge` if decoding takes
         longer than `decoding.MAX_DECODE_S`.
@@ -62,18 +69,36 @@ class InputImage:
             if not structure.complete and decoding.is_cut_off(structure.payload):
                 raise NotAnImage(f"The {name} is cut off.")
             if structure.isolate:
-                content = isolation.decode(structure.payload, name, spec)
-                square = Image.frombytes("RGB", (spec.size_px, spec.size_px), content)
+                image = isolation.decode(structure.payload, name, spec)
             else:
-                square = decoding.decode_square(structure.payload, spec)
+                image = decoding.decode(structure.payload, spec)
             turn = _UPRIGHT.get(structure.orientation)
-            return np.asarray(square if turn is None else square.transpose(turn))
+            upright = image if turn is None else image.transpose(turn)
+            return DecodedImage(upright, self.width, self.height, spec.size_px)
         except decoding.TooSlow:
             raise ImageTooLarge(
                 f"Decoding the {name} takes more than {decoding.MAX_DECODE_S:g} s of CPU time."
             ) from None
         except decoding.DECODER_ERRORS:
             raise NotAnImage(f"The {name} is damaged.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedImage:
+    """An upright RGB image, perhaps reduced. `width` and `height` are those of the original."""
+
+    image: Image.Image
+    width: int
+    height: int
+    size_px: int
+
+    def look(self, box: Box) -> NDArray[np.uint8]:
+        """Return what is inside `box`, uint8 [size, size, 3]."""
+        x_scale, y_scale = self.image.width / self.width, self.image.height / self.height
+        left, top = max(0.0, box.x * x_scale), max(0.0, box.y * y_scale)
+        right = min(self.image.width, (box.x + box.width) * x_scale)
+        bottom = min(self.image.height, (box.y + box.height) * y_scale)
+        return np.asarray(decoding.look(self.image, (left, top, right, bottom), self.size_px))
 
 
 def _read_structure(payload: bytes) -> Structure:

@@ -5,20 +5,21 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/adapt-inference-container.html
 """
 
 import json
-import math
 import os
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_code import artifact
+from model_code import artifact, framing
 from model_code.artifact import Artifact
 from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaType
+from model_code.framing import Box
 from model_code.images import InputImage
+from model_code.prediction import LocationMap, Look, Prediction
 from model_code.runtime import ov
 
 DEFAULT_MODEL_DIR = artifact.DEFAULT_MODEL_DIR
@@ -28,6 +29,9 @@ MAX_JSON_BYTES = 1024  # the only JSON body is {}
 INPUT = "image"
 LOGITS = "logits"
 DOG_PROBABILITY = "dog_probability"
+EVIDENCE = "evidence"
+
+_MAP_PARAMETER = re.compile(r";\s*map\s*=\s*true\b", re.IGNORECASE)
 
 
 class Model:
@@ -52,11 +56,8 @@ class Model:
         """The number of inferences that the CPU can run in parallel."""
         return int(self._throughput.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
 
-    def infer(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
-        """Return logits, float32 [breeds], and the dog probability.
-
-        `pixels` is RGB, uint8 [size, size, 3].
-        """
+    def infer(self, pixels: NDArray[np.uint8]) -> Look:
+        """Look at `pixels`, RGB, uint8 [size, size, 3]."""
         with self._active_lock:
             is_only = self._active == 0
             self._active += 1
@@ -82,12 +83,19 @@ class _InferRequest:
         self._image = self._request.get_tensor(INPUT).data
         self._logits = self._request.get_tensor(LOGITS).data
         self._dog_probability = self._request.get_tensor(DOG_PROBABILITY).data
+        self._evidence = None
+        if any(EVIDENCE in port.names for port in compiled.outputs):
+            self._evidence = self._request.get_tensor(EVIDENCE).data
 
-    def infer(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
+    def infer(self, pixels: NDArray[np.uint8]) -> Look:
         self._image[0] = pixels
         self._request.start_async()
         self._request.wait()
-        return self._logits.reshape(-1).copy(), float(self._dog_probability.reshape(-1)[0])
+        return Look(
+            self._logits.reshape(-1).copy(),
+            float(self._dog_probability.reshape(-1)[0]),
+            None if self._evidence is None else self._evidence[0].copy(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,28 +103,20 @@ class Describe:
     """A request for the model's description: `application/json` with an empty object."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The model's output for one image. `logits` is float32 [breeds], in the order of labels."""
-
-    artifact: Artifact
-    image: InputImage
-    logits: NDArray[np.float32]
-    dog_probability: float
-
-
-def model_fn(model_dir: str | os.PathLike[str]) -> Model:
+def model_fn(model_dir: str | os.PathLike[str], precision: str | None = None) -> Model:
     """Load the model in `model_dir` and compile it for this CPU.
 
-    Raises `BrokenArtifact` if files are damaged or do not match their description.
+    `precision` is OpenVINO's for what is not int8; by default bf16 on CPUs that have it. Raises
+    `BrokenArtifact` if files are damaged or do not match their description.
     """
     folder = Path(model_dir)
     description = artifact.load(folder)
     core = ov.Core()
     try:
         graph = core.read_model(description.graph)
-        throughput = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
-        latency = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+        hints = {"INFERENCE_PRECISION_HINT": precision} if precision else {}
+        throughput = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", **hints})
+        latency = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "LATENCY", **hints})
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise BrokenArtifact(f"{description.graph} cannot be compiled: {reason}") from None
@@ -151,29 +151,51 @@ def predict_fn(data: InputImage | Describe, model: Model) -> Prediction | Artifa
     """Classify an image, or return the model's description. Raises `NotAnImage`."""
     if isinstance(data, Describe):
         return model.artifact
-    logits, dog_probability = model.infer(data.pixels(model.artifact.input))
-    return Prediction(model.artifact, data, logits, dog_probability)
+    settings = model.artifact.second_look
+    width, height = data.width, data.height
+    decoded = data.decode(model.artifact.input)
+    box = framing.first_look(width, height, model.artifact.input)
+    first = model.infer(decoded.look(box))
+    if settings is None or not framing.looks_again(first.logits, width, height, settings):
+        return Prediction(
+            model.artifact, data, first.logits, first.dog_probability, None, _map(box, first)
+        )
+    everything = framing.overview(width, height, first.dog_probability, settings)
+    map = (
+        _map(box, first)
+        if everything is None
+        else _map(everything, model.infer(decoded.look(everything)))
+    )
+    if map is None:  # _check_shapes makes sure of it
+        raise BrokenArtifact("The graph has no location map.")
+    focus = framing.second_look(map.values, map.box, width, height, settings)
+    second = model.infer(decoded.look(focus))
+    weight = framing.weight_of_second_look(first.dog_probability, second.dog_probability)
+    return Prediction(
+        model.artifact,
+        data,
+        (1 - weight) * first.logits + weight * second.logits,
+        max(first.dog_probability, second.dog_probability),
+        focus,
+        map,
+        looks=2 if everything is None else 3,
+    )
+
+
+def _map(box: Box, look: Look) -> LocationMap | None:
+    if look.evidence is None:
+        return None
+    return LocationMap(box, look.logits, look.evidence)
 
 
 def output_fn(prediction: Prediction | Artifact, accept: str = JSON) -> bytes:
-    """Serialise to JSON, the only supported type, whatever `accept` is."""
+    """Serialise to JSON, the only supported type, whatever `accept` is.
+
+    The parameter `map` of `application/json; map=true` adds the location map.
+    """
     if isinstance(prediction, Artifact):
-        return _json(prediction.describe()).encode()
-    image = prediction.image
-    scores = [prediction.dog_probability, *prediction.logits.tolist()]
-    if not all(map(math.isfinite, scores)):
-        raise ValueError("the model returned values that are not finite")
-    logits = ",".join([f"{logit:.5f}" for logit in scores[1:]])  # 3 times as fast as json.dumps
-    rest = {
-        "dog_probability": round(prediction.dog_probability, 6),
-        "image": {"format": image.format, "width": image.width, "height": image.height},
-    }
-    prefix = prediction.artifact.response_prefix
-    return f'{prefix},"logits":[{logits}],{_json(rest)[1:]}'.encode()
-
-
-def _json(document: dict[str, Any]) -> str:
-    return json.dumps(document, allow_nan=False, separators=(",", ":"))
+        return json.dumps(prediction.describe(), allow_nan=False, separators=(",", ":")).encode()
+    return prediction.to_json(_MAP_PARAMETER.search(accept) is not None)
 
 
 def _check_shapes(description: Artifact, compiled: ov.CompiledModel) -> None:
@@ -190,6 +212,13 @@ def _check_shapes(description: Artifact, compiled: ov.CompiledModel) -> None:
         LOGITS: [((1, breeds), "f32")],
         DOG_PROBABILITY: [((1,), "f32"), ((1, 1), "f32")],
     }
+    if description.second_look is not None:
+        shape, kind = actual.get(EVIDENCE, ((), ""))
+        if len(shape) != 4 or shape[:2] != (1, breeds) or kind != "f32":
+            raise BrokenArtifact(
+                f"{description.graph}: {EVIDENCE} is {actual.get(EVIDENCE)}, but second_look in "
+                f"{artifact.DESCRIPTION_FILE} requires (1, {breeds}, rows, columns)"
+            )
     for name, allowed in expected.items():
         if actual.get(name) not in allowed:
             raise BrokenArtifact(

@@ -5,9 +5,12 @@ For codecs whose cost the structure of a file does not show: a lossless WebP of 
 """
 
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
+
+from PIL import Image
 
 from model_code import decoding
 from model_code.artifact import InputSpec
@@ -21,10 +24,11 @@ MAX_WALL_S = 10.0
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _DAMAGED = 3
+_SIZE = struct.Struct("<II")  # width and height, in front of the pixels
 
 
-def decode(payload: bytes, format: str, spec: InputSpec) -> bytes:
-    """Return the bytes of the centred square, not upright: uint8, [size, size, 3].
+def decode(payload: bytes, format: str, spec: InputSpec) -> Image.Image:
+    """Return what `decoding.decode` returns.
 
     Raises `NotAnImage` if the image is damaged, `ImageTooLarge` if it exceeds a limit.
     """
@@ -41,7 +45,8 @@ def decode(payload: bytes, format: str, spec: InputSpec) -> bytes:
     except subprocess.TimeoutExpired:
         raise ImageTooLarge(f"Decoding the {format} takes too long.") from None
     if result.returncode == 0:
-        return result.stdout
+        width, height = _SIZE.unpack_from(result.stdout)
+        return Image.frombuffer("RGB", (width, height), result.stdout[_SIZE.size :])
     if result.returncode == _DAMAGED:
         raise NotAnImage(f"The {format} is damaged.")
     megabytes = MAX_DECODE_BYTES // 1_000_000
@@ -57,12 +62,12 @@ def _main() -> int:
     spec = InputSpec(int(sys.argv[1]), float(sys.argv[2]), (0, 0, 0), (1, 1, 1))
     payload = sys.stdin.buffer.read()
     try:
-        square = decoding.decode_square(payload, spec)
+        image = decoding.decode(payload, spec)
     except MemoryError:
         return 1
     except decoding.DECODER_ERRORS:
         return _DAMAGED
-    sys.stdout.buffer.write(square.tobytes())
+    sys.stdout.buffer.write(_SIZE.pack(*image.size) + image.tobytes())
     return 0
 
 

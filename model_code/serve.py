@@ -67,7 +67,7 @@ class Predictor:
         image = io.BytesIO()
         Image.new("RGB", (size, size)).save(image, "JPEG")
         for prediction in [
-            self._threads.submit(self._invoke, image.getvalue(), "image/jpeg")
+            self._threads.submit(self._invoke, image.getvalue(), "image/jpeg", inference.JSON)
             for _ in range(self._workers)
         ]:
             prediction.result()
@@ -86,31 +86,33 @@ class Predictor:
         finally:
             self._pending -= 1
 
-    async def invoke(self, body: bytes, content_type: str) -> bytes:
+    async def invoke(self, body: bytes, content_type: str, accept: str = inference.JSON) -> bytes:
         """Return the JSON response to one invocation. Raises `InvocationError`."""
         loop = asyncio.get_running_loop()
-        result = await loop.run_in_executor(self._threads, self._invoke, body, content_type)
-        return await self._invoke_heavy(result) if isinstance(result, InputImage) else result
+        result = await loop.run_in_executor(self._threads, self._invoke, body, content_type, accept)
+        if isinstance(result, InputImage):
+            return await self._invoke_heavy(result, accept)
+        return result
 
-    async def _invoke_heavy(self, image: InputImage) -> bytes:
+    async def _invoke_heavy(self, image: InputImage, accept: str) -> bytes:
         if self._heavy_pending > MAX_WAITING_HEAVY:
             raise Overloaded("Too many large images are waiting.")
         self._heavy_pending += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._heavy_thread, self._predict, image)
+            return await loop.run_in_executor(self._heavy_thread, self._predict, image, accept)
         finally:
             self._heavy_pending -= 1
 
-    def _invoke(self, body: bytes, content_type: str) -> bytes | InputImage:
+    def _invoke(self, body: bytes, content_type: str, accept: str) -> bytes | InputImage:
         """Return the response to an invocation, or its image if that is heavy."""
         data = inference.input_fn(body, content_type)
         if isinstance(data, InputImage) and data.heavy:
             return data
-        return self._predict(data)
+        return self._predict(data, accept)
 
-    def _predict(self, data: InputImage | inference.Describe) -> bytes:
-        return inference.output_fn(inference.predict_fn(data, self.model))
+    def _predict(self, data: InputImage | inference.Describe, accept: str) -> bytes:
+        return inference.output_fn(inference.predict_fn(data, self.model), accept)
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
@@ -127,7 +129,8 @@ def create_app(predictor: Predictor) -> Starlette:
         with predictor.place():
             body = await _read(request)
             content_type = request.headers.get("content-type", "")
-            prediction = asyncio.ensure_future(predictor.invoke(body, content_type))
+            accept = request.headers.get("accept", inference.JSON)
+            prediction = asyncio.ensure_future(predictor.invoke(body, content_type, accept))
             disconnect = asyncio.ensure_future(request.receive())  # the only message after the body
             try:
                 await asyncio.wait({prediction, disconnect}, return_when=asyncio.FIRST_COMPLETED)

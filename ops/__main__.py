@@ -7,6 +7,11 @@ from cli.commands import Entry, Group
 from cli.commands import main as run
 
 SECTIONS = {
+    "Whole stages": {
+        "doctor": Entry("ops.doctor.command", "check a stage before it costs money", True),
+        "up": Entry("ops.lifecycle.up", "bring a stage up from an empty account", True, True),
+        "down": Entry("ops.lifecycle.down", "take a stage back to nothing", True),
+    },
     "Groups": {
         "endpoint": Entry("ops.endpoint", "manage the model endpoint", True, True, "group"),
         "api": Entry("ops.api", "release, roll back and remove the API", True, True, "group"),

@@ -2,7 +2,9 @@
 
 CommandError
 ├── FindingsError       `audit` has findings
-└── LoadTestFailed      `loadtest` has no result: a single request or the first rate failed
+├── LoadTestFailed      `loadtest` has no result: a single request or the first rate failed
+├── NotReady            `doctor` found something that blocks a deployment
+└── NotRemoved          `down` could not remove everything
 """
 
 from cli.errors import CommandError
@@ -13,4 +15,12 @@ class FindingsError(CommandError):
 
 
 class LoadTestFailed(CommandError):
+    pass
+
+
+class NotReady(CommandError):
+    pass
+
+
+class NotRemoved(CommandError):
     pass

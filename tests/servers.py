@@ -73,10 +73,10 @@ class SwitchableHandler:
 
 
 @contextmanager
-def model_server(model: Path, module: str = "model_code.local") -> Iterator[str]:
+def model_server(model: Path, module: str = "model_code.local", *options: str) -> Iterator[str]:
     """Start a model server; yield its address once it responds."""
     port = free_port()
-    command = [sys.executable, "-m", module, "--host", HOST]
+    command = [sys.executable, "-m", module, "--host", HOST, *options]
     with process([*command, "--model", str(model), "--port", str(port)]) as child:
         address = f"http://{HOST}:{port}"
         wait_for(f"{address}/ping", child)

@@ -408,3 +408,44 @@ def test_failures_of_the_endpoint(
     deep = requests.get(f"{failing_api}/health?deep=true", timeout=TIMEOUT_S)
     check_problem(deep, status, kind)
     assert requests.get(f"{failing_api}/health", timeout=TIMEOUT_S).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "kind", "retry_after"),
+    [
+        ("worker-died", 503, "endpoint-unavailable", "10"),
+        ("model-failed", 502, "endpoint-failed", None),
+        ("overloaded", 429, "endpoint-busy", "1"),
+        ("not-ready", 503, "endpoint-unavailable", "10"),
+        ("throttled", 429, "endpoint-busy", "1"),
+        ("no-endpoint", 503, "endpoint-unavailable", "10"),
+        ("denied", 503, "endpoint-unavailable", "10"),
+        ("internal", 502, "endpoint-failed", None),
+        ("unavailable", 503, "endpoint-unavailable", "10"),
+        ("dependency", 502, "endpoint-failed", None),
+        ("too-large", 413, "image-too-large", None),
+    ],
+)
+def test_faults_of_sagemaker(
+    failing_api: str,
+    runtime_handler: SwitchableHandler,
+    tiny_runtime: str,
+    encode: Encode,
+    fault: str,
+    status: int,
+    kind: str,
+    retry_after: str | None,
+) -> None:
+    """Each fault of `model_code.local` becomes its problem."""
+
+    def forward(request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers["Content-Length"]))
+        attributes = {"X-Amzn-SageMaker-Custom-Attributes": f"fault={fault}"}
+        response = requests.post(tiny_runtime + request.path, body, headers=attributes, timeout=30)
+        request.headers.replace_header("Content-Length", "0")
+        answer(response.status_code, response.content, dict(response.headers))(request)
+
+    runtime_handler.handle = forward
+    response = post(failing_api, encode("red"), "image/png")
+    check_problem(response, status, kind)
+    assert response.headers.get("Retry-After") == retry_after

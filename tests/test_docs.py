@@ -109,10 +109,17 @@ def test_every_make_target_exists(page: str) -> None:
 
 
 def test_every_option_passed_through_make_exists() -> None:
-    programs = {"deploy": "release", "rollback": "release", "undeploy": "remove"}
+    programs = {
+        "deploy": ["ops", "api", "release"],
+        "rollback": ["ops", "api", "release"],
+        "undeploy": ["ops", "api", "remove"],
+        "doctor": ["ops", "doctor"],
+        "up": ["ops", "up"],
+        "down": ["ops", "down"],
+    }
     for content in PAGES.values():
         for target, arguments in re.findall(r"make (\w+) STAGE=\w+ ARGS=\"?([^\s`\"]+)", content):
-            command, _ = resolve(["ops", "api", programs[target]])
+            command, _ = resolve(programs[target])
             names = {name for parameter in command.params for name in parameter.opts}
             assert arguments.partition("=")[0] in names, f"make {target}: no option {arguments}"
 

@@ -1,7 +1,8 @@
 """A model for tests, created in milliseconds, with one breed per colour channel.
 
 Its logits are ten times the mean of each channel, so that a plain image determines the breed. The
-dog probability is the brightness.
+dog probability is the brightness. The location map, 4 x 4, is the brightness of each part,
+whatever the breed.
 """
 
 import hashlib
@@ -24,9 +25,13 @@ def write(folder: Path, **changes: Any) -> Path:
     colour = op.reduce_mean(pixels, np.array([1, 2]))
     logits = op.multiply(colour, np.float32(10))
     brightness = op.reduce_mean(colour, np.array([1]))
-    for node, name in ((image, "image"), (logits, "logits"), (brightness, "dog_probability")):
+    parts = op.reshape(op.reduce_mean(pixels, np.array([3])), np.array([1, 4, 8, 4, 8]), False)
+    places = op.reshape(op.reduce_mean(parts, np.array([2, 4])), np.array([1, 1, 4, 4]), False)
+    evidence = op.concat([places] * len(LABELS), 1)
+    outputs = {"logits": logits, "dog_probability": brightness, "evidence": evidence}
+    for name, node in {"image": image, **outputs}.items():
         node.output(0).get_tensor().set_names({name})
-    graph = ov.Model([op.result(logits), op.result(brightness)], [image], "tiny")
+    graph = ov.Model([op.result(node) for node in outputs.values()], [image], "tiny")
     folder.mkdir(parents=True, exist_ok=True)
     ov.save_model(graph, folder / "model.xml", compress_to_fp16=False)
     document = {

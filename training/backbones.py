@@ -35,7 +35,8 @@ IMAGENET_DOGS = slice(151, 269)
 class Backbone:
     """A timm model with its ImageNet head.
 
-    `mean` and `std` normalise its input, per RGB channel in units of 0..1.
+    `mean` and `std` normalise its input, per RGB channel in units of 0..1. If `has_map`, the mean
+    of the last layer's map is what the head reads, so that the head can locate what it recognises.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Backbone:
     features: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    has_map: bool
 
 
 def create(name: str, *, pretrained: bool = True) -> Backbone:
@@ -65,13 +67,24 @@ def create(name: str, *, pretrained: bool = True) -> Backbone:
         raise SettingsError(f"{name} has {classes} classes; a backbone needs ImageNet's 1000.")
     config: dict[str, Any] = network.default_cfg  # type: ignore[assignment]
     features = int(network.head_hidden_size)  # type: ignore[arg-type]
-    return Backbone(name, network, features, config["mean"], config["std"])
+    return Backbone(name, network, features, config["mean"], config["std"], _has_map(network))
 
 
 def pooled(network: nn.Module, images: Tensor) -> Tensor:
     """Return the classifier's input, [N, features], for normalised images [N, 3, S, S]."""
     features: Tensor = network.forward_head(network.forward_features(images), pre_logits=True)  # type: ignore[operator]
     return features
+
+
+def _has_map(network: nn.Module) -> bool:
+    """Return whether the classifier's input is the mean of a map [N, features, rows, columns]."""
+    with torch.no_grad():
+        features = network.eval().forward_features(torch.zeros(1, 3, 96, 96))  # type: ignore[operator]
+        if features.ndim != 4:
+            return False
+        mean = features.mean(dim=(2, 3))
+        pooled = network.forward_head(features, pre_logits=True)  # type: ignore[operator]
+    return pooled.shape == mean.shape and torch.allclose(mean, pooled, rtol=0.01, atol=0.01)
 
 
 def freeze_batch_norm(network: nn.Module) -> None:

@@ -2,8 +2,8 @@
 
 Photos are an index with the columns file, split and label, or folders in ImageFolder's layout:
 train/001.Affenpinscher/x.jpg, valid/, test/, and other/ for photos without a dog. Broken files,
-copies (also across splits), breeds without training photos, and folders and formats that are not
-read are reported and left out.
+copies, crops and mirror images of photos in other splits or by other sources, breeds without
+training photos, and folders and formats that are not read are reported and left out.
 
 example:
   python -m training data --data photos --output runs/photos.csv
@@ -133,7 +133,7 @@ def check(candidates: Sequence[Photo]) -> tuple[list[DecodedPhoto], Findings]:
             decoded.append(_decode(photo))
         except ModelCodeError as error:
             findings.broken.append(f"{photo.path}: {error}")
-    kept = _without_copies(decoded, findings)
+    kept = _without_near_copies(_without_copies(decoded, findings), findings)
     trained = {entry.photo.breed for entry in kept if entry.photo.split == "train"}
     known = {entry.photo.breed for entry in decoded if entry.photo.breed}
     findings.empty = sorted(known - trained)
@@ -181,6 +181,33 @@ def _without_copies(decoded: Sequence[DecodedPhoto], findings: Findings) -> list
             kept.add(first.photo.path)
             findings.copies += [(str(entry.photo.path), first_path) for entry in copies]
     return [entry for entry in decoded if entry.photo.path in kept]
+
+
+def _without_near_copies(entries: Sequence[DecodedPhoto], findings: Findings) -> list[DecodedPhoto]:
+    """Leave out crops, mirror images and the like.
+
+    In split train they do harm between sources, which cross-validation and a held-out split
+    separate. Of two photos in different splits, the one in the earlier split stays.
+    """
+    from training import near_copies  # takes seconds to import
+
+    def may_pair(one: Photo, two: Photo) -> bool:
+        return one.split != two.split or (one.split == "train" and one.source != two.source)
+
+    left_out: set[Path] = set()
+    for pair in near_copies.find([entry.photo for entry in entries], may_pair):
+        both = [entries[number].photo for number in pair]
+        kept, copy = sorted(both, key=lambda photo: _PRECEDENCE.index(photo.split))
+        if {kept.path, copy.path} & left_out:
+            continue
+        left_out.add(copy.path)
+        if kept.breed == copy.breed:
+            findings.copies.append((str(copy.path), str(kept.path)))
+            continue
+        findings.contradictions.append((str(copy.path), str(kept.path)))
+        if kept.split == copy.split:  # either label may be the wrong one
+            left_out.add(kept.path)
+    return [entry for entry in entries if entry.photo.path not in left_out]
 
 
 def _empty_folders(root: Path) -> list[str]:

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from cli import commands
 from model_code.errors import ModelCodeError
-from model_code.inference import Model, Prediction, input_fn, model_fn, predict_fn
+from model_code.inference import Model, input_fn, model_fn, predict_fn
+from model_code.prediction import Prediction
 from training import metrics, photos
 from training.errors import DataError, TrainingError
 from training.folder_layout import breed_key
@@ -28,13 +29,15 @@ from training.photos import Photo
 class Scores:
     """A model's outputs: logits [N, breeds], dog probabilities [N], and the true breeds [N].
 
-    The true breed is an index into the model's labels, -1 for a photo without a dog.
+    The true breed is an index into the model's labels, -1 for a photo without a dog. `looks` is the
+    mean number of inferences per photo.
     """
 
     photos: list[Photo]
     logits: NDArray[np.float32]
     dog_probabilities: NDArray[np.float32]
     targets: NDArray[np.int64]
+    looks: float = 1.0
 
 
 @commands.command(__doc__)
@@ -81,7 +84,7 @@ def score(model: Model, chosen: Sequence[Photo]) -> Scores:
     labels = model.artifact.labels
     index = {breed_key(label): number for number, label in enumerate(labels)}
     index |= {label: number for number, label in enumerate(labels)}
-    logits, dogs, targets = [], [], []
+    logits, dogs, targets, looks = [], [], [], 0
     for photo in tqdm(chosen, desc="evaluate", unit="photo", leave=False, disable=None):
         target = index.get(photo.breed, index.get(breed_key(photo.breed), -1))
         if photo.breed and target == -1:
@@ -94,11 +97,13 @@ def score(model: Model, chosen: Sequence[Photo]) -> Scores:
         logits.append(prediction.logits)
         dogs.append(prediction.dog_probability)
         targets.append(target)
+        looks += prediction.looks
     return Scores(
         list(chosen),
         np.array(logits, dtype=np.float32).reshape(-1, len(labels)),
         np.array(dogs, dtype=np.float32),
         np.array(targets, dtype=np.int64),
+        looks / max(1, len(chosen)),
     )
 
 
@@ -112,6 +117,7 @@ def measure(model: Model, dogs: Scores, others: Scores | None = None) -> dict[st
     result: dict[str, Any] = {
         **measure_breeds(dogs.logits, dogs.targets, artifact.temperature),
         "dogs_refused": round(rejected, 4),
+        "looks_per_photo": round(dogs.looks, 3),
     }
     if others is not None:
         gate = others.dog_probabilities

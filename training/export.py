@@ -10,7 +10,7 @@ example:
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,12 +23,24 @@ import torch
 from cli import commands, settings, tables
 from cli.files import write_atomically
 from model_code import artifact
-from training import evaluate, folder_layout, model_card, openvino_graph, photos, run_files
+from model_code.artifact import SecondLook
+from training import (
+    confusions,
+    evaluate,
+    folder_layout,
+    instruction_sets,
+    model_card,
+    openvino_graph,
+    photos,
+    run_files,
+    second_look,
+)
 from training.breed_names import display_name
 from training.calibration import fit_temperature, fit_threshold
-from training.errors import DataError
+from training.errors import DataError, TrainingError
 from training.evaluate import Scores
 from training.metrics import Floats, Ints, top_k
+from training.model_card import Evidence
 from training.options import data_option, run_option
 from training.photos import Photo
 from training.run_files import TrainedModel
@@ -38,6 +50,8 @@ NAME = "whatbreed"
 PRECISIONS = ("int8", "fp16", "fp32")
 
 Splits = Mapping[str, Sequence[Photo]]
+HeldOut = tuple[Floats, Ints, Floats]
+"""Logits [N, breeds], targets [N] and dog probabilities [N] of held-out photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +118,12 @@ def export_model(
         comparison = as_table(candidates, judge)
         print(comparison)
         best = choose(candidates, judge, settings.max_drop)
-        description = _calibrate(best, trained, settings, judge)
+        held_out = _held_out(best, trained)
+        description = _calibrate(best, held_out, trained, settings, judge)
+        description["metrics"]["instruction_sets"] = _agreement(best, judge, settings)
         _publish(best.folder, description, output)
-    card = model_card.render(description, best.scores[judge], splits, comparison)
+    evidence = Evidence(best.scores[judge], best.scores.get("other"), *held_out[:2], comparison)
+    card = model_card.render(description, evidence, splits)
     write_atomically(output / model_card.FILE, card)
     print(f"{output}: {best.precision}, {json.dumps(description['metrics'])}")
 
@@ -143,7 +160,7 @@ def _candidates(
     trained: TrainedModel, splits: Splits, scratch: Path, version: str, settings: ExportSettings
 ) -> list[Candidate]:
     spec = openvino_graph.input_spec(trained)
-    draft = {
+    draft: dict[str, Any] = {
         "format": artifact.FORMAT,
         "name": NAME,
         "version": version,
@@ -155,6 +172,7 @@ def _candidates(
         "metrics": {},
         "trained_with": {},
     }
+    rule = None
     candidates = []
     for precision in PRECISIONS:
         folder = scratch / precision
@@ -165,7 +183,10 @@ def _candidates(
                 graph, splits["train"], spec, settings.calibration_photos
             )
         ov.save_model(graph, folder / artifact.GRAPH_FILE, compress_to_fp16=precision != "fp32")
-        _write_description(folder, draft)
+        write_description(folder, draft)
+        if openvino_graph.looks_twice(trained):
+            rule = rule or _second_look(trained, folder, splits["valid"])
+            write_description(folder, {**draft, "second_look": asdict(rule)})
         model = evaluate.load(folder)
         scores = {
             split: evaluate.score(model, splits[split])
@@ -177,14 +198,30 @@ def _candidates(
     return candidates
 
 
+def _second_look(trained: TrainedModel, folder: Path, valid: Sequence[Photo]) -> SecondLook:
+    """Fit the rule on held-out photos: the cross-validation, or first looks at split valid."""
+    if trained.held_out is not None:
+        return second_look.fit(trained.held_out, trained.settings)
+    first = evaluate.score(evaluate.load(folder), valid).logits
+    threshold = second_look.fit_threshold(first, trained.settings["second_looks"])
+    return second_look.rule(trained.settings, threshold)
+
+
 def _calibrate(
-    best: Candidate, trained: TrainedModel, settings: ExportSettings, judge: str
+    best: Candidate,
+    held_out: HeldOut,
+    trained: TrainedModel,
+    settings: ExportSettings,
+    judge: str,
 ) -> dict[str, Any]:
     """Fit temperature and threshold, and return the description of `best` with its metrics."""
-    logits, targets, dog_probabilities = _held_out(best, trained)
+    logits, targets, dog_probabilities = held_out
     description: dict[str, Any] = json.loads((best.folder / artifact.DESCRIPTION_FILE).read_text())
     temperature = description["temperature"] = fit_temperature(logits, targets)
     description["dog_threshold"] = fit_threshold(dog_probabilities, settings.max_dogs_refused)
+    description["confused_with"] = confusions.by_label(
+        confusions.confused(logits, targets), trained.breeds
+    )
     description["trained_with"] = {
         "backbone": trained.backbone,
         "data": trained.data,
@@ -195,7 +232,7 @@ def _calibrate(
         "torch": torch.__version__,
         "openvino": ov.__version__,
     }
-    _write_description(best.folder, description)
+    write_description(best.folder, description)
     model = evaluate.load(best.folder)
     description["metrics"] = {
         "split": judge,
@@ -205,19 +242,34 @@ def _calibrate(
     return description
 
 
-def _held_out(best: Candidate, trained: TrainedModel) -> tuple[Floats, Ints, Floats]:
+def _agreement(best: Candidate, judge: str, settings: ExportSettings) -> dict[str, Any]:
+    """Return how `best` does on the instruction sets of this CPU. Raises TrainingError."""
+    scores = best.scores[judge]
+    sets = instruction_sets.compare(best.folder, scores.photos, scores.logits, scores.targets)
+    for name, agreement in sets.items():
+        lost = abs(agreement["top1"] - best.top1(judge)) * len(scores.photos)
+        if lost > 1.01 or agreement["max_difference"] > settings.max_logit_difference:
+            raise TrainingError(
+                f"The model is not the same with {name}: {agreement}. Allowed are one photo and "
+                f"--max-logit-difference {settings.max_logit_difference}."
+            )
+    return sets
+
+
+def _held_out(best: Candidate, trained: TrainedModel) -> HeldOut:
     """Return logits [N, breeds], targets [N] and dog probabilities [N] of held-out photos.
 
     They are split valid, or split train in the cross-validation of the head.
     """
-    if "valid" in best.scores:
+    if trained.held_out is None:
         scores = best.scores["valid"]
         return scores.logits, scores.targets, scores.dog_probabilities
-    held_out = {name: tensor.numpy() for name, tensor in (trained.held_out or {}).items()}
-    return held_out["logits"], held_out["targets"], held_out["dog_probabilities"]
+    rule = artifact.load(best.folder).second_look
+    logits, dogs = second_look.combine(trained.held_out, rule)
+    return logits, trained.held_out["targets"].numpy(), dogs
 
 
-def _write_description(folder: Path, description: dict[str, Any]) -> None:
+def write_description(folder: Path, description: dict[str, Any]) -> None:
     """Write `model.json` with the checksums of the graph's files."""
     checksums = {
         file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
@@ -229,7 +281,7 @@ def _write_description(folder: Path, description: dict[str, Any]) -> None:
 
 def _publish(folder: Path, description: dict[str, Any], output: Path) -> None:
     """Copy the artifact to `output`, `model.json` last: its checksums reveal a partial copy."""
-    _write_description(folder, description)
+    write_description(folder, description)
     output.mkdir(parents=True, exist_ok=True)
     for file in (artifact.WEIGHTS_FILE, artifact.GRAPH_FILE, artifact.DESCRIPTION_FILE):
         write_atomically(output / file, (folder / file).read_bytes())

@@ -6,7 +6,7 @@ random one (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features").
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model_code.artifact import InputSpec
-from training.backbones import IMAGENET_DOGS, Backbone
-from training.distributed import World
+from training import doubtful_labels
 from training.errors import CheckpointError, DataError
+from training.looks import Extractor
 from training.loss import class_weights
-from training.model import BreedClassifier
-from training.precision import autocast
-from training.preprocessing import normalise, served_batches
+from training.model import BreedClassifier, dog_probability
 from training.run_files import load_tensors, save_tensors
 from training.settings import TrainSettings
 from training.training_set import TrainingSet
@@ -31,53 +28,47 @@ from training.training_set import TrainingSet
 FILE = "linear_head.pt"
 FOLDS = 5
 
-Fit = Callable[[Tensor, Tensor], nn.Linear]
-"""Fits a head on features float32 [N, F] and targets int64 [N]."""
-
 
 @dataclass(frozen=True, slots=True)
 class LinearHead:
-    """A fitted head: `weight` [breeds, features] and `bias` [breeds].
+    """A fitted head for both looks: `weight` [breeds, features] and `bias` [breeds].
 
     `imagenet` float16 [photos, 1000] are ImageNet's probabilities of the training photos.
-    `held_out` float32 [photos, breeds] are cross-validated logits, if there is no split valid.
+    `held_out` is their cross-validation, if there is no split valid: see `TrainedModel`.
     """
 
     weight: Tensor
     bias: Tensor
     imagenet: Tensor
-    held_out: Tensor | None = None
+    held_out: dict[str, Tensor] | None = None
 
     def apply(self, model: BreedClassifier) -> None:
         """Set the breed head of `model`."""
         model.breeds.load_state_dict({"weight": self.weight, "bias": self.bias})
 
-    def cross_validation(self, targets: Tensor) -> dict[str, Tensor] | None:
-        """Return what `TrainedModel.held_out` holds."""
-        if self.held_out is None:
-            return None
-        # The dog gate needs no cross-validation: ImageNet's head is not fitted on these photos.
-        dogs = self.imagenet[:, IMAGENET_DOGS].float().sum(dim=1)
-        return {"logits": self.held_out, "targets": targets, "dog_probabilities": dogs}
 
-
-def load_or_fit(
-    folder: Path,
-    model: BreedClassifier,
-    backbone: Backbone,
-    photos: TrainingSet,
-    spec: InputSpec,
-    settings: TrainSettings,
-    world: World,
-) -> LinearHead:
+def load_or_fit(folder: Path, extractor: Extractor) -> LinearHead:
     """Return the head in `folder`, or fit one and save it there. The result is the leader's."""
+    photos, world = extractor.photos, extractor.world
     saved = world.broadcast(_load(folder, photos.fingerprint) if world.is_leader else None)
     if saved is not None:
         return cast(LinearHead, saved)
-    features = _features(model, backbone, photos, spec, settings, world)
+    fitter = Fitter(deepcopy(extractor.model).cpu(), photos, extractor.settings)
+    first = extractor.first()
+    # Photos are located as unseen ones are: by a head that was fitted without their source.
+    weights, biases = world.broadcast(fitter.heads(first) if world.is_leader else None)
+    second, sizes = None, None
+    if extractor.settings.second_looks > 0:
+        second, sizes = extractor.second(weights, biases, fitter.fold) or (None, None)
     head = None
     if world.is_leader:
-        head = _fit_head(deepcopy(model).cpu(), features, photos, settings)
+        kept = torch.ones_like(photos.targets, dtype=torch.bool)
+        if not photos.valid:
+            logits = held_out_logits(weights, biases, first, fitter.fold)
+            kept = ~doubtful_labels.find(
+                logits, photos, extractor.settings.min_label_probability, folder
+            )
+        head = fitter.fit(first, second, sizes, kept)
         document = {field: getattr(head, field) for field in LinearHead.__slots__}
         save_tensors(folder / FILE, {**document, "data": photos.fingerprint})
     return cast(LinearHead, world.broadcast(head))
@@ -94,43 +85,77 @@ def _load(folder: Path, fingerprint: str) -> LinearHead | None:
     return LinearHead(**document) if document.pop("data") == fingerprint else None
 
 
-def _features(
-    model: BreedClassifier,
-    backbone: Backbone,
-    photos: TrainingSet,
-    spec: InputSpec,
-    settings: TrainSettings,
-    world: World,
-) -> Tensor:
-    """Compute the features [photos, F] of all training photos; each process computes its share."""
-    share = photos.local[photos.rank :: photos.ranks]
-    device = next(model.parameters()).device
-    with torch.no_grad(), autocast(settings.precision, device):
-        batches = [
-            model.features(normalise(batch, backbone).to(device)).cpu()
-            for batch in served_batches([photos.train[n] for n in share], spec, title="features")
-        ]
-    shares = world.gather((share, torch.cat(batches)))
-    order = torch.tensor([number for numbers, _ in shares for number in numbers])
-    features = torch.empty(len(order), backbone.features)
-    features[order] = torch.cat([part for _, part in shares])
-    return features
+class Fitter:
+    """Fits heads on the features of the training photos, on all of them and per fold."""
+
+    def __init__(
+        self, model: BreedClassifier, photos: TrainingSet, settings: TrainSettings
+    ) -> None:
+        self.model = model
+        self.targets = photos.targets
+        self.settings = settings
+        self.fold = torch.zeros(len(photos.train), dtype=torch.int64)
+        if not photos.valid:
+            self.fold = folds([photo.source for photo in photos.train], settings.seed)
+        self.folds = 1 if photos.valid else FOLDS
+
+    def heads(self, *looks: Tensor) -> tuple[Tensor, Tensor]:
+        """Return one head per fold, fitted without it: weights [K, breeds, F], biases.
+
+        With a split valid, there is one head for all photos.
+        """
+        others = [self.fold != number for number in range(self.folds)]
+        if self.folds == 1:
+            others = [self.fold == 0]
+        fitted = [self._head(looks, chosen) for chosen in others]
+        weights = torch.stack([head.weight.detach() for head in fitted])
+        return weights, torch.stack([head.bias.detach() for head in fitted])
+
+    def fit(
+        self, first: Tensor, second: Tensor | None, sizes: Tensor | None, kept: Tensor
+    ) -> LinearHead:
+        """Fit the head on the photos `kept`, and cross-validate it if there is no split valid.
+
+        Cross-validation is on all photos: heads fitted without a fold's source would otherwise
+        still know its labels, through the doubtful labels that they were found with.
+        """
+        looks = [first] if second is None else [first, second]
+        head = self._head(looks, kept)
+        held_out = None
+        if self.folds > 1:
+            weights, biases = self.heads(*looks)
+            logits = [held_out_logits(weights, biases, look, self.fold) for look in looks]
+            dogs = [self._dogs(look) for look in looks]
+            held_out = {
+                "logits": torch.stack(logits, dim=1),
+                "dog_probabilities": torch.stack(dogs, dim=1),
+                "targets": self.targets,
+            }
+            if sizes is not None:
+                held_out["sizes"] = sizes
+        with torch.no_grad():
+            imagenet = torch.softmax(self.model.imagenet(first), dim=1).half()
+        return LinearHead(head.weight.detach(), head.bias.detach(), imagenet, held_out)
+
+    def _head(self, looks: Sequence[Tensor], chosen: Tensor) -> nn.Linear:
+        features = torch.cat([look[chosen] for look in looks])
+        targets = self.targets[chosen].repeat(len(looks))
+        initial = imagenet_mixture(self.model, features, targets)
+        return fit_linear(initial, features, targets, self.settings)
+
+    @torch.no_grad()
+    def _dogs(self, features: Tensor) -> Tensor:
+        """Return dog probabilities [photos]. ImageNet's head is not fitted on these photos."""
+        return dog_probability(self.model.imagenet(features))
 
 
-def _fit_head(
-    model: BreedClassifier, features: Tensor, photos: TrainingSet, settings: TrainSettings
-) -> LinearHead:
-    def fit(features: Tensor, targets: Tensor) -> nn.Linear:
-        return fit_linear(imagenet_mixture(model, features, targets), features, targets, settings)
-
-    head = fit(features, photos.targets)
-    held_out = None
-    if not photos.valid:
-        sources = [photo.source for photo in photos.train]
-        held_out = cross_validated_logits(fit, features, photos.targets, sources, settings.seed)
-    with torch.no_grad():
-        imagenet = torch.softmax(model.imagenet(features), dim=1).half()
-    return LinearHead(head.weight.detach(), head.bias.detach(), imagenet, held_out)
+def held_out_logits(weights: Tensor, biases: Tensor, features: Tensor, fold: Tensor) -> Tensor:
+    """Return float32 [N, breeds]: the logits of photo n by head `fold[n]`."""
+    logits = torch.empty(len(fold), weights.shape[1])
+    for number in range(len(weights)):
+        chosen = fold == number
+        logits[chosen] = features[chosen] @ weights[number].T + biases[number]
+    return logits
 
 
 def imagenet_mixture(model: BreedClassifier, features: Tensor, targets: Tensor) -> nn.Linear:
@@ -164,7 +189,7 @@ def fit_linear(
     anchor = head.weight.detach().clone()
     solver = torch.optim.LBFGS(
         head.parameters(),
-        max_iter=200,
+        max_iter=100,
         history_size=10,
         tolerance_grad=1e-6,
         tolerance_change=0,
@@ -202,18 +227,3 @@ def folds(sources: Sequence[str], seed: int, count: int = FOLDS) -> Tensor:
         fold_of[source] = smallest = photos.index(min(photos))
         photos[smallest] += sizes[source]
     return torch.tensor([fold_of[source] for source in sources])
-
-
-def cross_validated_logits(
-    fit: Fit, features: Tensor, targets: Tensor, sources: Sequence[str], seed: int
-) -> Tensor:
-    """Return float32 [N, classes]: each photo's logits by a head fitted on the other folds."""
-    fold = folds(sources, seed)
-    parts = []
-    for number in sorted(set(fold.tolist())):
-        held_out = fold == number
-        head = fit(features[~held_out], targets[~held_out])
-        parts.append(head(features[held_out]).detach())
-    logits = torch.empty(len(targets), parts[0].shape[1])
-    logits[fold.argsort(stable=True)] = torch.cat(parts)
-    return logits

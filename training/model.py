@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training import backbones
 from training.backbones import IMAGENET_DOGS, Backbone
@@ -33,18 +34,45 @@ class BreedClassifier(nn.Module):
         return self.breeds(features), self.imagenet(features)
 
 
+def location_map(features: Tensor, logits: Tensor, weights: Tensor) -> Tensor:
+    """Return where the evidence for the likeliest breeds is, [N, rows, columns].
+
+    `features` [N, F, rows, columns] are what the breed head reads the mean of. Mean and head
+    commute, so each place has logits of its own (class activation map, Zhou et al. 2016). The map
+    is their mean, weighted with the breeds' probabilities, above the mean of all breeds.
+    `logits` [N, breeds] and `weights` [breeds, F], or [N, breeds, F], are the head's.
+    """
+    probabilities = torch.softmax(logits, dim=1)[:, None, :]
+    relative = weights - weights.mean(dim=-2, keepdim=True)
+    places = (probabilities @ relative) @ features.flatten(2)
+    return places.reshape(features.shape[0], *features.shape[2:])
+
+
 def dog_probability(imagenet_logits: Tensor) -> Tensor:
     """Return the summed probability of ImageNet's dog classes, [N], of logits [N, 1000]."""
     return torch.softmax(imagenet_logits, dim=1)[:, IMAGENET_DOGS].sum(dim=1)
 
 
 class ServedModel(nn.Module):
-    """The classifier with the two outputs of the served graph: breed logits, dog probability."""
+    """The classifier with the outputs of the served graph.
 
-    def __init__(self, classifier: BreedClassifier) -> None:
+    They are breed logits, dog probability and, if `has_map`, the evidence for each breed at each
+    place, [N, breeds, rows, columns], from which `framing.location` makes a location map: as a
+    convolution it costs less than the map itself would.
+    """
+
+    def __init__(self, classifier: BreedClassifier, has_map: bool) -> None:
         super().__init__()
         self.classifier = classifier
+        self.has_map = has_map
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        logits, imagenet = self.classifier(images)
-        return logits, dog_probability(imagenet)
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        if not self.has_map:
+            logits, imagenet = self.classifier(images)
+            return logits, dog_probability(imagenet)
+        features = self.classifier.trunk.forward_features(images)  # type: ignore[operator]
+        pooled = features.mean(dim=(2, 3))
+        breeds, imagenet = self.classifier.breeds, self.classifier.imagenet(pooled)
+        filters = breeds.weight - breeds.weight.mean(dim=0)
+        evidence = functional.conv2d(features, filters[:, :, None, None])
+        return breeds(pooled), dog_probability(imagenet), evidence

@@ -5,28 +5,46 @@ Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting".
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from training import metrics
+from training import confusions, metrics
 from training.breed_names import display_name
 from training.evaluate import Scores
+from training.metrics import Floats, Ints
 from training.photos import Photo
 
 FILE = "MODEL_CARD.md"
-_CONFUSED_PAIRS = 15
+_LIKE_DOGS = 12
 _FEW_PHOTOS = 6
 
 Splits = Mapping[str, Sequence[Photo]]
 
 
-def render(description: Mapping[str, Any], scores: Scores, splits: Splits, comparison: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an export measured.
+
+    `scores` are the model's on the measured split, `others` those on photos without a dog,
+    `held_out_logits` and `held_out_targets` of held-out photos, `comparison` is the table of
+    precisions.
+    """
+
+    scores: Scores
+    others: Scores | None
+    held_out_logits: Floats
+    held_out_targets: Ints
+    comparison: str
+
+
+def render(description: Mapping[str, Any], evidence: Evidence, splits: Splits) -> str:
     """Return the card of the model whose model.json is `description`.
 
-    `scores` are the model's on the measured split, `splits` the photos of each split, `comparison`
-    the table of precisions.
+    `splits` are the photos of each split.
     """
+    scores = evidence.scores
     results, training = description["metrics"], description["trained_with"]
     split, photos, top1 = results["split"], results["photos"], results["top1"]
     margin = 100 * 1.96 * (top1 * (1 - top1) / photos) ** 0.5
@@ -39,22 +57,24 @@ def render(description: Mapping[str, Any], scores: Scores, splits: Splits, compa
         f"The model names the breed of the dog in a photo, one of {len(description['labels'])}, "
         "and estimates whether there is a dog at all. "
         f"Backbone {training['backbone']} ({training['precision']}), "
-        f"{description['input']['size']} px, one pass per photo.",
+        f"{description['input']['size']} px. {_looks(description, results)}",
         "## Accuracy",
         f"On split {split}, {photos} photos from sources that are not in the training set:",
         _results(results),
         f"The 95 % confidence interval of top-1 accuracy is ±{margin:.1f} percentage points.",
         "All precisions were compared. The smallest that keeps the top-1 accuracy is served:",
-        f"```\n{comparison}\n```",
+        f"```\n{evidence.comparison}\n```",
+        *_instruction_sets(results),
         "## Calibration",
         _calibration(description["temperature"], results["held_out"]),
         f"Confidence and accuracy on split {split}:",
         _reliability(scores, description["temperature"]),
-        "## Most confused breeds",
-        _confusions(scores, description["labels"]),
+        "## Confused breeds",
+        _confusions(evidence, description["labels"]),
         "## Accuracy per breed",
         f"Correct predictions on split {split}, and number of training photos:",
         _breeds(scores, description["labels"], splits["train"]),
+        *_like_dogs(evidence.others, description["dog_threshold"]),
         "## Data",
         _data(splits, training["data"]),
         "## Limits",
@@ -67,6 +87,63 @@ def render(description: Mapping[str, Any], scores: Scores, splits: Splits, compa
     return "\n\n".join(parts) + "\n"
 
 
+def _looks(description: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    rule = description.get("second_look")
+    if not rule:
+        return "It looks once at each photo, at the centre square."
+    return (
+        "It first looks at the centre square. If the likeliest breed has a probability below "
+        f"{rule['threshold']:.2f}, or the photo is more than {rule['max_aspect']:g} times as long "
+        "as wide, it looks again at what a map of the evidence points to. A long photo, or one "
+        "whose centre hardly shows a dog, gets an overview first, to find the dog. On split "
+        f"{results['split']} there are {results['looks_per_photo']:.2f} looks per photo."
+    )
+
+
+def _instruction_sets(results: Mapping[str, Any]) -> list[str]:
+    sets = results.get("instruction_sets")
+    if not sets:
+        return []
+    rows = [
+        (
+            name,
+            f"{one['top1']:.4f}",
+            one["other_breed"],
+            one["mean_difference"],
+            one["max_difference"],
+        )
+        for name, one in sets.items()
+    ]
+    head = (
+        "instructions",
+        "top-1",
+        "photos with another breed",
+        "mean",
+        "largest difference of a logit",
+    )
+    return [
+        "CPUs without the newest instructions give the same results, measured with those switched "
+        "off:",
+        _table(head, rows),
+    ]
+
+
+def _like_dogs(others: Scores | None, threshold: float) -> list[str]:
+    if others is None:
+        return []
+    order = others.dog_probabilities.argsort()[::-1][:_LIKE_DOGS]
+    rows = [
+        (others.photos[number].path.stem, f"{others.dog_probabilities[number]:.3f}")
+        for number in order
+    ]
+    return [
+        "## Other animals and things",
+        f"The gate accepts a photo as a dog from a probability of {threshold}. The photos without "
+        "a dog that came closest:",
+        _table(("photo", "dog probability"), rows),
+    ]
+
+
 def _results(results: Mapping[str, Any]) -> str:
     rows = [
         ("top-1 accuracy", f"{results['top1']:.4f}"),
@@ -75,6 +152,7 @@ def _results(results: Mapping[str, Any]) -> str:
         ("expected calibration error of perfect probabilities", f"{results['ece_by_chance']:.4f}"),
         ("negative log likelihood", f"{results['nll']:.4f}"),
         ("dogs rejected by the dog gate", f"{results['dogs_refused']:.4f}"),
+        ("looks per photo", results["looks_per_photo"]),
     ]
     if "others" in results:
         rows += [
@@ -101,20 +179,25 @@ def _reliability(scores: Scores, temperature: float) -> str:
     )
 
 
-def _confusions(scores: Scores, labels: Sequence[str]) -> str:
-    pairs = Counter(
-        tuple(sorted((true, predicted)))
-        for true, predicted in zip(
-            scores.targets.tolist(), scores.logits.argmax(axis=1).tolist(), strict=True
-        )
-        if true != predicted
+def _confusions(evidence: Evidence, labels: Sequence[str]) -> str:
+    logits, targets = evidence.held_out_logits, evidence.held_out_targets
+    chosen = confusions.confused(logits, targets)
+    if not chosen:
+        return "No two breeds are confused often."
+    part = sum(pair.photos for pair in chosen) / int((logits.argmax(axis=1) != targets).sum())
+    groups = "\n".join(
+        f"- {', '.join(display_name(labels[number]) for number in group)}"
+        for group in confusions.groups(chosen)
     )
-    ranked = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
     rows = [
-        (display_name(labels[first]), display_name(labels[second]), count)
-        for (first, second), count in ranked[:_CONFUSED_PAIRS]
+        (display_name(labels[pair.first]), display_name(labels[pair.second]), pair.photos)
+        for pair in chosen
     ]
-    return _table(("breed", "confused with", "photos"), rows)
+    return (
+        "On held-out photos, the model often takes breeds of one group for each other. "
+        f"{part:.0%} of all mistakes are inside these groups:\n\n{groups}\n\n"
+        f"{_table(('breed', 'confused with', 'photos'), rows)}"
+    )
 
 
 def _breeds(scores: Scores, labels: Sequence[str], train: Sequence[Photo]) -> str:
@@ -153,13 +236,16 @@ def _limits(train: Sequence[Photo], split: str) -> str:
     counts = Counter(photo.breed for photo in train)
     few = sorted(display_name(breed) for breed, count in counts.items() if count < _FEW_PHOTOS)
     points = [
-        "The model has these breeds only. A mixed breed gets the breed it resembles, and a photo "
-        "with several dogs gets one answer.",
-        "It sees the centre square of the photo. A dog at the edge may be cut off.",
+        "The model has these breeds only. A mixed breed gets the breed it resembles, and "
+        "dogs of other breeds get the answer of a similar one, sometimes with a high probability.",
+        "A dog that is small, or cut off by the centre square, is found by the second look only if "
+        "the model is unsure, or if the photo is long. docs/training.md has the figures.",
+        "A photo with several dogs is answered for what the second look shows, or for all of them.",
         "Photos are from the web: well lit, whole dogs, mostly adult. Puppies and clipped coats "
         "are rarer and are misclassified more often.",
         f"Split {split} has few photos per breed, so the accuracy of one breed is uncertain.",
-        "The dog gate detects dogs, not photos. Drawings and toys may pass.",
+        "The dog gate detects dogs, not photos. Drawings and toys may pass; there were none in the "
+        "data to measure it. Wolves, foxes and wild dogs: see above.",
     ]
     if few:
         points.append(f"Breeds with fewer than {_FEW_PHOTOS} training photos: {', '.join(few)}.")

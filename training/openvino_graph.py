@@ -10,7 +10,7 @@ from openvino.preprocess import PrePostProcessor
 from openvino.tools.ovc import convert_model
 
 from model_code.artifact import InputSpec
-from model_code.inference import DOG_PROBABILITY, INPUT, LOGITS
+from model_code.inference import DOG_PROBABILITY, EVIDENCE, INPUT, LOGITS
 from training import backbones
 from training.model import ServedModel
 from training.photos import Photo
@@ -25,9 +25,8 @@ def convert(trained: TrainedModel) -> ov.Model:
     with torch.no_grad(), warnings.catch_warnings():
         # OpenVINO 2026.4 traces with torch.jit, which torch 2.13 deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
-        graph = convert_model(
-            ServedModel(trained.network()), example_input=torch.zeros(shape), input=shape
-        )
+        served = ServedModel(trained.network(), looks_twice(trained))
+        graph = convert_model(served, example_input=torch.zeros(shape), input=shape)
     steps = PrePostProcessor(graph)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     steps.input().model().set_layout(ov.Layout("NCHW"))
@@ -36,7 +35,7 @@ def convert(trained: TrainedModel) -> ov.Model:
     ).scale(_scalar_if_equal([255 * std for std in spec.std]))
     graph = steps.build()
     graph.input(0).tensor.set_names({INPUT})
-    for port, name in zip(graph.outputs, (LOGITS, DOG_PROBABILITY), strict=True):
+    for port, name in zip(graph.outputs, (LOGITS, DOG_PROBABILITY, EVIDENCE), strict=False):
         port.tensor.set_names({name})
     return graph
 
@@ -45,6 +44,12 @@ def input_spec(trained: TrainedModel) -> InputSpec:
     """Return how the endpoint preprocesses images for this model."""
     backbone = backbones.create(trained.backbone, pretrained=False)
     return InputSpec(trained.size, trained.crop, backbone.mean, backbone.std)
+
+
+def looks_twice(trained: TrainedModel) -> bool:
+    """Return whether the model has a location map, and was trained to look where it points."""
+    backbone = backbones.create(trained.backbone, pretrained=False)
+    return backbone.has_map and trained.settings["second_looks"] > 0
 
 
 def _scalar_if_equal(values: list[float]) -> float | list[float]:
@@ -71,6 +76,12 @@ def quantise(
         subset_size=len(inputs),
         fast_bias_correction=False,
         ignored_scope=nncf.IgnoredScope(names=not_quantised, types=["ReduceSum"]),
+        # CPUs without VNNI add pairs of 8-bit products in 16 bits, which saturate. Weights of 7
+        # bits leave room, so that all CPUs compute the same.
+        # https://docs.openvino.ai/latest/pot_saturation_issue.html
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            overflow_fix=nncf.OverflowFix.ENABLE
+        ),
     )
 
 

@@ -9,9 +9,10 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from model_code import images
+from model_code import framing, images
 from model_code.artifact import InputSpec
 from model_code.errors import ModelCodeError
+from model_code.images import DecodedImage
 from training.backbones import Backbone
 from training.errors import DataError
 from training.photos import Photo
@@ -40,9 +41,15 @@ def decode(photos: Sequence[Photo], max_short_side_px: int) -> list[Pixels]:
 
 
 def served_pixels(photo: Photo, spec: InputSpec) -> Pixels:
-    """Decode a photo with the endpoint's code, to uint8 [S, S, 3]. Raises DataError."""
+    """Return the first look at a photo, uint8 [S, S, 3]. Raises DataError."""
+    image = decode_served(photo, spec)
+    return image.look(framing.first_look(image.width, image.height, spec))
+
+
+def decode_served(photo: Photo, spec: InputSpec) -> DecodedImage:
+    """Decode a photo with the endpoint's code. Raises DataError."""
     try:
-        return images.InputImage(photo.path.read_bytes()).pixels(spec)
+        return images.InputImage(photo.path.read_bytes()).decode(spec)
     except (ModelCodeError, OSError) as error:
         raise DataError(f"{photo.path}: {error}") from None
 

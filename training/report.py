@@ -17,7 +17,9 @@ import numpy as np
 from cli import commands
 from cli.files import write_atomically
 from model_code.inference import Model
-from training import evaluate, metrics, plots, run_files
+from training import doubtful_labels, evaluate, metrics, plots, run_files
+from training.breed_names import display_name
+from training.doubtful_labels import DoubtfulLabel
 from training.evaluate import Scores
 from training.options import data_option, model_option, run_option, split_option
 
@@ -51,7 +53,8 @@ def command(
 ) -> None:
     model = evaluate.load(model_path)
     dogs, others = evaluate.score_split(model, data_path, split)
-    text = page(model, dogs, others, run_files.read_history(run_path), mistakes)
+    doubtful = doubtful_labels.read(run_path)
+    text = page(model, dogs, others, run_files.read_history(run_path), mistakes, doubtful)
     output = output or run_path / "report.html"
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, text)
@@ -64,6 +67,7 @@ def page(
     others: Scores | None,
     history: Sequence[Mapping[str, Any]],
     mistakes: int,
+    doubtful: Sequence[DoubtfulLabel] = (),
 ) -> str:
     """Return the page as HTML with all images embedded."""
     artifact = model.artifact
@@ -87,6 +91,8 @@ def page(
             ("Throughput and time per phase", _image(plots.throughput(history))),
             ("Epochs", _epochs(history)),
         ]
+    if doubtful:
+        sections.append(("Doubtful labels, left out of the fit", _doubtful(doubtful)))
     sections.append(("Training", _table(artifact.trained_with)))
     body = "\n".join(f"<h2>{escape(title)}</h2>\n{content}" for title, content in sections)
     title = escape(f"{artifact.name} {artifact.version}")
@@ -114,6 +120,17 @@ def _mistakes(
         figures.append(f"<figure>{_image(photo)}<figcaption>{caption}</figcaption></figure>")
     summary = f"<p>{len(wrong)} of {len(dogs.photos)} predictions are wrong.</p>"
     return f'{summary}<div class="mistakes">{"".join(figures)}</div>'
+
+
+def _doubtful(labels: Sequence[DoubtfulLabel]) -> str:
+    figures = [
+        f"<figure>{_image(plots.thumbnail(Path(label.file)))}<figcaption>"
+        f"label {escape(display_name(label.label))} {label.probability:.2%}<br>likelier "
+        f"<b>{escape(display_name(label.likelier))}</b> {label.likelier_probability:.0%}"
+        "</figcaption></figure>"
+        for label in labels
+    ]
+    return f'<div class="mistakes">{"".join(figures)}</div>'
 
 
 def _epochs(history: Sequence[Mapping[str, Any]]) -> str:

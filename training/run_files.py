@@ -31,8 +31,9 @@ class TrainedModel:
 
     `state` holds the weights after `epoch`, the best one (0: the linear head alone), and
     `valid_top1` their accuracy on held-out photos. `data` is the fingerprint of the photos. If
-    there was no split valid, `held_out` holds the cross-validation of the head: `logits` float32
-    [N, breeds], `targets` int64 [N] and `dog_probabilities` float32 [N].
+    there was no split valid, `held_out` holds the cross-validation of the head for one or two looks
+    at each photo: `logits` float32 [N, looks, breeds], `dog_probabilities` float32 [N, looks],
+    `targets` int64 [N] and, for two looks, `sizes` int64 [N, 2], width and height in pixels.
     """
 
     backbone: str

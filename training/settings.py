@@ -37,6 +37,14 @@ class TrainSettings(Section):
     """Side of the served model's square input in pixels."""
     crop: float = Field(default=1.0, gt=0, le=1)
     """Fraction of the short side that the centre crop keeps at inference."""
+    second_looks: float = Field(default=0.22, ge=0, lt=1)
+    """Fraction of the photos, the least certain ones, that the model looks at twice. 0: none."""
+    max_aspect: float = Field(default=1.8, gt=1)
+    """Ratio of an image's sides above which the model always looks again, after an overview."""
+    map_threshold: float = Field(default=0.7, gt=0, le=1)
+    """Fraction of a location map's maximum from which the second look covers a place."""
+    min_side: float = Field(default=0.6, gt=0, le=1)
+    """Smallest side of the second look as a fraction of the image's short side."""
     # A random crop enlarges the dog, so a smaller input matches (Touvron et al. 2019, FixRes).
     train_size: int = Field(default=208, ge=32)
     """Side of the square input during training in pixels."""
@@ -74,8 +82,11 @@ class TrainSettings(Section):
     """Probability of blanking a rectangle of the photo."""
     balance: float = Field(default=1.0, ge=0, le=1)
     """Weight of rare breeds. 0: every photo counts the same; 1: every breed counts the same."""
-    probe_penalty: float = Field(default=0.001, ge=0)
+    probe_penalty: float = Field(default=0.002, ge=0)
     """Penalty on the distance of the linear head from its initial mixture of ImageNet's classes."""
+    min_label_probability: float = Field(default=0.01, ge=0, lt=0.1)
+    """Leave photos out of the fit whose label has a lower probability, and another breed over 0.9,
+    by heads that were fitted without their source. 0: none."""
     gate_weight: float = Field(default=0.1, ge=0)
     """Weight of the loss that preserves ImageNet's head, the dog gate."""
     ema_decay: float = Field(default=0.985, ge=0, lt=1)
@@ -105,6 +116,9 @@ class ExportSettings(Section):
     """Photos of split train for int8 calibration."""
     max_drop: float = Field(default=0.5, ge=0)
     """Maximum loss of top-1 accuracy against fp32, in percentage points."""
+    # A photo whose confidence is at the threshold may be looked at twice on one of them only.
+    max_logit_difference: float = Field(default=4.0, gt=0)
+    """Maximum difference of a logit between this CPU and one without its newer instructions."""
     max_dogs_refused: float = Field(default=0.01, ge=0, le=1)
     """Maximum fraction of dogs the gate may reject."""
 

@@ -18,12 +18,21 @@ from tqdm import tqdm
 
 from cli.files import write_atomically
 from model_code.artifact import InputSpec
-from training import backbones, checkpoint, linear_head, optimiser, run_files, training_set
+from training import (
+    backbones,
+    checkpoint,
+    linear_head,
+    optimiser,
+    run_files,
+    second_look,
+    training_set,
+)
 from training.augmentation import AugmentedPhotos, Batch, collate
 from training.checkpoint import State
 from training.distributed import World
 from training.errors import Interrupted, TrainingError
 from training.hooks import Epoch, Hook, Step
+from training.looks import Extractor
 from training.loss import Loss
 from training.model import BreedClassifier
 from training.precision import autocast
@@ -71,9 +80,8 @@ class Trainer:
         spec = InputSpec(settings.size, settings.crop, self.backbone.mean, self.backbone.std)
         self.model = BreedClassifier(self.backbone, len(self.photos.breeds)).to(self.device).eval()
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.head = linear_head.load_or_fit(
-            output, self.model, self.backbone, self.photos, spec, settings, world
-        )
+        extractor = Extractor(self.model, self.backbone, self.photos, spec, settings, world)
+        self.head = linear_head.load_or_fit(output, extractor)
         self.head.apply(self.model)
         self.stopwatch.lap("head")
 
@@ -148,7 +156,11 @@ class Trainer:
         title, accuracy = "linear head", self.validation.accuracy(self.model)
         if self.head.held_out is not None:
             title = "linear head, cross-validated"
-            accuracy = accuracy_of(self.head.held_out, self.photos.targets)
+            rule = None
+            if "sizes" in self.head.held_out:
+                rule = second_look.fit(self.head.held_out, self.settings.model_dump())
+            logits, _ = second_look.combine(self.head.held_out, rule)
+            accuracy = accuracy_of(torch.from_numpy(logits), self.photos.targets)
         self.state.best.offer(0, accuracy, self.model)
         if self.world.is_leader:
             print(f"{title}: valid_top1={accuracy.top1:.4f}; valid_top5={accuracy.top5:.4f};")
@@ -263,7 +275,7 @@ class Trainer:
             settings=settings.model_dump(),
             data=self.photos.fingerprint,
             command=_command_line(),
-            held_out=self.head.cross_validation(self.photos.targets),
+            held_out=self.head.held_out,
         )
         if self.world.is_leader:
             trained.save(self.output)

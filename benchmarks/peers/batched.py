@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from model_code import artifact
 from model_code.images import InputImage
-from model_code.inference import DEFAULT_MODEL_DIR, DOG_PROBABILITY, LOGITS, Prediction
+from model_code.inference import DEFAULT_MODEL_DIR, DOG_PROBABILITY, LOGITS
+from model_code.prediction import Prediction
 
 
 class Batched:

@@ -18,7 +18,8 @@ from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from benchmarks.peers.batched import Batched
-from model_code.inference import JSON, Prediction, input_fn, output_fn
+from model_code.inference import JSON, input_fn, output_fn
+from model_code.prediction import Prediction
 
 MAX_BATCH_SIZE = int(os.environ.get("BENCH_BATCH", "8"))
 BATCH_TIMEOUT_S = float(os.environ.get("BENCH_BATCH_TIMEOUT_S", "0.005"))

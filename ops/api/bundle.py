@@ -32,6 +32,8 @@ from cli.files import write_atomically
 
 TASK = "/var/task"
 """The folder Lambda unpacks a bundle to, which tracebacks show."""
+MAX_UNPACKED_BYTES = 250 * 1024**2
+"""https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 _EARLIEST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -129,6 +131,12 @@ def normalise(archive: bytes) -> bytes:
             if not name.endswith("/") and "__pycache__" not in name
         }
     files |= compile_sources(files)
+    size = sum(map(len, files.values()))
+    if size > MAX_UNPACKED_BYTES:
+        raise AwsError(
+            f"The bundle has {size} bytes unpacked; Lambda accepts {MAX_UNPACKED_BYTES}: remove "
+            "packages from requirements.txt."
+        )
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
         for name, content in sorted(files.items()):

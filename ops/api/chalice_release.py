@@ -73,7 +73,7 @@ class ChaliceRelease:
             raise AwsError(
                 f"{denied[1]} is not allowed. Ask an administrator to create {self._role} and the "
                 f"REST API with `python -m ops policy --role pipeline --stage {self._stage.name} "
-                "--repository OWNER/NAME --apply`."
+                "--repository OWNER@ID/NAME@ID --apply`."
             ) from error
         if not self._has_code(built):
             raise AwsError(
@@ -91,6 +91,10 @@ class ChaliceRelease:
             f"Stage {name} keeps no previous release. Check out the commit to return to and run "
             f"`make deploy STAGE={name}`."
         )
+
+    def cancel(self) -> str:
+        """Return that there is nothing to cancel: `chalice deploy` shifts all traffic at once."""
+        return f"Stage {self._stage.name} has no stack: run `make deploy` again to complete it."
 
     def url(self) -> str:
         """Return the API's URL, or "" before the first deployment."""

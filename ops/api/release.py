@@ -3,12 +3,14 @@
 A stage with `.chalice/resources-STAGE.json` (prod) is a CloudFormation stack: traffic shifts to the
 new version gradually, and back if an alarm fires. Other stages (dev) use `chalice deploy`. If
 nothing changed, only the smoke test runs. If the smoke test fails, so does the release, and a stack
-returns to the previous one.
+returns to the previous one. A stack whose release is interrupted is rolled back, too; --cancel does
+that for a release that another process has started.
 
 example:
   python -m ops api release --stage dev
   python -m ops api release --stage prod --dry-run
   python -m ops api release --stage prod --rollback
+  python -m ops api release --stage prod --cancel
 """
 
 import json
@@ -34,6 +36,7 @@ from ops.api.stack_release import StackRelease
 @commands.command(__doc__)
 @click.option("--stage", required=True, help="Stage of .chalice/config.json.")
 @click.option("--rollback", is_flag=True, help="Return to the previous release.")
+@click.option("--cancel", is_flag=True, help="Stop a release in progress and roll it back.")
 @commands.dry_run_option
 @click.option("--force", is_flag=True, help="Run `chalice deploy` even if nothing changed.")
 @click.option("--digest", help="Fail if the SHA-256 of the bundle is not this one.")
@@ -44,6 +47,7 @@ def command(
     account: Account,
     stage: str,
     rollback: bool,
+    cancel: bool,
     dry_run: bool,
     force: bool,
     digest: str | None,
@@ -55,6 +59,9 @@ def command(
         raise SettingsError(f'--digest is "{digest}", not a SHA-256 of 64 hexadecimal digits.')
     release = open_release(account, stage)
     print(f"Stage {stage} in account {account.id}, {account.region}", flush=True)
+    if cancel:
+        print("Would stop a release in progress." if dry_run else release.cancel())
+        return
     if rollback:
         changed = release.roll_back(dry_run=dry_run)
     else:

@@ -5,6 +5,7 @@ template and the one before it. A rollback is a deployment like any other, throu
 and the same alarms.
 """
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from aws import stages
 from aws.account import Account
 from aws.errors import AwsError
+from cli.errors import SettingsError
 from ops.api import stack_template
 from ops.api.bundle import Bundle
 from ops.api.cloudformation_stack import Stack
@@ -42,10 +44,16 @@ class StackRelease:
                 f"Add them to .chalice/resources-{self._stage.name}.json."
             )
         api_roles.check_trust(self._account, self._stage)
-        code = self._store.uri(BUNDLE, self._store.put(BUNDLE, built.archive))
+        code = self._store.uri(BUNDLE, built.digest)
         template = stack_template.build(self._stage, built, code)
         content = json.dumps(template, sort_keys=True).encode()
-        return self._release(self._store.put(TEMPLATE, content), template, dry_run)
+        release = hashlib.sha256(content).hexdigest()
+        self._check_concurrency(template)
+        if dry_run:
+            return self._stack.preview(template)
+        self._store.put(BUNDLE, built.archive)
+        self._store.put(TEMPLATE, content)
+        return self._release(release, template)
 
     def roll_back(self, *, dry_run: bool = False) -> bool:
         """Release the previous release again and return whether anything changed.
@@ -63,7 +71,14 @@ class StackRelease:
         if code != self._store.uri(BUNDLE, bundle):
             raise AwsError(f"Release {previous} has its code at {code}, outside of the releases.")
         self._store.read(BUNDLE, bundle)
-        return self._release(previous, template, dry_run)
+        self._check_concurrency(template)
+        if dry_run:
+            return self._stack.preview(template)
+        return self._release(previous, template)
+
+    def cancel(self) -> str:
+        """Stop a release in progress, and return what the stage is left with."""
+        return self._stack.cancel()
 
     def url(self) -> str:
         """Return the API's URL."""
@@ -82,11 +97,24 @@ class StackRelease:
         self._stack.delete()
         self._store.clear()
 
-    def _release(self, release: str, template: dict[str, Any], dry_run: bool) -> bool:
+    def _release(self, release: str, template: dict[str, Any]) -> bool:
         """Update the stack to the template, and remember the one that it replaces."""
         deployed = self._stack.outputs()
         current = deployed.get("Release", "none")
         previous = deployed["PreviousRelease"] if current == release else current
         parameters = {"Release": release, "PreviousRelease": previous}
-        url = self._store.url(TEMPLATE, release)
-        return self._stack.deploy(url, template, parameters, dry_run=dry_run)
+        return self._stack.deploy(self._store.url(TEMPLATE, release), template, parameters)
+
+    def _check_concurrency(self, template: dict[str, Any]) -> None:
+        """Raise SettingsError if both versions do not fit while traffic shifts."""
+        reserved = stack_template.reserved_concurrency(template)
+        new = stack_template.provisioned_concurrency(template)
+        old = stack_template.provisioned_concurrency(self._stack.template() or template)
+        if reserved is not None and new + old > reserved:
+            raise SettingsError(
+                f"Stage {self._stage.name} provisions {old} concurrent executions for the version "
+                f"in service and {new} for the new one while traffic shifts, but reserves "
+                f"{reserved}: set reserved_concurrency in config.json to at least {new + old}, or "
+                "lower ProvisionedConcurrentExecutions in "
+                f"resources-{self._stage.name}.json."
+            )

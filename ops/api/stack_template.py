@@ -48,6 +48,20 @@ def _add_cors(gateway_responses: dict[str, Any], origin: str) -> None:
         }
 
 
+def provisioned_concurrency(template: dict[str, Any]) -> int:
+    """Return the provisioned concurrency of the alias; 0 if it has none."""
+    alias = template["Resources"].get(ALIAS, {}).get("Properties", {})
+    return int(
+        alias.get("ProvisionedConcurrencyConfig", {}).get("ProvisionedConcurrentExecutions", 0)
+    )
+
+
+def reserved_concurrency(template: dict[str, Any]) -> int | None:
+    """Return the reserved concurrency of the function, or None if it has none."""
+    reserved = template["Resources"]["APIHandler"]["Properties"].get("ReservedConcurrentExecutions")
+    return None if reserved is None else int(reserved)
+
+
 def routes_bypassing_alias(template: dict[str, Any]) -> list[str]:
     """Return `METHOD /path` of each route that does not target the alias `live`.
 

@@ -5,6 +5,9 @@ traffic to the new version in steps, watched by CloudWatch alarms that roll it b
 instance count is kept. If the stage already serves this version, nothing changes. A failed
 deployment removes what it created, and the old version keeps serving.
 
+An endpoint that is changing is waited for; one whose creation failed is replaced. For another
+instance type, autoscaling is paused during the update. If the command is interrupted, run it again.
+
 example:
   python -m ops endpoint deploy --stage dev --model model_code/default
   python -m ops endpoint deploy --stage prod --job whatbreed-fit-20261121120000 --rollout rolling
@@ -13,7 +16,7 @@ example:
 
 import json
 import sys
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +27,20 @@ from aws import endpoints, log_groups, stages
 from aws.account import Account
 from aws.errors import AwsError
 from aws.settings import ServingSettings
-from aws.stages import Stage
+from aws.stages import Config, Stage
+from chalicelib.settings import Settings
 from cli import commands
 from cli.errors import SettingsError
 from model_code.artifact import DEFAULT_MODEL_DIR
-from ops.endpoint import model_archive, model_version, rollback_alarms, rollout
+from ops.endpoint import endpoint_alarms, model_archive, model_version, rollout, scaling
 from ops.endpoint.model_version import ModelVersion
 from ops.endpoint.serving_image import architecture, latest_image, require_usable
+
+SERVERLESS_PAYLOAD_BYTES = 4_000_000
+"""The largest request of a serverless endpoint.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
+"""
 
 
 @commands.command(__doc__)
@@ -43,6 +53,7 @@ from ops.endpoint.serving_image import architecture, latest_image, require_usabl
 @click.option("--job", metavar="NAME", help="Deploy the model of this training job.")
 @click.option("--rollback", is_flag=True, help="Return to the previous version.")
 @click.option("--image", help="Serving image. Default: the latest one that `image` pushed.")
+@click.option("--yes", is_flag=True, help="Move a serverless endpoint to instances, for good.")
 @click.option("--detach", is_flag=True, help="Do not wait for the deployment to finish.")
 @commands.dry_run_option
 @commands.json_option
@@ -55,6 +66,7 @@ def command(
     job: str | None,
     rollback: bool,
     image: str | None,
+    yes: bool,
     detach: bool,
     dry_run: bool,
     as_json: bool,
@@ -79,7 +91,14 @@ def command(
                 uri = model_archive.uri(account, archive)
             version = model_version.plan(account, target.endpoint, image, uri, serving)
             endpoint = deploy(
-                account, target, serving, version, archive, wait=not detach, dry_run=dry_run
+                account,
+                target,
+                serving,
+                version,
+                archive,
+                wait=not detach,
+                dry_run=dry_run,
+                leave_serverless=yes,
             )
     if as_json:
         print(json.dumps(endpoint, default=str, indent=2))
@@ -94,39 +113,107 @@ def deploy(
     *,
     wait: bool,
     dry_run: bool,
+    leave_serverless: bool = False,
 ) -> dict[str, Any] | None:
     """Deploy `version` and return the endpoint's description, or None after a dry run.
 
-    `archive` is uploaded first, unless the model is in S3 already.
+    `archive` is uploaded first, unless the model is in S3 already. AWS cannot undo the move of a
+    serverless endpoint to instances, which therefore needs `leave_serverless`.
     """
     name = stage.endpoint
-    current = endpoints.describe(account, name)
-    failed = current is not None and current["EndpointStatus"] == "Failed"
-    if current and not failed and current["EndpointConfigName"] == version.config_name:
-        print(f"{name} already serves {version.config_name}")
-        return current
+    check_image_size(stage, serving)
+    current = endpoints.describe(account, name) if dry_run else endpoints.settled(account, name)
+    status = current["EndpointStatus"] if current else ""
+    if current and status == "InService":
+        if current["EndpointConfigName"] == version.config_name:
+            if not dry_run:
+                scaling.resume(account, name)
+                endpoint_alarms.delete(account, [version.config_name])
+            print(f"{name} already serves {version.config_name}")
+            return current
+        _require_same_kind(
+            stage,
+            current["ProductionVariants"],
+            version.config["ProductionVariants"],
+            leave_serverless=leave_serverless,
+        )
     if dry_run:
-        print(f"would {'update' if current else 'create'} endpoint {name}:")
-        print(json.dumps({"model": version.model, "config": version.config}, indent=2))
+        _describe_dry_run(name, current, version)
         return None
-    _require_settled(current)
+    if status == "OutOfService":
+        raise AwsError(
+            f"{name} is OutOfService: {endpoints.failure_reason(current or {})}. Run `python -m "
+            f"ops endpoint teardown --stage {stage.name}` and deploy again."
+        )
     if archive:
         model_archive.upload(account, archive)
-    if failed:
+    if current and status == "Failed":
+        print(f"replacing {name}, which failed: {endpoints.failure_reason(current)}")
+        scaling.pause(account, name)
         endpoints.delete(account, name)
         current = None
-    endpoint = _roll_out(account, stage, serving, version, new=current is None, wait=wait)
-    keep = {version.config_name}
-    if current:
-        rollout.remember_previous(account, endpoint, current["EndpointConfigName"])
-        keep.add(current["EndpointConfigName"])
+    endpoint = _roll_out(account, stage, serving, version, current, wait=wait)
     if wait:
-        model_version.prune(account, name, keep)
+        keep = {version.config_name} | ({current["EndpointConfigName"]} if current else set())
+        endpoint_alarms.delete(account, model_version.prune(account, name, keep))
         print(f"{name} serves {version.model_name} with {version.config_name}")
     else:
         command = f"aws sagemaker wait endpoint-in-service --endpoint-name {name}"
         print(f"deploying {version.config_name}; to wait for it, run `{command}`")
+        if scaling.is_paused(account, name):
+            print("autoscaling is paused: run the same command again, without --detach, to resume")
     return endpoint
+
+
+def check_image_size(stage: Stage, serving: ServingSettings) -> None:
+    """Raise SettingsError if the API accepts images that a serverless endpoint cannot receive."""
+    if not serving.serverless:
+        return
+    value = Config.read().environment(stage.name).get("MAX_IMAGE_BYTES", "")
+    largest = int(value) if value.isdigit() else Settings("any").max_image_bytes
+    if largest > SERVERLESS_PAYLOAD_BYTES:
+        raise SettingsError(
+            f"The API of stage {stage.name} accepts images of {largest} bytes, and a serverless "
+            f"endpoint {SERVERLESS_PAYLOAD_BYTES}: set MAX_IMAGE_BYTES to "
+            f'"{SERVERLESS_PAYLOAD_BYTES}" in the stage\'s environment_variables in '
+            ".chalice/config.json."
+        )
+
+
+def _describe_dry_run(name: str, current: dict[str, Any] | None, version: ModelVersion) -> None:
+    status = current["EndpointStatus"] if current else ""
+    if status in endpoints.BUSY:
+        print(f"would wait: {name} is {status}")
+    action = {"": "create", "Failed": "replace", "Deleting": "create"}.get(status, "update")
+    print(f"would {action} endpoint {name}:")
+    print(json.dumps({"model": version.model, "config": version.config}, indent=2))
+
+
+def _require_same_kind(
+    stage: Stage,
+    current: list[dict[str, Any]],
+    wanted: list[dict[str, Any]],
+    *,
+    leave_serverless: bool,
+) -> None:
+    """Raise AwsError if AWS cannot update the endpoint, because one is serverless.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
+    """
+    serverless = endpoints.is_serverless(current)
+    if serverless == endpoints.is_serverless(wanted):
+        return
+    if not serverless:
+        raise AwsError(
+            f"{stage.endpoint} runs on instances, and AWS cannot make it serverless. Run `python "
+            f"-m ops endpoint teardown --stage {stage.name}` and deploy again with --serverless "
+            "true: until then the stage has no model."
+        )
+    if not leave_serverless:
+        raise AwsError(
+            f"{stage.endpoint} is serverless. AWS can move it to instances but not back, and "
+            "--rollback will not work: add --yes to do so."
+        )
 
 
 def _roll_out(
@@ -134,8 +221,8 @@ def _roll_out(
     stage: Stage,
     serving: ServingSettings,
     version: ModelVersion,
+    current: dict[str, Any] | None,
     *,
-    new: bool,
     wait: bool,
 ) -> dict[str, Any]:
     """Create or update the endpoint. Remove everything that was created if that fails."""
@@ -143,27 +230,44 @@ def _roll_out(
     log_groups.ensure(account, log_groups.endpoint_group(name))
     created = model_version.create(account, version)
     try:
-        if new:
-            created.callback(rollback_alarms.delete, account, name)
-            rollback_alarms.put(account, name, serving)
-            account.client("sagemaker").create_endpoint(
-                EndpointName=name,
-                EndpointConfigName=version.config_name,
-                Tags=account.settings.tag_list(),
+        if current is None:
+            created.callback(endpoint_alarms.delete, account, [name])
+            endpoint_alarms.put_for_endpoint(account, stage, serving)
+            endpoints.once_visible(
+                account,
+                lambda: account.client("sagemaker").create_endpoint(
+                    EndpointName=name,
+                    EndpointConfigName=version.config_name,
+                    Tags=account.settings.tag_list(),
+                ),
             )
             created.callback(endpoints.delete, account, name)
         else:
-            rollout.update(account, name, version.config_name, serving)
+            endpoint_alarms.put_for_endpoint(account, stage, serving)
+            rollout.update(account, name, version.config_name, serving, watched=True)
+            # before waiting: an interrupted command must not lose what to roll back to
+            before = rollout.previous_config(account, current)
+            rollout.remember_previous(account, current, current["EndpointConfigName"])
+            created.callback(rollout.remember_previous, account, current, before or "")
         if wait:
             return rollout.wait(account, name, version.config_name)
         return endpoints.present(account, name)
     except Exception:
-        try:
-            created.close()
-        except Exception as error:  # the error of the deployment matters more
-            print(f"Some resources are left: {accounts.explain(error)}", flush=True)
-            print(f"`python -m ops endpoint teardown --stage {stage.name}` removes them.")
+        _clean_up(account, stage, created)
         raise
+
+
+def _clean_up(account: Account, stage: Stage, created: ExitStack) -> None:
+    """Remove what a failed deployment created, unless AWS is still at work with it."""
+    try:
+        endpoint = endpoints.describe(account, stage.endpoint)
+        if endpoint and endpoint["EndpointStatus"] in endpoints.BUSY:
+            print(f"{stage.endpoint} is still {endpoint['EndpointStatus']}: deploy again to resume")
+        else:
+            created.close()
+    except Exception as error:  # the error of the deployment matters more
+        print(f"Some resources are left: {accounts.explain(error)}", flush=True)
+        print(f"`python -m ops endpoint teardown --stage {stage.name}` removes them.")
 
 
 def roll_back(
@@ -171,29 +275,23 @@ def roll_back(
 ) -> dict[str, Any] | None:
     """Return the endpoint to its previous config. A second rollback undoes the first."""
     name = stage.endpoint
-    current = endpoints.present(account, name)
+    current = endpoints.present(account, name) if dry_run else endpoints.in_service(account, name)
     current_config = current["EndpointConfigName"]
     previous = rollout.previous_config(account, current)
-    if (
-        previous is None
-        or previous == current_config
-        or endpoints.describe_config(account, previous) is None
-    ):
+    config = endpoints.describe_config(account, previous) if previous else None
+    if config is None or previous is None or previous == current_config:
         raise AwsError(f"{name} has no version before {current_config}.")
+    _require_same_kind(
+        stage,
+        current.get("ProductionVariants", []),
+        config["ProductionVariants"],
+        leave_serverless=False,
+    )
     if dry_run:
         print(f"would roll {name} back from {current_config} to {previous}")
         return None
-    _require_settled(current)
-    rollout.update(account, name, previous, serving)
+    rollout.update(account, name, previous, serving, watched=False)
     endpoint = rollout.wait(account, name, previous)
     rollout.remember_previous(account, endpoint, current_config)
     print(f"{name} is rolled back to {previous}")
     return endpoint
-
-
-def _require_settled(endpoint: dict[str, Any] | None) -> None:
-    if endpoint and endpoint["EndpointStatus"] not in ("InService", "Failed"):
-        raise AwsError(
-            f"{endpoint['EndpointName']} is {endpoint['EndpointStatus']}: "
-            "wait until it is InService."
-        )

@@ -5,13 +5,22 @@ import json
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from aws import endpoints
 from aws.account import Account, or_none
+from aws.instance_types import has_local_storage
+from aws.polling import retry
 from aws.settings import ServingSettings
+from cli.errors import SettingsError
 
 VARIANT = "AllTraffic"
+MAX_ENDPOINT_CHARACTERS = 52
+"""SageMaker's 63 for a name, less a hyphen and the digest of models and configs."""
+_ROLE_SPREADS = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,11 @@ def plan(
 
     The names contain a digest of the content, so the same model and settings give the same names.
     """
+    if len(endpoint) > MAX_ENDPOINT_CHARACTERS:
+        raise SettingsError(
+            f"The endpoint name {endpoint} has {len(endpoint)} characters. At most "
+            f"{MAX_ENDPOINT_CHARACTERS} are possible, because models are named after it."
+        )
     aws, tags = account.settings, account.settings.tag_list()
     vpc = None if serving.serverless else aws.vpc_config()
     model = {
@@ -59,16 +73,18 @@ def _config(
         "ModelName": model_name,
         "InitialVariantWeight": 1.0,
     }
-    if serving.serverless:  # which supports neither KMS keys nor data capture
+    key = {"KmsKeyId": account.settings.kms_key} if account.settings.kms_key else {}
+    if serving.serverless:  # which does not support data capture
         variant["ServerlessConfig"] = {
             "MemorySizeInMB": serving.serverless_memory_mb,
             "MaxConcurrency": serving.serverless_concurrency,
         }
-        return {"ProductionVariants": [variant]}
+        return {"ProductionVariants": [variant], **key}
     variant["InstanceType"] = serving.instance_type
     variant["InitialInstanceCount"] = serving.instance_count
-    key = {"KmsKeyId": account.settings.kms_key} if account.settings.kms_key else {}
-    config: dict[str, Any] = {"ProductionVariants": [variant], **key}
+    # Local storage is encrypted by the hardware; SageMaker refuses a key for it.
+    volume_key = {} if has_local_storage(serving.instance_type) else key
+    config: dict[str, Any] = {"ProductionVariants": [variant], **volume_key}
     if serving.capture_percent:
         config["DataCaptureConfig"] = {
             "EnableCapture": True,
@@ -90,12 +106,26 @@ def create(account: Account, version: ModelVersion) -> ExitStack:
     model, config = version.model_name, version.config_name
     with ExitStack() as created:
         if or_none(lambda: sagemaker.describe_model(ModelName=model)) is None:
-            sagemaker.create_model(**version.model)
+            retry(
+                account,
+                lambda: sagemaker.create_model(**version.model),
+                lambda error: _is_new_role(account, version.model["ExecutionRoleArn"], error),
+            )
             created.callback(sagemaker.delete_model, ModelName=model)
         if endpoints.describe_config(account, config) is None:
-            sagemaker.create_endpoint_config(**version.config)
+            endpoints.once_visible(
+                account, lambda: sagemaker.create_endpoint_config(**version.config)
+            )
             created.callback(sagemaker.delete_endpoint_config, EndpointConfigName=config)
         return created.pop_all()
+
+
+def _is_new_role(account: Account, arn: str, error: ClientError) -> bool:
+    """Whether SageMaker cannot assume the role because IAM has not spread it yet."""
+    if "assume role" not in error.response.get("Error", {}).get("Message", ""):
+        return False
+    role = or_none(lambda: account.client("iam").get_role(RoleName=arn.rpartition("/")[2]))
+    return role is not None and datetime.now(UTC) - role["Role"]["CreateDate"] < _ROLE_SPREADS
 
 
 def configs(account: Account, endpoint: str) -> list[str]:
@@ -110,12 +140,15 @@ def models(account: Account, endpoint: str) -> list[str]:
     return _names(account, endpoint, "list_models", "Models[].ModelName")
 
 
-def prune(account: Account, endpoint: str, keep: set[str]) -> None:
-    """Delete the configs of `endpoint` that are not in `keep`, and the models that none uses."""
+def prune(account: Account, endpoint: str, keep: set[str]) -> list[str]:
+    """Delete the configs of `endpoint` that are not in `keep`, and the models that none uses.
+
+    Return the names of the deleted configs.
+    """
     sagemaker = account.client("sagemaker")
-    for config in configs(account, endpoint):
-        if config not in keep:
-            sagemaker.delete_endpoint_config(EndpointConfigName=config)
+    old = [config for config in configs(account, endpoint) if config not in keep]
+    for config in old:
+        sagemaker.delete_endpoint_config(EndpointConfigName=config)
     descriptions = [endpoints.describe_config(account, config) for config in keep]
     used = {
         variant["ModelName"]
@@ -126,6 +159,7 @@ def prune(account: Account, endpoint: str, keep: set[str]) -> None:
     for model in models(account, endpoint):
         if model not in used:
             sagemaker.delete_model(ModelName=model)
+    return old
 
 
 def _names(account: Account, endpoint: str, operation: str, names: str) -> list[str]:

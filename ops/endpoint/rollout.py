@@ -7,30 +7,44 @@ from aws.account import Account
 from aws.errors import AwsError
 from aws.polling import poll
 from aws.settings import ServingSettings
-from ops.endpoint import rollback_alarms
+from ops.endpoint import endpoint_alarms, scaling
 
 PREVIOUS_CONFIG_TAG = "previous-config"
-_BUSY = frozenset({"Creating", "Updating", "RollingBack", "SystemUpdating", "Deleting"})
 
 
-def update(account: Account, endpoint: str, config: str, serving: ServingSettings) -> None:
-    """Start the rollout of `config`. The number of instances that autoscaling chose is kept."""
-    alarms = rollback_alarms.put(account, endpoint, serving)
-    [variant] = endpoints.present(account, endpoint)["ProductionVariants"]
-    target = endpoints.describe_config(account, config) or {"ProductionVariants": []}
-    serverless = "CurrentServerlessConfig" in variant or any(
-        "ServerlessConfig" in variant for variant in target["ProductionVariants"]
-    )
+def update(
+    account: Account, endpoint: str, config: str, serving: ServingSettings, *, watched: bool
+) -> None:
+    """Start the rollout of `config`. The number of instances that autoscaling chose is kept.
+
+    If it is `watched`, alarms on the new fleet roll it back. A rollback is not watched: it must not
+    be stopped by the alarms that it answers.
+    """
+    description = endpoints.present(account, endpoint)
+    [variant] = description["ProductionVariants"]
+    serverless = endpoints.is_serverless([variant, *_variants(account, config)])
     options: dict[str, Any] = {}
     if not serverless:
+        options["RetainAllVariantProperties"] = True
+    if watched and not serverless:
+        alarms = endpoint_alarms.put_for_rollout(account, endpoint, config, serving)
         instances = variant.get("CurrentInstanceCount") or 1
-        options = {
-            "RetainAllVariantProperties": True,
-            "DeploymentConfig": deployment_config(serving, alarms, instances),
-        }
-    account.client("sagemaker").update_endpoint(
-        EndpointName=endpoint, EndpointConfigName=config, **options
-    )
+        options["DeploymentConfig"] = deployment_config(serving, alarms, instances)
+    if _instance_type(account, description["EndpointConfigName"]) != _instance_type(
+        account, config
+    ):
+        scaling.pause(account, endpoint)
+    try:
+        endpoints.once_visible(
+            account,
+            lambda: account.client("sagemaker").update_endpoint(
+                EndpointName=endpoint, EndpointConfigName=config, **options
+            ),
+        )
+    except Exception:
+        endpoint_alarms.delete(account, [config])
+        scaling.resume(account, endpoint)
+        raise
 
 
 def deployment_config(
@@ -62,21 +76,24 @@ def deployment_config(
 def wait(account: Account, endpoint: str, config: str) -> dict[str, Any]:
     """Print the endpoint's status until it settles, and return its description.
 
-    Raises AwsError with AWS's reason if it does not serve `config` then, or was deleted.
+    Then delete the alarms of the rollout and resume autoscaling if it was paused. Raises AwsError
+    with AWS's reason if the endpoint does not serve `config` then, or was deleted.
     """
     description = poll(
         account,
         read=lambda: endpoints.present(account, endpoint),
-        settled=lambda description: description["EndpointStatus"] not in _BUSY,
+        settled=lambda description: description["EndpointStatus"] not in endpoints.BUSY,
         status=lambda description: f"{endpoint}: {description['EndpointStatus']}",
     )
     status, serving = description["EndpointStatus"], description["EndpointConfigName"]
-    if status == "InService" and serving == config:
-        return description
-    reason = " ".join(description.get("FailureReason", "AWS gives no reason").split()).rstrip(".")
+    endpoint_alarms.delete(account, [config])
+    if status == "InService":
+        scaling.resume(account, endpoint)
+        if serving == config:
+            return description
     result = f"{serving} keeps serving." if status == "InService" else f"{endpoint} is {status}."
     raise AwsError(
-        f"The deployment of {config} failed: {reason}. {result} "
+        f"The deployment of {config} failed: {endpoints.failure_reason(description)}. {result} "
         f"Log: /aws/sagemaker/Endpoints/{endpoint}."
     )
 
@@ -93,3 +110,13 @@ def remember_previous(account: Account, description: dict[str, Any], config: str
         ResourceArn=description["EndpointArn"],
         Tags=[{"Key": PREVIOUS_CONFIG_TAG, "Value": config}],
     )
+
+
+def _variants(account: Account, config: str) -> list[dict[str, Any]]:
+    description = endpoints.describe_config(account, config)
+    return list(description["ProductionVariants"]) if description else []
+
+
+def _instance_type(account: Account, config: str) -> str | None:
+    types = [variant.get("InstanceType") for variant in _variants(account, config)]
+    return types[0] if types else None

@@ -25,12 +25,19 @@ from aws.errors import AwsError
 from aws.settings import ScalingSettings
 from cli import commands
 from cli.errors import SettingsError
+from ops.endpoint import saved_scaling
 from ops.endpoint.model_version import VARIANT
 
 SERVICE = "sagemaker"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 METRIC = "SageMakerVariantInvocationsPerInstance"
 POLICY = "invocations-per-instance"
+# What the descriptions of targets, policies and schedules have in common with the requests.
+_SETTABLE = (
+    "MinCapacity", "MaxCapacity", "SuspendedState", "PolicyName", "PolicyType",
+    "TargetTrackingScalingPolicyConfiguration", "StepScalingPolicyConfiguration",
+    "ScheduledActionName", "Schedule", "Timezone", "StartTime", "EndTime", "ScalableTargetAction",
+)  # fmt: skip
 LOWEST_UNCONFIRMED_TARGET = 60.0
 """One request per second and instance: a lower target is usually meant as concurrent requests."""
 
@@ -61,8 +68,7 @@ def command(
             f"A target of {target:g} invocations per MINUTE and instance is "
             f"{target / 60:.2g} requests per second; add --yes if that is intended."
         )
-    [variant] = endpoints.present(account, endpoint)["ProductionVariants"]
-    if "CurrentServerlessConfig" in variant:
+    if endpoints.is_serverless(endpoints.in_service(account, endpoint)["ProductionVariants"]):
         raise AwsError(f"{endpoint} is serverless: AWS scales it, up to serverless_concurrency.")
     if not dry_run:
         apply(account, endpoint, scaling)
@@ -88,6 +94,8 @@ def describe(endpoint: str, scaling: ScalingSettings) -> str:
         lines.append(
             "  note: it scales in faster than out, so the number of instances may oscillate"
         )
+    if scaling.disable_scale_in:
+        lines.append("  instances are only added; remove them by hand, or with a schedule")
     lines += [
         f"  {schedule.name}: {schedule.min} to {schedule.max} from cron({schedule.cron})"
         for schedule in scaling.schedules
@@ -116,6 +124,7 @@ def apply(account: Account, endpoint: str, scaling: ScalingSettings) -> None:
                 "PredefinedMetricSpecification": {"PredefinedMetricType": METRIC},
                 "ScaleInCooldown": scaling.scale_in_cooldown_s,
                 "ScaleOutCooldown": scaling.scale_out_cooldown_s,
+                "DisableScaleIn": scaling.disable_scale_in,
             },
         )
         for name in existing - {schedule.name for schedule in scaling.schedules}:
@@ -127,6 +136,7 @@ def apply(account: Account, endpoint: str, scaling: ScalingSettings) -> None:
                 Schedule=f"cron({schedule.cron})",
                 ScalableTargetAction={"MinCapacity": schedule.min, "MaxCapacity": schedule.max},
             )
+        saved_scaling.forget(account, endpoint)
     except BaseException:
         if not current["targets"]:
             remove(account, endpoint)
@@ -145,6 +155,41 @@ def remove(account: Account, endpoint: str) -> None:
         client.delete_scaling_policy(**target, PolicyName=policy["PolicyName"])
     # AWS deregisters the target of an endpoint that was deleted
     or_none(lambda: client.deregister_scalable_target(**target))
+
+
+def pause(account: Account, endpoint: str) -> None:
+    """Save the autoscaling of an endpoint in S3 and remove it, until `resume`.
+
+    AWS refuses to change the instance type of a variant that is registered for autoscaling.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
+    """
+    current = state(account, endpoint)
+    if current["targets"]:
+        print(f"pausing the autoscaling of {endpoint}")
+        saved_scaling.save(account, endpoint, current)
+        remove(account, endpoint)
+
+
+def resume(account: Account, endpoint: str) -> None:
+    """Restore the autoscaling that `pause` saved, even if the command that paused it was killed."""
+    saved = saved_scaling.read(account, endpoint)
+    if saved is None:
+        return
+    client, target = account.client("application-autoscaling"), scalable_target(endpoint)
+    for kind, call in (
+        ("targets", client.register_scalable_target),
+        ("policies", client.put_scaling_policy),
+        ("schedules", client.put_scheduled_action),
+    ):
+        for item in saved[kind]:
+            call(**target, **{key: item[key] for key in _SETTABLE if key in item})
+    saved_scaling.forget(account, endpoint)
+    print(f"resumed the autoscaling of {endpoint}")
+
+
+def is_paused(account: Account, endpoint: str) -> bool:
+    """Return whether `pause` saved the autoscaling of an endpoint and nothing resumed it yet."""
+    return saved_scaling.read(account, endpoint) is not None
 
 
 def state(account: Account, endpoint: str) -> dict[str, list[dict[str, Any]]]:
@@ -170,10 +215,11 @@ def scalable_target(endpoint: str) -> dict[str, str]:
 
 
 def _switch_off(account: Account, endpoint: str, dry_run: bool) -> None:
-    if not state(account, endpoint)["targets"]:
+    if not state(account, endpoint)["targets"] and not is_paused(account, endpoint):
         print(f"{endpoint} has no autoscaling")
     elif dry_run:
         print(f"would remove the autoscaling of {endpoint}")
     else:
         remove(account, endpoint)
+        saved_scaling.forget(account, endpoint)
         print(f"removed the autoscaling of {endpoint}; its instances stay")

@@ -25,7 +25,7 @@ from aws.account import Account
 from aws.s3_layout import CHECKPOINTS, JOBS
 from aws.settings import ServingSettings
 from cli import commands, tables
-from ops.endpoint import codebuild, model_version, rollback_alarms, scaling
+from ops.endpoint import codebuild, endpoint_alarms, model_version, saved_scaling, scaling
 from ops.endpoint.serving_image import all_images
 
 Removal = tuple[str, Callable[[], object]]
@@ -77,11 +77,15 @@ def endpoint_removals(account: Account, endpoint: str) -> Iterator[Removal]:
     sagemaker, cloudwatch = account.client("sagemaker"), account.client("cloudwatch")
     if scaling.state(account, endpoint)["targets"]:
         yield f"autoscaling of {endpoint}", partial(scaling.remove, account, endpoint)
+    if s3_storage.exists(account) and scaling.is_paused(account, endpoint):
+        forget = partial(saved_scaling.forget, account, endpoint)
+        yield f"paused autoscaling of {endpoint}", forget
     if endpoints.describe(account, endpoint):
         yield f"endpoint {endpoint}", partial(endpoints.delete, account, endpoint)
-    for name in rollback_alarms.existing(account, endpoint):
+    configs = model_version.configs(account, endpoint)
+    for name in endpoint_alarms.existing(account, [endpoint, *configs]):
         yield f"alarm {name}", partial(cloudwatch.delete_alarms, AlarmNames=[name])
-    for name in model_version.configs(account, endpoint):
+    for name in configs:
         delete = partial(sagemaker.delete_endpoint_config, EndpointConfigName=name)
         yield f"endpoint config {name}", delete
     for name in model_version.models(account, endpoint):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aws import policy_statements, roles, s3_storage, stages
-from aws.account import Account
+from aws.account import Account, or_none
 from aws.policy_statements import Policy, Statement
 from aws.stages import Stage
 from cli.errors import SettingsError
@@ -18,6 +18,11 @@ from ops.iam import api_roles, release_policy
 
 ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
+# GitHub's rules for owners (39 characters) and repositories (100), with the ids of `gh api`.
+_OWNER, _NAME, _ID = "[A-Za-z0-9][A-Za-z0-9_-]{0,38}", "[A-Za-z0-9._-]{1,100}", "[1-9][0-9]{0,18}"
+_IDS_COMMAND = "gh api repos/{} --jq '\"\\(.owner.login)@\\(.owner.id)/\\(.name)@\\(.id)\"'"
+OLD_FORM = "old:"
+"""What marks a repository whose tokens have subjects without ids."""
 
 
 def role_name(stage: Stage) -> str:
@@ -26,25 +31,53 @@ def role_name(stage: Stage) -> str:
     return f"{application}-pipeline-{stage.name}"
 
 
+def subject(repository: str, environment: str) -> str:
+    """Return the subject of the tokens of jobs in an environment of a repository.
+
+    `repository` is OWNER@OWNER_ID/NAME@REPOSITORY_ID: subjects have contained the ids since
+    2026-07-15, so that a new owner of a name gets no access. Repositories that
+    were created and last renamed before send the old form, `old:OWNER/NAME`. Raises SettingsError
+    with the command that prints the ids.
+
+    https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
+    """
+    with_ids = rf"{_OWNER}@{_ID}/{_NAME}@{_ID}"
+    name = repository.removeprefix(OLD_FORM)
+    if not re.fullmatch(with_ids, repository):
+        plain = re.fullmatch(f"{_OWNER}/{_NAME}", name)
+        if not plain:
+            raise SettingsError(
+                f'--repository is "{repository}": write OWNER@OWNER_ID/NAME@REPOSITORY_ID; '
+                f"`{_IDS_COMMAND.format('OWNER/NAME')}` prints it for a repository OWNER/NAME."
+            )
+        if repository == name:
+            raise SettingsError(
+                f'--repository is "{repository}", without the ids that GitHub\'s tokens contain: '
+                f"write what `{_IDS_COMMAND.format(name)}` prints. Only for a repository that was "
+                f"created, renamed or transferred last before 2026-07-15, write {OLD_FORM}{name}."
+            )
+    # GitHub replaces the separator in the name of an environment
+    return f"repo:{name}:environment:{environment.replace(':', '%3A')}"
+
+
 def trust(account: Account, stage: Stage, repository: str, releasers: Sequence[str]) -> Policy:
     """Return the trust policy for jobs in the stage's GitHub environment, and for `releasers`.
 
-    Raises SettingsError unless `repository` is "" or OWNER/NAME, and each releaser the ARN of a
-    user or role of this account: a wildcard would admit others.
+    `repository` is "" or as `subject` takes it. Raises SettingsError if it is not, or if a releaser
+    is not the ARN of a user or role of this account: a wildcard would admit others.
     """
     statements = []
     if repository:
-        if not re.fullmatch(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", repository):
-            raise SettingsError(f'--repository is "{repository}": write OWNER/NAME as on GitHub.')
-        subject = f"repo:{repository}:environment:{stage.name}"
+        condition = {
+            f"{ISSUER}:aud": AUDIENCE,
+            f"{ISSUER}:sub": subject(repository, stage.name),
+        }
         statements.append(
             {
                 "Effect": "Allow",
                 "Principal": {"Federated": _provider_arn(account)},
                 "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": {
-                    "StringEquals": {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": subject}
-                },
+                "Condition": {"StringEquals": condition},
             }
         )
     for releaser in releasers:
@@ -62,7 +95,15 @@ def trust(account: Account, stage: Stage, repository: str, releasers: Sequence[s
                 "Action": "sts:AssumeRole",
             }
         )
-    return policy_statements.policy(*statements)
+    document = policy_statements.policy(*statements)
+    size = policy_statements.characters(document)
+    if size > policy_statements.TRUST_CHARACTERS:
+        raise SettingsError(
+            f"The trust policy of {role_name(stage)} has {size} characters; IAM accepts "
+            f"{policy_statements.TRUST_CHARACTERS}. Name fewer people with --releaser, or one role "
+            "that they share."
+        )
+    return document
 
 
 def policy(account: Account, stage: Stage) -> Policy:
@@ -123,8 +164,8 @@ def ensure(account: Account, stage: Stage, repository: str, releasers: Sequence[
     """
     trust_policy = trust(account, stage, repository, releasers)  # first: it validates
     changes = []
-    if repository and _ensure_provider(account):
-        changes.append(f"identity provider {ISSUER} created")
+    if repository and (change := _ensure_provider(account)):
+        changes.append(change)
     changes += api_roles.ensure(account, stage)
     if not stages.has_stack(stage.name):
         changes.append(f"REST API {rest_api.ensure(account, stage)} is tagged {stage.function}")
@@ -146,13 +187,19 @@ def _provider_arn(account: Account) -> str:
     return f"arn:{account.partition}:iam::{account.id}:oidc-provider/{ISSUER}"
 
 
-def _ensure_provider(account: Account) -> bool:
-    iam = account.client("iam")
-    providers = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
-    if _provider_arn(account) in {provider["Arn"] for provider in providers}:
-        return False
-    # AWS verifies GitHub's certificate without a thumbprint
-    iam.create_open_id_connect_provider(
-        Url=f"https://{ISSUER}", ClientIDList=[AUDIENCE], Tags=account.settings.tag_list()
-    )
-    return True
+def _ensure_provider(account: Account) -> str:
+    """Create the identity provider, or let it admit our audience. Return what was done, or ""."""
+    iam, arn = account.client("iam"), _provider_arn(account)
+    provider = or_none(lambda: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn))
+    if provider is None:
+        # AWS verifies GitHub's certificate without a thumbprint
+        iam.create_open_id_connect_provider(
+            Url=f"https://{ISSUER}", ClientIDList=[AUDIENCE], Tags=account.settings.tag_list()
+        )
+        return f"identity provider {ISSUER} created"
+    if AUDIENCE not in provider["ClientIDList"]:
+        iam.add_client_id_to_open_id_connect_provider(
+            OpenIDConnectProviderArn=arn, ClientID=AUDIENCE
+        )
+        return f"identity provider {ISSUER} admits the audience {AUDIENCE}"
+    return ""

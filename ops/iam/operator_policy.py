@@ -6,6 +6,7 @@ from aws import log_groups, policy_statements, stages
 from aws.account import Account
 from aws.policy_statements import PULL, UNSCOPED, Policy, Statement, allow, deny
 from aws.settings import FitSettings
+from ops.iam import stage_statements
 
 _UNSCOPED_READS = [
     "application-autoscaling:DescribeScalableTargets",
@@ -22,27 +23,57 @@ _UNSCOPED_READS = [
 
 
 def policy(account: Account, repository: str, roles: Sequence[str]) -> Policy:
-    """Return the policy; `roles` are the names of the service roles that operators pass on.
+    """Return all statements of `documents` as one policy, which is larger than IAM allows."""
+    parts = documents(account, repository, roles).values()
+    return policy_statements.policy(*(each for part in parts for each in part["Statement"]))
 
-    It allows writing no role's policy, because whoever may write one can grant themselves
-    everything. An administrator creates the roles once, with `policy --role NAME --apply`.
+
+def documents(account: Account, repository: str, roles: Sequence[str]) -> dict[str, Policy]:
+    """Return the policies by name; `roles` are the service roles that operators pass on.
+
+    Each fits IAM's limit for a managed policy, and operators need all of them. They allow writing
+    no role's policy, because whoever may write one can grant themselves everything. An
+    administrator creates the roles once, with `policy --role NAME --apply`.
     """
+    named = {}
+    for topic, statements in _topics(account, repository, roles).items():
+        parts = policy_statements.split(policy_statements.policy(*statements))
+        for number, part in enumerate(parts, 1):
+            suffix = f"-{number}" if number > 1 else ""
+            named[f"{prefix(account)}{topic}{suffix}"] = part
+    return named
+
+
+def prefix(account: Account) -> str:
+    """Return what the names of all policies of operators begin with."""
+    return f"{account.settings.prefix}-operator-"
+
+
+def _topics(account: Account, repository: str, roles: Sequence[str]) -> dict[str, list[Statement]]:
     # SageMaker lowercases endpoint names in ARNs; IAM compares case-sensitively
     endpoints = [stages.read(name).endpoint.lower() for name in stages.names()]
     fit = FitSettings.read()
-    return policy_statements.policy(
-        *_protect_releases(account),
-        *_storage(account),
-        *_sagemaker(account, endpoints),
-        *_roles(account, roles),
-        *_scaling(account, endpoints),
-        *_image(account, repository),
-        *_ec2(account, roles),
-        _logs(account, [stages.read(name).endpoint for name in stages.names()]),
-        allow("ReadUnscoped", _UNSCOPED_READS, "*"),
-        *policy_statements.use_keys(account),
-        *policy_statements.read_elsewhere(account, fit.data, fit.data_key)[:1],
-    )
+    return {
+        "storage": [
+            *_protect_releases(account),
+            *_storage(account),
+            *policy_statements.read_elsewhere(account, fit.data, fit.data_key)[:1],
+            *policy_statements.use_keys(account),
+        ],
+        "training": [
+            _jobs(account),
+            *_roles(account, roles),
+            *_ec2(account, roles),
+            _logs(account, [stages.read(name).endpoint for name in stages.names()]),
+            allow("ReadUnscoped", _UNSCOPED_READS, "*"),
+        ],
+        "serving": [
+            _endpoints(account, endpoints),
+            *_scaling(account),
+            *_image(account, repository),
+        ],
+        "stages": [*stage_statements.look(account), *stage_statements.change(account, repository)],
+    }
 
 
 def _protect_releases(account: Account) -> list[Statement]:
@@ -94,44 +125,45 @@ def _storage(account: Account) -> list[Statement]:
     ]
 
 
-def _sagemaker(account: Account, endpoints: Sequence[str]) -> list[Statement]:
+def _jobs(account: Account) -> Statement:
     prefix = account.settings.prefix.lower()
     jobs = [
         account.arn("sagemaker", f"{kind}/{prefix}-*")
         for kind in ("training-job", "hyper-parameter-tuning-job", "transform-job")
     ]
+    return allow(
+        "RunJobs",
+        [
+            "sagemaker:AddTags", "sagemaker:CreateHyperParameterTuningJob",
+            "sagemaker:CreateTrainingJob", "sagemaker:CreateTransformJob",
+            "sagemaker:DescribeHyperParameterTuningJob", "sagemaker:DescribeTrainingJob",
+            "sagemaker:DescribeTransformJob", "sagemaker:ListTags",
+            "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
+            "sagemaker:StopHyperParameterTuningJob", "sagemaker:StopTrainingJob",
+            "sagemaker:StopTransformJob", "sagemaker:UpdateTrainingJob",
+        ],
+        jobs,
+    )  # fmt: skip
+
+
+def _endpoints(account: Account, endpoints: Sequence[str]) -> Statement:
     served = [
         *(account.arn("sagemaker", f"endpoint/{name}") for name in endpoints),
         *(account.arn("sagemaker", f"endpoint-config/{name}-*") for name in endpoints),
         *(account.arn("sagemaker", f"model/{name}-*") for name in endpoints),
     ]
-    return [
-        allow(
-            "RunJobs",
-            [
-                "sagemaker:AddTags", "sagemaker:CreateHyperParameterTuningJob",
-                "sagemaker:CreateTrainingJob", "sagemaker:CreateTransformJob",
-                "sagemaker:DescribeHyperParameterTuningJob", "sagemaker:DescribeTrainingJob",
-                "sagemaker:DescribeTransformJob", "sagemaker:ListTags",
-                "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
-                "sagemaker:StopHyperParameterTuningJob", "sagemaker:StopTrainingJob",
-                "sagemaker:StopTransformJob", "sagemaker:UpdateTrainingJob",
-            ],
-            jobs,
-        ),
-        allow(
-            "ManageEndpoints",
-            [
-                "sagemaker:AddTags", "sagemaker:CreateEndpoint", "sagemaker:CreateEndpointConfig",
-                "sagemaker:CreateModel", "sagemaker:DeleteEndpoint",
-                "sagemaker:DeleteEndpointConfig", "sagemaker:DeleteModel",
-                "sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig",
-                "sagemaker:DescribeModel", "sagemaker:InvokeEndpoint", "sagemaker:ListTags",
-                "sagemaker:UpdateEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities",
-            ],
-            served,
-        ),
-    ]  # fmt: skip
+    return allow(
+        "ManageEndpoints",
+        [
+            "sagemaker:AddTags", "sagemaker:CreateEndpoint", "sagemaker:CreateEndpointConfig",
+            "sagemaker:CreateModel", "sagemaker:DeleteEndpoint",
+            "sagemaker:DeleteEndpointConfig", "sagemaker:DeleteModel",
+            "sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig",
+            "sagemaker:DescribeModel", "sagemaker:InvokeEndpoint", "sagemaker:ListTags",
+            "sagemaker:UpdateEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities",
+        ],
+        served,
+    )  # fmt: skip
 
 
 def _roles(account: Account, roles: Sequence[str]) -> list[Statement]:
@@ -144,15 +176,18 @@ def _roles(account: Account, roles: Sequence[str]) -> list[Statement]:
     ]
 
 
-def _scaling(account: Account, endpoints: Sequence[str]) -> list[Statement]:
+def _scaling(account: Account) -> list[Statement]:
     only_sagemaker = {"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}}
     service = "sagemaker.application-autoscaling.amazonaws.com"
     linked_role = account.role_arn(
         f"aws-service-role/{service}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
     )
     scaling = {name for name in UNSCOPED if name.startswith("application-autoscaling:")}
-    alarms = [f"{name}-*" for name in endpoints]
-    alarms += [f"TargetTracking-endpoint/{name}/*" for name in endpoints]
+    all_stages = [stages.read(name) for name in stages.names()]
+    # alarms keep the case of names
+    alarms = [f"{stage.endpoint}-*" for stage in all_stages]
+    alarms += [f"TargetTracking-endpoint/{stage.endpoint}/*" for stage in all_stages]
+    topics = [account.arn("sns", f"{stage.function}-alarms") for stage in all_stages]
     return [
         # the condition is documented for writes only
         allow("ScaleEndpoints", sorted(scaling - set(_UNSCOPED_READS)), "*", only_sagemaker),
@@ -170,6 +205,7 @@ def _scaling(account: Account, endpoints: Sequence[str]) -> list[Statement]:
             ],
             [account.arn("cloudwatch", f"alarm:{name}") for name in alarms],
         ),
+        allow("FindAlarmTopics", "sns:GetTopicAttributes", topics),
     ]  # fmt: skip
 
 

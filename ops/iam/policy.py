@@ -2,18 +2,18 @@
 
 --stage writes .chalice/policy-STAGE.json for `chalice deploy` and `chalice package`: invoke that
 stage's endpoint and write the function's own log. --role prints the policy of a role; --apply
-creates or updates the role. --role deploy is for people: --apply writes it as managed policies to
-attach to their group or permission set. --role key is the policy of the KMS key of [aws], for the
-service roles and for every account --reader. --role boundary is for the roles of the API and the
-boundary of its function's role. --role pipeline adds, per stage, the role that releases it, for
-GitHub Actions and for each --releaser, and what the bucket's policy refuses to others. With
---account and --region no call to AWS is made.
+creates or updates the role. --role deploy is for people: several policies by topic, which --apply
+writes as managed policies to attach to a group, a role or a permission set. --role key is the
+policy of the KMS key of [aws], for the service roles and for every account --reader. --role
+boundary is for the roles of the API and the boundary of its function's role. --role pipeline adds,
+per stage, the role that releases it, for GitHub Actions and for each --releaser, and what the
+bucket's policy refuses to others. With --account and --region no call to AWS is made.
 
 example:
   python -m ops policy --stage dev
   python -m ops policy --stage prod --account 123456789012 --region eu-central-1
   python -m ops policy --role training --apply
-  python -m ops policy --role pipeline --repository OWNER/NAME --stage dev --apply
+  python -m ops policy --role pipeline --repository OWNER@1/NAME@2 --stage dev --apply
   python -m ops policy --role pipeline --releaser arn:aws:iam::123456789012:user/NAME --apply
 """
 
@@ -27,7 +27,7 @@ from typing import Any
 import click
 
 from aws import account as accounts
-from aws import kms_key, policy_statements, role_policies, roles, stages, training_image
+from aws import kms_key, role_policies, roles, stages, training_image
 from aws.account import Account
 from aws.policy_statements import Policy
 from aws.settings import Ec2Settings, FitSettings, ServingSettings
@@ -73,9 +73,15 @@ def _service_role_names(account: Account) -> list[str]:
 
 
 def operator(account: Account) -> Policy:
-    """Return the policy of people who train the model and operate the endpoint."""
+    """Return all statements for people who train the model and operate the endpoint."""
     repository = ServingSettings.read().repository
     return operator_policy.policy(account, repository, _service_role_names(account))
+
+
+def operator_documents(account: Account) -> dict[str, Policy]:
+    """Return the same statements as managed policies, by their names."""
+    repository = ServingSettings.read().repository
+    return operator_policy.documents(account, repository, _service_role_names(account))
 
 
 SERVICE_ROLES = {
@@ -98,9 +104,10 @@ STAGE_ROLES = ("pipeline", "boundary")
 )
 @click.option(
     "--repository",
-    envvar="GITHUB_REPOSITORY",
     default="",
-    help="OWNER/NAME on GitHub, for --role pipeline. Default: GITHUB_REPOSITORY.",
+    metavar="OWNER@ID/NAME@ID",
+    help="Repository on GitHub with its ids, for --role pipeline. old:OWNER/NAME for tokens "
+    "without ids.",
 )
 @click.option(
     "--releaser",
@@ -143,7 +150,9 @@ def command(
         account.id = account_id  # so that STS is not called
     if role in STAGE_ROLES:
         if role == "pipeline" and not (repository or releasers):
-            raise SettingsError("--role pipeline needs --repository OWNER/NAME or --releaser ARN.")
+            raise SettingsError(
+                "--role pipeline needs --repository OWNER@ID/NAME@ID or --releaser ARN."
+            )
         selected = [stages.read(name) for name in ([stage] if stage else stages.names())]
         if apply and not dry_run:
             for each in selected:
@@ -178,16 +187,24 @@ def command(
         else:
             _apply_service_role(account, str(role))
     else:
-        policy = operator(account) if role == OPERATOR else SERVICE_ROLES[str(role)].policy(account)
-        _write(policy, None if dry_run else output)
+        if role == OPERATOR:
+            document = operator_documents(account)
+        else:
+            document = SERVICE_ROLES[str(role)].policy(account)
+        _write(document, None if dry_run else output)
 
 
 def _apply_operator_policies(account: Account) -> None:
-    for number, document in enumerate(policy_statements.split(operator(account)), 1):
-        name = f"{account.settings.prefix}-operator-{number}"
+    documents = operator_documents(account)
+    for name, document in documents.items():
         changed = roles.ensure_policy(account, name, document)
         print(f"policy {name} {'written' if changed else 'is up to date'}")
-    print("Attach these policies to the group or permission set of your operators.")
+    pages = account.client("iam").get_paginator("list_policies").paginate(Scope="Local")
+    existing = [policy["PolicyName"] for page in pages for policy in page["Policies"]]
+    for name in existing:
+        if name.startswith(operator_policy.prefix(account)) and name not in documents:
+            print(roles.remove_policy(account, name))
+    print("Attach these policies to the group, role or permission set of your operators.")
 
 
 def _apply_service_role(account: Account, role: str) -> None:

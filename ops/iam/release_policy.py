@@ -24,7 +24,8 @@ _LAMBDA_OF_STACK = [
     "lambda:CreateAlias", "lambda:DeleteAlias", "lambda:DeleteFunction",
     "lambda:DeleteProvisionedConcurrencyConfig", "lambda:GetAlias",
     "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionRecursionConfig",
-    "lambda:GetProvisionedConcurrencyConfig", "lambda:GetRuntimeManagementConfig",
+    "lambda:GetFunctionScalingConfig", "lambda:GetProvisionedConcurrencyConfig",
+    "lambda:GetRuntimeManagementConfig",
     "lambda:ListVersionsByFunction", "lambda:PublishVersion",
     "lambda:PutProvisionedConcurrencyConfig", "lambda:UpdateAlias",
 ]  # fmt: skip
@@ -53,7 +54,7 @@ def chalice(account: Account, stage: Stage) -> Policy:
         allow("WriteRolePolicy", "iam:PutRolePolicy", role, boundary),
         _pass_role(account, function_role(stage), "lambda"),
         allow("ManageLogs", ["logs:CreateLogGroup", "logs:PutRetentionPolicy"], log_groups),
-        _find_logs(account),
+        allow("FindLogs", "logs:DescribeLogGroups", account.arn("logs", "log-group:*")),
         allow("FindApi", "apigateway:GET", apis),
         allow(
             "ManageApi",
@@ -83,19 +84,22 @@ def stack(account: Account, stage: Stage) -> Policy:
         allow("ReadRoles", "iam:GetRole", roles),
         _pass_role(account, function_role(stage), "lambda"),
         _pass_role(account, release_role(stage), "codedeploy"),
-        *_api_gateway(account),
+        _api_gateway(account),
         *_traffic_shifting(account, stage),
         *_monitoring(account, stage),
-        _find_logs(account),
     )
 
 
 def _change_sets(account: Account, stage: Stage) -> list[Statement]:
-    """Allow changing the stack, but only with templates from the stage's releases."""
+    """Allow changing the stack, but only with templates from the stage's releases.
+
+    AWS authorises calls that name a change set for the stack, for the change set, or for both.
+    """
     [templates] = policy_statements.below(account, f"api/{stage.name}/templates")
     key = templates.partition(":::")[2].partition("/")[2]
     url = f"https://{account.bucket}.s3.{account.region}.{account.dns_suffix}/{key}"
     stack = account.arn("cloudformation", f"stack/{stage.function}/*")
+    change_set = account.arn("cloudformation", f"changeSet/{stage.function}-*")
     transform = (
         f"arn:{account.partition}:cloudformation:{account.region}:aws:"
         "transform/Serverless-2016-10-31"
@@ -107,16 +111,18 @@ def _change_sets(account: Account, stage: Stage) -> list[Statement]:
             stack,
             {"StringLike": {"cloudformation:TemplateUrl": url}},
         ),
-        allow("UseServerlessTransform", "cloudformation:CreateChangeSet", transform),
+        allow("UseTransform", "cloudformation:CreateChangeSet", transform),
         allow(
             "ManageStack",
             [
+                "cloudformation:CancelUpdateStack", "cloudformation:ContinueUpdateRollback",
                 "cloudformation:DeleteChangeSet", "cloudformation:DeleteStack",
                 "cloudformation:DescribeChangeSet", "cloudformation:DescribeStackEvents",
                 "cloudformation:DescribeStacks", "cloudformation:ExecuteChangeSet",
                 "cloudformation:GetTemplate", "cloudformation:TagResource",
+                "cloudformation:UntagResource",
             ],
-            stack,
+            [stack, change_set],
         ),
     ]  # fmt: skip
 
@@ -130,7 +136,7 @@ def _function(
     only_api_gateway = {"StringEquals": {"lambda:Principal": "apigateway.amazonaws.com"}}
     return [
         allow("ManageFunction", sorted(actions), resources),
-        allow("LetApiInvokeFunction", "lambda:AddPermission", resources, only_api_gateway),
+        allow("LetApiInvoke", "lambda:AddPermission", resources, only_api_gateway),
     ]
 
 
@@ -143,24 +149,15 @@ def _pass_role(account: Account, role: str, service: str) -> Statement:
     )
 
 
-def _api_gateway(account: Account) -> list[Statement]:
+def _api_gateway(account: Account) -> Statement:
     """Allow managing the API, its key and its usage plan; API Gateway generates their ids."""
     gateway = f"arn:{account.partition}:apigateway:{account.region}::"
     parts = ("restapis", "apikeys", "usageplans")
-    methods = ["DELETE", "GET", "PATCH", "POST", "PUT"]
-    return [
-        allow(
-            "CreateApi",
-            ["apigateway:GET", "apigateway:POST"],
-            [f"{gateway}/{part}" for part in parts],
-        ),
-        allow(
-            "ManageApi",
-            [f"apigateway:{method}" for method in methods],
-            [f"{gateway}/{part}/*" for part in parts],
-        ),
-        allow("TagApi", ["apigateway:POST", "apigateway:PUT"], f"{gateway}/tags/*"),
-    ]
+    return allow(
+        "ManageApi",
+        [f"apigateway:{method}" for method in ("DELETE", "GET", "PATCH", "POST", "PUT")],
+        [f"{gateway}/{part}{end}" for part in parts for end in ("", "/*")] + [f"{gateway}/tags/*"],
+    )
 
 
 def _traffic_shifting(account: Account, stage: Stage) -> list[Statement]:
@@ -168,16 +165,16 @@ def _traffic_shifting(account: Account, stage: Stage) -> list[Statement]:
     name = stage.function
     return [
         allow(
-            "ManageDeployments",
+            "ShiftTraffic",
             [
                 "codedeploy:CreateApplication", "codedeploy:CreateDeployment",
                 "codedeploy:CreateDeploymentGroup", "codedeploy:DeleteApplication",
                 "codedeploy:DeleteDeploymentGroup", "codedeploy:GetApplication",
                 "codedeploy:GetApplicationRevision", "codedeploy:GetDeployment",
-                "codedeploy:GetDeploymentGroup", "codedeploy:ListTagsForResource",
-                "codedeploy:RegisterApplicationRevision", "codedeploy:TagResource",
-                "codedeploy:UntagResource", "codedeploy:UpdateApplication",
-                "codedeploy:UpdateDeploymentGroup",
+                "codedeploy:GetDeploymentGroup", "codedeploy:ListDeployments",
+                "codedeploy:ListTagsForResource", "codedeploy:RegisterApplicationRevision",
+                "codedeploy:StopDeployment", "codedeploy:TagResource",
+                "codedeploy:UntagResource", "codedeploy:UpdateDeploymentGroup",
             ],
             [
                 account.arn("codedeploy", f"application:{name}-*"),
@@ -198,21 +195,17 @@ def _monitoring(account: Account, stage: Stage) -> list[Statement]:
     log_group = account.arn("logs", f"log-group:/aws/lambda/{name}")
     return [
         allow(
-            "ManageAlarms",
+            "ManageMonitoring",
             [
-                "cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms",
-                "cloudwatch:ListTagsForResource", "cloudwatch:PutMetricAlarm",
-                "cloudwatch:TagResource", "cloudwatch:UntagResource",
+                "cloudwatch:DeleteAlarms", "cloudwatch:DeleteDashboards",
+                "cloudwatch:GetDashboard", "cloudwatch:ListTagsForResource",
+                "cloudwatch:PutDashboard", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource",
+                "cloudwatch:UntagResource",
             ],
-            account.arn("cloudwatch", f"alarm:{name}-api-*"),
-        ),
-        allow(
-            "ManageDashboard",
             [
-                "cloudwatch:DeleteDashboards", "cloudwatch:GetDashboard",
-                "cloudwatch:PutDashboard",
+                account.arn("cloudwatch", f"alarm:{name}-api-*"),
+                f"arn:{account.partition}:cloudwatch::{account.id}:dashboard/{name}",
             ],
-            f"arn:{account.partition}:cloudwatch::{account.id}:dashboard/{name}",
         ),
         allow(
             "ManageTopic",
@@ -228,14 +221,17 @@ def _monitoring(account: Account, stage: Stage) -> list[Statement]:
             "ManageLog",
             [
                 "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DeleteRetentionPolicy",
-                "logs:DescribeIndexPolicies", "logs:GetDataProtectionPolicy",
-                "logs:ListTagsForResource", "logs:PutRetentionPolicy", "logs:TagResource",
-                "logs:UntagResource",
+                "logs:GetDataProtectionPolicy", "logs:ListTagsForResource",
+                "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource",
             ],
             [log_group, f"{log_group}:*"],
         ),
+        allow(
+            "ReadUnscoped",
+            [
+                "cloudwatch:DescribeAlarms", "logs:DescribeIndexPolicies",
+                "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
+            ],
+            "*",
+        ),
     ]  # fmt: skip
-
-
-def _find_logs(account: Account) -> Statement:
-    return allow("FindLogs", "logs:DescribeLogGroups", account.arn("logs", "log-group:*"))

@@ -27,8 +27,9 @@ CAUSES = {
     "HTTP 503 endpoint-unavailable": ENDPOINT,
     "HTTP 504 endpoint-timeout": ENDPOINT,
     "HTTP 424 image-unreachable": PHOTOS,
-    # API Gateway turns a throttled function and its own timeout into these, the last ones without
-    # a problem document: https://repost.aws/questions/QUfI6bsdd0SOiPeyimzxSkfQ
+    "HTTP 503 service-busy": CONCURRENCY,
+    # What API Gateway makes of a throttled function and of its own timeout in a stage without
+    # responses of its own: https://repost.aws/questions/QUfI6bsdd0SOiPeyimzxSkfQ
     **dict.fromkeys(
         ("HTTP 500 internal-error", "HTTP 500", "HTTP 502", "HTTP 503", "HTTP 504"), CONCURRENCY
     ),

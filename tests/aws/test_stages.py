@@ -108,6 +108,18 @@ def test_the_stages_of_the_project() -> None:
         ({}, {"api_gateway_endpoint_type": "REGINAL"}, "'EDGE', 'REGIONAL' or 'PRIVATE'"),
         ({}, {"environment_variables": {"A": 1}}, "environment_variables.A: "),
         ({}, {"environment_variables": {}}, "set ENDPOINT_NAME"),
+        ({}, {"environment_variables": {"AWS_REGION": "x"}}, "AWS_REGION is reserved by Lambda"),
+        ({}, {"environment_variables": {"A-B": "x"}}, '"A-B" must be letters, digits and _'),
+        (
+            {},
+            {"environment_variables": {"ENDPOINT_NAME": "a", "B1": "b" * 4_100}},
+            "bytes; Lambda accepts 4096.",
+        ),
+        ({}, {"layers": ["x"] * 6}, "at most 5 items"),
+        ({}, {"tags": {"aws:x": "y"}}, 'rename "aws:x"'),
+        ({"app_name": "a.b"}, {}, "app_name: "),
+        ({"app_name": "a" * 60}, {}, "at most 64 letters, digits, - and _"),
+        ({}, {"api_gateway_stage": "a/b"}, "api_gateway_stage: "),
         ({"stages": {"dev": []}}, {}, "stages.dev"),
         ({"app_name": None}, {}, "app_name: "),
     ],
@@ -123,6 +135,14 @@ def test_an_invalid_config(
         stages.read("dev")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_stack_may_not_have_an_underscore_in_its_name(write: Write, tmp_path: Path) -> None:
+    write({"app_name": "what_breed"})
+    assert stages.read("dev").function == "what_breed-dev"
+    (tmp_path / ".chalice" / "resources-dev.json").write_text('{"Resources": {}}')
+    with pytest.raises(SettingsError, match=r'the stack "what_breed-dev" may not have _'):
+        stages.read("dev")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "[" * 100_000, "\xff"])

@@ -13,7 +13,9 @@ MODEL = "model"
 def put_data() -> None:
     """Put a photo where the jobs read, and a model where transform jobs find it."""
     boto3.client("s3").put_object(Bucket=BUCKET, Key="data/1.jpg", Body=b"x")
-    boto3.client("sagemaker").create_model(ModelName=MODEL, ExecutionRoleArn=ROLE)
+    boto3.client("sagemaker").create_model(
+        ModelName=MODEL, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "registry.example/i"}
+    )
 
 
 def training_job(**changes: Any) -> dict[str, Any]:

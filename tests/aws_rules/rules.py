@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,19 +96,25 @@ def _check(response: Any) -> None:
     rules = [item for item in RULES if item.service == service and operation in item.operations]
     if not rules:
         return
-    model = get_service_model(service).operation_model(operation)
-    request = Request(
+    request = request_of(response)
+    for item in rules:
+        try:
+            item.check(request)
+        except Refused as refused:
+            raise _error(response, refused) from None
+
+
+def request_of(response: Any) -> Request:
+    """Return the call that moto's `response` is about to handle."""
+    operation = response._get_action()
+    model = get_service_model(response.boto3_service_name).operation_model(operation)
+    return Request(
         operation,
         _parameters(response, model),
         response.current_account,
         response.region,
         {name.lower(): value for name, value in response.headers.items()},
     )
-    for item in rules:
-        try:
-            item.check(request)
-        except Refused as refused:
-            raise _error(response, refused) from None
 
 
 def _parameters(response: Any, model: OperationModel) -> dict[str, Any]:
@@ -132,7 +139,9 @@ def _parameters(response: Any, model: OperationModel) -> dict[str, Any]:
 def _error(response: Any, refused: Refused) -> Exception:
     if response.service_name == "s3":  # moto's S3 serializes its own errors
         return S3ClientError(refused.code, refused.message)
-    _, _, body = response.serialized(ActionResult(refused))
+    with warnings.catch_warnings():  # moto warns about codes that no service model lists
+        warnings.simplefilter("ignore", UserWarning)
+        _, _, body = response.serialized(ActionResult(refused))
     error = HTTPException(body)
     error.code = refused.status
     return error

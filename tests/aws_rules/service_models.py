@@ -17,6 +17,7 @@ from tests.aws_rules.rules import Refused, Request, rule
 # the error.
 _CODES = {
     "application-autoscaling": "ValidationException",
+    "cloudwatch": "ValidationError",
     "codebuild": "InvalidInputException",
     "ecr": "InvalidParameterException",
     "kms": "ValidationException",
@@ -27,6 +28,7 @@ _CODES = {
 _URL = "https://docs.aws.amazon.com"
 _SOURCES = {
     "application-autoscaling": f"{_URL}/autoscaling/application/APIReference/Welcome.html",
+    "cloudwatch": f"{_URL}/AmazonCloudWatch/latest/APIReference/Welcome.html",
     "codebuild": f"{_URL}/codebuild/latest/APIReference/Welcome.html",
     "ecr": f"{_URL}/AmazonECR/latest/APIReference/Welcome.html",
     "kms": f"{_URL}/kms/latest/APIReference/Welcome.html",

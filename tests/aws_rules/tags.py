@@ -10,6 +10,8 @@ from tests.aws_rules.rules import Refused, Request, rule
 
 _LIMITS = "https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html"
 _CODES = {
+    "application-autoscaling": "ValidationException",
+    "cloudwatch": "ValidationError",
     "codebuild": "InvalidInputException",
     "ecr": "InvalidTagParameterException",
     "ec2": "InvalidParameterValue",

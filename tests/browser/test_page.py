@@ -247,7 +247,7 @@ def test_keyboard_only(visit: Visit, api: str, images: str) -> None:
     page.keyboard.press("Enter")
     assert sentences(page) == ["Very likely a Red setter."]
     assert page.locator(":focus").get_attribute("id") == "url"
-    for button in ("Choose images", "Try this sample", "For developers"):
+    for button in ("Choose images", "Dalmatian", "Copy a link", "For developers"):
         tab_to(button)
     page.keyboard.press("Enter")
     tab_to("Copy curl")
@@ -276,9 +276,9 @@ def test_a_phone(visit: Visit, api: str, images: str, encode: Encode) -> None:
     no_horizontal_scrolling(page)
 
 
-def test_the_sample(visit: Visit, product: str, watch: Watch) -> None:
+def test_a_sample(visit: Visit, product: str, watch: Watch) -> None:
     page = visit(product)
-    page.get_by_role("button", name="Try this sample").click()
+    page.get_by_role("button", name="Dalmatian").click()
     assert sentences(page) == ["Very likely a Dalmatian."]
     expect(page.locator(".bars li")).to_have_count(5)
     choose(page, SAMPLE)

@@ -59,6 +59,6 @@ def test_under_a_stage(
     page.get_by_role("link", name="API reference").click()
     expect(page).to_have_url(f"{gateway}{STAGE}/docs")
     page.goto(f"{gateway}{STAGE}/docs{end}")
-    expect(page.locator("section")).to_have_count(8)
+    expect(page.locator("section")).to_have_count(10)
     page.get_by_role("link", name="Try the API").click()
     expect(page).to_have_url(f"{gateway}{STAGE}/")

@@ -124,7 +124,7 @@ def test_responses_that_are_not_from_the_api(
     assert only_statuses(watch) == []
     page.unroute_all()
     page.get_by_role("button", name="Try again").click()
-    expect(page.locator("h2")).to_have_text("Very likely a Red setter.")
+    expect(page.locator(".card h2")).to_have_text("Very likely a Red setter.")
 
 
 def test_a_deployment_with_api_keys(visit: Visit, api: str, images: str, watch: Watch) -> None:
@@ -145,7 +145,7 @@ def test_a_deployment_with_api_keys(visit: Visit, api: str, images: str, watch: 
     assert sentences(page)[0].startswith("This service requires an API key.")
     key.fill("the-key")
     page.get_by_role("button", name="Try again").click()
-    expect(page.locator("h2")).to_have_text("Very likely a Red setter.")
+    expect(page.locator(".card h2")).to_have_text("Very likely a Red setter.")
     assert only_statuses(watch) == []
 
 

@@ -15,13 +15,12 @@ from moto.awslambda.models import LambdaVersion, Permission, lambda_backends
 from moto.cloudformation import models as cloudformation
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.parsing import OutputMap, parse_and_update_resource
-from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.common_models import CloudFormationModel
-from moto.core.responses import ActionResult
+
+from tests.aws_rules.lambda_ import check_provisioned
 
 _parse_template = cloudformation.ChangeSet._parse_template
 _apply = cloudformation.ChangeSet.apply
-_get_template = CloudFormationResponse.get_template
 
 
 def transform(template: dict[str, Any], region: str) -> dict[str, Any]:
@@ -57,7 +56,6 @@ def correct() -> None:
     _correct_permissions()
     cloudformation.ChangeSet._parse_template = parse_template  # type: ignore[method-assign]
     cloudformation.ChangeSet.apply = apply  # type: ignore[method-assign]
-    CloudFormationResponse.get_template = get_template  # type: ignore[method-assign]
 
 
 def parse_template(self: Any) -> None:
@@ -79,14 +77,6 @@ def apply(self: Any) -> None:
             )
     _apply(self)
     stack.output_map = OutputMap(stack.resource_map, self.template_dict, self.stack_id)
-
-
-def get_template(self: Any) -> ActionResult:
-    """moto returns the stack's template even if the template of a change set is requested."""
-    change_set = self.cloudformation_backend.change_sets.get(self._get_param("ChangeSetName"))
-    if change_set is None:
-        return _get_template(self)
-    return ActionResult({"TemplateBody": change_set.template})
 
 
 class _Resource(CloudFormationModel):
@@ -146,6 +136,12 @@ class _Alias(_Resource):
     def make(self, account: str, region: str) -> None:
         backend, properties = lambda_backends[account][region], self.properties
         name, function = properties["Name"], properties["FunctionName"]
+        provision = properties.get("ProvisionedConcurrencyConfig", {})
+        provisioned = int(provision.get("ProvisionedConcurrentExecutions", 0))
+        # that of the old version stays until all traffic has shifted
+        needed = provisioned + getattr(self, "provisioned", 0)
+        check_provisioned(needed, backend.get_function(function).reserved_concurrency)
+        self.provisioned = provisioned
         values: Any = (name, function, properties["FunctionVersion"], "", None)
         try:
             alias = backend.create_alias(*values)

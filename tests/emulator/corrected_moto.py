@@ -19,16 +19,20 @@ from moto.iam import models as iam_models
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.iam.responses import IamResponse
 from moto.logs.responses import LogsResponse
-from moto.sagemaker import models
-from moto.sagemaker.exceptions import AWSValidationException, ValidationError
+from moto.sagemaker.exceptions import AWSValidationException
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from tests.aws_rules import rules as aws_rules
 from tests.aws_rules import s3 as s3_rules
+from tests.emulator import (
+    corrected_account,
+    corrected_iam,
+    iam_enforcement,
+    sagemaker_endpoints,
+    stack_life,
+)
 
-# Types that moto refuses because its list is older.
-INSTANCE_TYPES = frozenset({"ml.c6i.large", "ml.c6i.xlarge", "ml.c7g.large", "ml.g5.xlarge"})
 # Members of a training job that moto drops.
 DROPPED = ("Environment", "RetryStrategy", "ProfilerConfig")
 
@@ -45,6 +49,13 @@ class State:
     """Error code and message by operation, such as RunInstances, which then always fails."""
     endpoint_failure: str = ""
     """Reason why creating or updating an endpoint fails."""
+    endpoint_polls: int = 1
+    """Times that an endpoint is described as Creating, Updating or Deleting."""
+    on_update: Callable[[str, str], None] = _do_nothing
+    """Called with the names of an endpoint and of its new config when an update begins."""
+    lag: int = 0
+    """Times that a call does not find a role or an endpoint config at first."""
+    seen: dict[str, int] = field(default_factory=dict)
     training_failure: str = ""
     """Reason why training jobs fail."""
     best_values: dict[str, str] = field(default_factory=dict)
@@ -60,10 +71,18 @@ class State:
     root_user: dict[str, int] = field(
         default_factory=lambda: {"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0}
     )
+    stack_hangs: bool = False
+    """An executed change set stays in progress."""
+    on_stack: Callable[[], None] = _do_nothing
+    """Called whenever stacks are described."""
     simulated_decision: str = "allowed"
     """What iam:SimulatePrincipalPolicy says about every action."""
     s3_calls: list[tuple[str, str]] = field(default_factory=list)
     """The operation and the expected owner of each call so far that may name one."""
+    quotas: dict[str, float] = field(default_factory=dict)
+    """Quotas that differ from those of corrected_account, by name."""
+    confirmed: set[str] = field(default_factory=set)
+    """Mail addresses that have confirmed their subscriptions."""
     studio_apps: list[dict[str, Any]] = field(default_factory=list)
     """What ListApps returns."""
     actions: set[str] = field(default_factory=set)
@@ -87,19 +106,12 @@ def corrected() -> Iterator[State]:
         "list_training_jobs": list_training_jobs,
         "stop_training_job": stop_training_job,
         "update_training_job": update_training_job,
-        "create_model": create_model,
-        "describe_model": describe_model,
-        "create_endpoint": create_endpoint,
-        "describe_endpoint": describe_endpoint,
-        "update_endpoint": update_endpoint,
-        "create_endpoint_config": create_endpoint_config,
-        "describe_endpoint_config": describe_endpoint_config,
         "create_transform_job": create_transform_job,
         "describe_hyper_parameter_tuning_job": describe_tuning_job,
     }
     replacements: list[tuple[Any, str, Any]] = [
         *((SageMakerResponse, name, method) for name, method in methods.items()),
-        (models.FakeEndpointConfig, "validate_instance_type", validate_instance_type),
+        *sagemaker_endpoints.REPLACEMENTS,
         (SageMakerRuntimeResponse, "_determine_resource", endpoint_arn),
         (LogsResponse, "_determine_resource", log_arn),
         (IAMPolicyStatement, "is_action_permitted", is_action_permitted),
@@ -107,8 +119,11 @@ def corrected() -> Iterator[State]:
         (IamResponse, "get_account_summary", get_account_summary),
         (IamResponse, "simulate_principal_policy", simulate_principal_policy),
         (Ami, "block_device_mappings", property(block_device_mappings)),
+        *corrected_account.REPLACEMENTS,
         (CodeBuildResponse, "start_build", start_build),
         (CodeBuildResponse, "batch_get_builds", batch_get_builds),
+        *corrected_iam.REPLACEMENTS,
+        *stack_life.replacements(STATE),
         # sessions that are created from now on register it
         (handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, ("before-call", refuse)]),
     ]
@@ -136,9 +151,6 @@ _original = {
     name: getattr(SageMakerResponse, name)
     for name in (
         "add_tags",
-        "create_endpoint",
-        "create_endpoint_config",
-        "create_model",
         "create_training_job",
         "create_transform_job",
         "describe_hyper_parameter_tuning_job",
@@ -150,7 +162,6 @@ _authorize = ActionAuthenticatorMixin._authenticate_and_authorize_action
 _get_account_summary = IamResponse.get_account_summary
 _start_build = CodeBuildResponse.start_build
 _batch_get_builds = CodeBuildResponse.batch_get_builds
-_validate_instance_type = models.FakeEndpointConfig.validate_instance_type
 
 
 def add_tags(self: Any) -> Any:
@@ -216,114 +227,6 @@ def update_training_job(self: Any) -> Any:
     return ActionResult({"TrainingJobArn": job.arn})
 
 
-def create_model(self: Any) -> Any:
-    """moto drops network isolation and replaces a model of the same name."""
-    name = self._get_param("ModelName")
-    if name in self.sagemaker_backend._models:
-        raise AWSValidationException(f"Cannot create already existing model {name}")
-    response = _original["create_model"](self)
-    self.sagemaker_backend._models[name].isolated = bool(self._get_param("EnableNetworkIsolation"))
-    return response
-
-
-def describe_model(self: Any) -> Any:
-    name = self._get_param("ModelName")
-    description = dict(self.sagemaker_backend.describe_model(name).response_object)
-    description["EnableNetworkIsolation"] = getattr(
-        self.sagemaker_backend._models[name], "isolated", False
-    )
-    if not description.get("VpcConfig"):
-        description.pop("VpcConfig", None)
-    return ActionResult(description)
-
-
-def create_endpoint_config(self: Any) -> Any:
-    name = self._get_param("EndpointConfigName")
-    if name in self.sagemaker_backend.endpoint_configs:
-        raise AWSValidationException(f"Cannot create already existing endpoint config {name}")
-    return _original["create_endpoint_config"](self)
-
-
-def describe_endpoint_config(self: Any) -> Any:
-    """moto returns an empty DataCaptureConfig if there is none."""
-    name = self._get_param("EndpointConfigName")
-    description = dict(self.sagemaker_backend.describe_endpoint_config(name))
-    if not description.get("DataCaptureConfig"):
-        description.pop("DataCaptureConfig", None)
-    return ActionResult(description)
-
-
-def create_endpoint(self: Any) -> Any:
-    """moto replaces an endpoint of the same name and never fails."""
-    name = self._get_param("EndpointName")
-    if name in self.sagemaker_backend.endpoints:
-        raise AWSValidationException("Cannot create already existing endpoint")
-    response = _original["create_endpoint"](self)
-    endpoint = self.sagemaker_backend.endpoints[name]
-    endpoint.failure_reason = STATE.endpoint_failure
-    if STATE.endpoint_failure:
-        endpoint.endpoint_status = "Failed"
-    return response
-
-
-def describe_endpoint(self: Any) -> Any:
-    name = self._get_param("EndpointName")
-    description = dict(self.sagemaker_backend.describe_endpoint(name))
-    endpoint = self.sagemaker_backend.endpoints[name]
-    if getattr(endpoint, "failure_reason", ""):
-        description["FailureReason"] = endpoint.failure_reason
-    if deployment := getattr(endpoint, "deployment", None):
-        description["LastDeploymentConfig"] = deployment
-    if not description.get("DataCaptureConfig"):
-        description.pop("DataCaptureConfig", None)
-    return ActionResult(description)
-
-
-def update_endpoint(self: Any) -> Any:
-    """moto has no UpdateEndpoint. If it fails, the old configuration stays in service."""
-    backend = self.sagemaker_backend
-    name, config = self._get_param("EndpointName"), self._get_param("EndpointConfigName")
-    backend.describe_endpoint(name)
-    config_description = backend.describe_endpoint_config(config)
-    endpoint = backend.endpoints[name]
-    alarms = (self._get_param("DeploymentConfig") or {}).get("AutoRollbackConfiguration", {})
-    _require_alarms(self, [alarm["AlarmName"] for alarm in alarms.get("Alarms", [])])
-    endpoint.deployment = self._get_param("DeploymentConfig")
-    endpoint.retained = bool(self._get_param("RetainAllVariantProperties"))
-    if STATE.endpoint_failure:
-        endpoint.failure_reason = STATE.endpoint_failure
-        return ActionResult({"EndpointArn": endpoint.arn})
-    counts = {
-        variant["VariantName"]: variant.get("CurrentInstanceCount")
-        for variant in endpoint.production_variants
-    }
-    endpoint.failure_reason = ""
-    endpoint.endpoint_config_name = config
-    endpoint.production_variants = endpoint._process_production_variants(
-        config_description["ProductionVariants"]
-    )
-    if endpoint.retained:
-        for variant in endpoint.production_variants:
-            if counts.get(variant["VariantName"]):
-                variant["CurrentInstanceCount"] = counts[variant["VariantName"]]
-                variant["DesiredInstanceCount"] = counts[variant["VariantName"]]
-    return ActionResult({"EndpointArn": endpoint.arn})
-
-
-def _require_alarms(self: Any, names: list[str]) -> None:
-    from moto.cloudwatch.models import cloudwatch_backends
-
-    alarms = cloudwatch_backends[self.current_account][self.region].alarms
-    for name in names:
-        if name not in alarms:
-            raise ValidationError(message=f"Could not find alarm {name}")
-
-
-def validate_instance_type(self: Any, instance_type: str) -> None:
-    if instance_type not in INSTANCE_TYPES:
-        _validate_instance_type(self, instance_type)
-
-
 def create_transform_job(self: Any) -> Any:
     """moto's jobs write no output."""
     response = _original["create_transform_job"](self)
@@ -378,6 +281,7 @@ def authorize(self: Any, request_class: type, resource: str = "*") -> None:
     STATE.actions.add(action)
     if self.service_name == "s3" and name in s3_rules.OWNED:
         STATE.s3_calls.append((name, self.headers.get("x-amz-expected-bucket-owner", "")))
+    iam_enforcement.CALL.response = self
     _authorize(self, request_class, resource)
 
 

@@ -10,31 +10,33 @@ import json
 import operator
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from moto.apigateway.models import apigateway_backends
-from moto.cloudformation.models import cloudformation_backends
 from moto.iam.access_control import IAMPolicy, IAMRequestBase
 from moto.s3.models import s3_backends
+
+from tests.emulator import iam_resources
+from tests.emulator.iam_resources import Access as Access  # also for tests
 
 LOG = "IAM_ENFORCEMENT_LOG"
 """Environment variable: the file that permitted actions are appended to."""
 
-_S3_ACTIONS = {"HeadObject": "GetObject", "HeadBucket": "ListBucket", "ListObjects": "ListBucket"}
+_S3_ACTIONS = {
+    "HeadObject": "GetObject",
+    "HeadBucket": "ListBucket",
+    "ListObjects": "ListBucket",
+    "ListBuckets": "ListAllMyBuckets",
+}
 
 
-@dataclass(frozen=True)
-class Access:
-    """An action on a resource, and the keys that conditions compare."""
-
-    action: str
-    resource: str
-    context: dict[str, str] = field(default_factory=dict)
+CALL = threading.local()
+"""Its `response` is moto's object for the call of this thread."""
 
 
 def permits(documents: Sequence[dict[str, Any]], access: Access) -> bool:
@@ -88,6 +90,10 @@ def correct() -> None:
 def check_action_permitted(self: Any, resource: str) -> None:
     if self._action == "sts:GetCallerIdentity":
         return
+    if self._action == "sts:AssumeRole" and iam_resources.admits(
+        CALL.response, self._access_key.arn
+    ):
+        return  # a trust policy that names the caller is enough within an account
     policies = self._access_key.collect_policies()
     documents = [IAMPolicy(policy)._policy_json for policy in policies]
     for access in required_access(self, resource):
@@ -129,7 +135,7 @@ def required_access(request: Any, resource: str) -> Iterator[Access]:
         case "cloudformation":
             yield from _cloudformation(request, operation, values, scope)
         case _:
-            yield Access(request._action, values.get("RoleArn", "*"))
+            yield from iam_resources.required_access(service, CALL.response)
 
 
 def _s3_context(request: Any) -> dict[str, str]:
@@ -180,24 +186,32 @@ def _iam(request: Any, operation: str, values: dict[str, str]) -> Iterator[Acces
             roles = {role.name: role for role in request.backend.roles.values()}
             role = roles.get(values["RoleName"])
             boundary = role.permissions_boundary_arn if role else None
+            resource = role.arn if role else resource
         if boundary:
             context = {"iam:PermissionsBoundary": boundary}
     elif "PolicyArn" in values:
         resource = values["PolicyArn"]
     elif "UserName" in values:
         resource = f"{account}:user/{values['UserName']}"
+    elif "OpenIDConnectProviderArn" in values:
+        resource = values["OpenIDConnectProviderArn"]
     yield Access(f"iam:{operation}", resource, context)
 
 
 def _cloudformation(
     request: Any, operation: str, values: dict[str, str], scope: str
 ) -> Iterator[Access]:
-    change_sets = cloudformation_backends[request.account_id][request._region].change_sets
-    change_set = change_sets.get(values.get("ChangeSetName", ""))
-    name = values.get("StackName") or (change_set.stack_name if change_set else "")
-    if not name.startswith("arn:"):
-        name = f"arn:aws:cloudformation:{scope}:stack/{name}/id"
+    """Yield the access to the stack, and to the change set that is named by its ARN.
+
+    It is not documented whether the stack is enough if both are named.
+    """
     context = (
         {"cloudformation:TemplateUrl": values["TemplateURL"]} if "TemplateURL" in values else {}
     )
-    yield Access(f"cloudformation:{operation}", name, context)
+    change_set, name = values.get("ChangeSetName", ""), values.get("StackName", "")
+    if change_set.startswith("arn:"):
+        yield Access(f"cloudformation:{operation}", change_set, context)
+    if name and not name.startswith("arn:"):
+        name = f"arn:aws:cloudformation:{scope}:stack/{name}/id"
+    if name:
+        yield Access(f"cloudformation:{operation}", name, context)

@@ -41,10 +41,12 @@ if __name__ == "__main__":
         corrected_cloudformation,
         corrected_moto,
         iam_enforcement,
+        state_route,
     )
 
     corrected_api_gateway.correct()
     corrected_cloudformation.correct()
     iam_enforcement.correct()
     with corrected_moto.corrected():
+        state_route.add()
         main(["-H", HOST, "-p", sys.argv[1]])

@@ -58,8 +58,8 @@ def test_accuracy_and_dog_gate(model: Model, photos: PhotoCollection) -> None:
     for row, response in zip(photos.split("test"), dogs, strict=True):
         target = response["logits"][response["labels"].index(row["label"])]
         ranks.append(sum(logit > target for logit in response["logits"]))
-    assert sum(rank == 0 for rank in ranks) / len(ranks) >= 0.80
-    assert sum(rank < 5 for rank in ranks) / len(ranks) >= 0.95
+    assert sum(rank == 0 for rank in ranks) / len(ranks) >= 0.85
+    assert sum(rank < 5 for rank in ranks) / len(ranks) >= 0.98
 
     others = [response["dog_probability"] for response in classify_all(model, photos, "other")]
     pairs = [

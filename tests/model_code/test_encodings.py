@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from model_code import inference
-from model_code.inference import Model, Prediction
+from model_code.inference import Model
+from model_code.prediction import Prediction
 from tests.conftest import ROOT, PhotoCollection
 
 Encode = Callable[..., bytes]

@@ -23,6 +23,7 @@ from model_code import inference
 from model_code.errors import Overloaded
 from model_code.http_limits import MAX_CONNECTIONS
 from model_code.images import MAX_PAYLOAD_BYTES
+from model_code.prediction import Look
 from model_code.serve import Predictor, create_app
 from tests import hostile_images, tiny_model
 from tests.servers import HOST, ROOT, free_port, model_server, process, wait_for
@@ -101,7 +102,7 @@ class SlowModel:
         self.inferred: list[tuple[int, ...]] = []
         self._model = model
 
-    def infer(self, pixels: np.ndarray) -> tuple[np.ndarray, float]:
+    def infer(self, pixels: np.ndarray) -> Look:
         self.started.set()
         assert self.released.wait(30)
         self.inferred.append(tuple(pixels[0, 0].tolist()))
@@ -252,7 +253,7 @@ def test_connections_are_limited(address: str) -> None:
         for _ in range(MAX_CONNECTIONS):
             stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
         with socket.create_connection((host, int(port)), timeout=30) as one_more:
-            assert one_more.recv(100).startswith(b"HTTP/1.1 503 ")
+            assert one_more.recv(100).startswith(b"HTTP/1.1 429 ")
 
 
 def test_heavy_images_wait_for_each_other_and_others_do_not(address: str) -> None:
@@ -270,7 +271,7 @@ def test_heavy_images_wait_for_each_other_and_others_do_not(address: str) -> Non
         light_s = time.monotonic() - began
         responses = [future.result() for future in heavies]
         all_s = time.monotonic() - began
-    assert {response.status_code for response in responses} == {200, 503}
-    refused = next(response for response in responses if response.status_code == 503)
+    assert {response.status_code for response in responses} == {200, 429}
+    refused = next(response for response in responses if response.status_code == 429)
     assert refused.headers["Retry-After"] == "1"
     assert light_s < all_s  # the light one did not wait for the last of the heavy ones

@@ -15,7 +15,8 @@ def test_it_measures_what_export_measured(
     assert main(["evaluate", "--model", str(exported), "--data", str(photo_folder), "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
     stored = json.loads((exported / "model.json").read_text())["metrics"]
-    assert {**measured, "held_out": stored["held_out"]} == stored
+    added = {name: stored[name] for name in ("held_out", "instruction_sets")}
+    assert {**measured, **added} == stored
 
 
 def test_a_breed_that_the_model_does_not_have_is_refused(

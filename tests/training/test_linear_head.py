@@ -1,10 +1,16 @@
+from pathlib import Path
+
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from training import linear_head
+from tests.training.conftest import MakeSettings
+from training import backbones, linear_head
 from training.errors import DataError
+from training.model import BreedClassifier
+from training.photos import Photo
 from training.settings import TrainSettings
+from training.training_set import TrainingSet
 
 SOURCES = ["a"] * 7 + ["b"] * 3 + ["c"] * 3 + ["d", "e", "f", "g", "h", "i", "j"]
 
@@ -24,24 +30,28 @@ def test_one_source_cannot_be_cross_validated() -> None:
         linear_head.folds(["a"] * 9, seed=0)
 
 
-def test_each_photo_is_classified_by_a_head_that_was_fitted_without_its_source() -> None:
-    sources = [*SOURCES[:7], *SOURCES[:7], *SOURCES[7:13]]
-    number = {source: index for index, source in enumerate(sorted(set(sources)))}
-    features = torch.tensor([[float(number[source])] for source in sources])
-
-    def count_sources(features: Tensor, targets: Tensor) -> nn.Linear:
-        """Return a head whose logits are the photos per source that it was fitted on."""
-        head = nn.Linear(1, len(number))
-        nn.init.zeros_(head.weight)
-        head.bias.data = torch.bincount(features.flatten().long(), minlength=len(number)).float()
-        return head
-
-    targets = torch.zeros(len(sources), dtype=torch.int64)
-    logits = linear_head.cross_validated_logits(count_sources, features, targets, sources, seed=0)
-    assert logits.shape == (len(sources), len(number))
-    for row, source in zip(logits, sources, strict=True):
-        assert row[number[source]] == 0
-        assert row.sum() > 0
+def test_each_photo_is_classified_by_a_head_that_was_fitted_without_its_source(
+    tiny_settings: MakeSettings,
+) -> None:
+    """Each source has a breed and a feature of its own, so only a head that saw it knows both."""
+    sources = [source for source in "abcdefgh" for _ in range(4)]
+    targets = torch.arange(len(sources)) // 4
+    breeds = [f"breed {number}" for number in range(8)]
+    train = [
+        Photo(Path(f"{number}"), "train", breeds[target], source)
+        for number, (target, source) in enumerate(zip(targets.tolist(), sources, strict=True))
+    ]
+    photos = TrainingSet(breeds, train, [], targets, targets[:0], list(range(32)), 0, 1, "")
+    model = BreedClassifier(backbones.create("test_efficientnet", pretrained=False), 8)
+    features = torch.zeros(32, model.breeds.in_features)
+    features[torch.arange(32), targets] = 10
+    fitter = linear_head.Fitter(model, photos, tiny_settings())
+    head = fitter.fit(features, None, None, torch.ones(32, dtype=torch.bool))
+    assert (features @ head.weight.T + head.bias).argmax(dim=1).equal(targets)
+    assert head.held_out is not None
+    logits = head.held_out["logits"]
+    assert logits.shape == (32, 1, 8)
+    assert (logits[:, 0].argmax(dim=1) != targets).all()
 
 
 def test_rounding_errors_of_features_do_not_move_the_head() -> None:

@@ -19,7 +19,14 @@ def test_the_graph_computes_the_logits_of_the_network(trained_run: Run) -> None:
     backbone = backbones.create(trained.backbone, pretrained=False)
     with torch.no_grad():
         logits, _ = trained.network()(preprocessing.normalise(square, backbone))
-    np.testing.assert_allclose(compiled(square)["logits"], logits.numpy(), atol=1e-3, rtol=1e-3)
+    outputs = compiled(square)
+    np.testing.assert_allclose(outputs["logits"], logits.numpy(), atol=1e-3, rtol=1e-3)
+    # Mean and head commute, so the evidence, relative to all breeds, has the logits as its mean.
+    evidence = logits - trained.network().breeds.bias.detach()
+    relative = evidence - evidence.mean(dim=1, keepdim=True)
+    assert outputs["evidence"].shape == (1, 3, 2, 2)
+    means = outputs["evidence"].mean(axis=(2, 3))
+    np.testing.assert_allclose(means, relative.numpy(), atol=1e-3)
 
 
 def test_quantising_keeps_the_breed_head_and_small_depthwise_convolutions(
@@ -32,8 +39,9 @@ def test_quantising_keeps_the_breed_head_and_small_depthwise_convolutions(
     for node in graph.get_ops():
         if node.get_type_name() in ("MatMul", "GroupConvolution"):
             inputs = {source.get_node().get_type_name() for source in node.input_values()}
-            exempt = ".breeds" in node.get_friendly_name() or (
-                node.get_type_name() == "GroupConvolution"
-                and 8 * node.input(0).get_shape()[2] <= spec.size_px
+            exempt = (
+                ".breeds" in node.get_friendly_name()
+                if node.get_type_name() == "MatMul"
+                else 8 * node.input(0).get_shape()[2] <= spec.size_px
             )
             assert exempt != ("FakeQuantize" in inputs), node.get_friendly_name()

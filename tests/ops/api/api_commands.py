@@ -66,6 +66,9 @@ class ApiCommands:
     def remove(self, stage: str, *options: str) -> Outcome:
         return self._run("api", "remove", "--stage", stage, *options)
 
+    def doctor(self, stage: str) -> Outcome:
+        return self._run("doctor", "--stage", stage)
+
     def policy(self, *options: str) -> Outcome:
         return self._run("policy", *options)
 

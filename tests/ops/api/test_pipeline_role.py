@@ -16,6 +16,7 @@ from aws.account import Account
 from aws.settings import AwsSettings
 from ops.__main__ import main as ops
 from ops.iam import policy
+from tests.aws_rules.web_identity import token
 from tests.emulator.iam_enforcement import Access, as_list, permits
 from tests.ops.api.api_commands import ApiCommands
 from tests.ops.api.conftest import Client, post
@@ -62,30 +63,35 @@ def identities(
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setenv("WHATBREED_SETTINGS", os.devnull)
-        apply = ["policy", "--role", "pipeline", "--repository", "owner/name", "--apply"]
+        apply = ["policy", "--role", "pipeline", "--repository", "owner@1/name@2", "--apply"]
         for _ in range(2):  # the second run finds everything
             assert ops([*apply, "--releaser", f"arn:aws:iam::{ACCOUNT}:user/person"]) == 0
         assert training(["upload", "--create-bucket"]) == 0  # keeps the bucket's policy
-        operator = policy.operator(Account(AwsSettings.read()))
+        assert ops(["policy", "--role", "deploy", "--apply"]) == 0
+        operator = list(policy.operator_documents(Account(AwsSettings.read())))
     iam, sts = client("iam"), client("sts")
     users = {
         "administrator": [allowed("*", "*")],
-        "operator": operator["Statement"],
+        "operator": [],
         "developer": [allowed("s3:*Object*", "*"), allowed("s3:List*", "*")],
         "person": [allowed("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/whatbreed-*")],
     }
     keys = {}
     for name, statements in users.items():
         iam.create_user(UserName=name)
-        iam.put_user_policy(
-            UserName=name, PolicyName="p", PolicyDocument=json.dumps(document(statements))
-        )
+        if statements:
+            iam.put_user_policy(
+                UserName=name, PolicyName="p", PolicyDocument=json.dumps(document(statements))
+            )
         keys[name] = iam.create_access_key(UserName=name)["AccessKey"]
+    for name in operator:
+        arn = f"arn:aws:iam::{ACCOUNT}:policy/{name}"
+        iam.attach_user_policy(UserName="operator", PolicyArn=arn)
     for stage in ("dev", "prod"):
         keys[stage] = sts.assume_role_with_web_identity(
             RoleArn=f"arn:aws:iam::{ACCOUNT}:role/whatbreed-pipeline-{stage}",
             RoleSessionName="pipeline",
-            WebIdentityToken="a-token-of-github",
+            WebIdentityToken=token(f"repo:owner@1/name@2:environment:{stage}"),
         )["Credentials"]
     access_log.unlink(missing_ok=True)
     post(environment, "reset-auth", b"0")
@@ -416,5 +422,14 @@ def test_a_missing_function_role_is_an_error_with_the_command_that_creates_it(
     assert "CreateRestApi is not allowed" in line
     assert line.endswith(
         "Ask an administrator to create whatbreed-dev-api_handler and the REST API with "
-        "`python -m ops policy --role pipeline --stage dev --repository OWNER/NAME --apply`."
+        "`python -m ops policy --role pipeline --stage dev --repository OWNER@ID/NAME@ID --apply`."
     )
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_the_doctor_of_the_pipeline_names_what_it_may_not_check(
+    commands_of: Callable[[str], ApiCommands], stage: str
+) -> None:
+    outcome = commands_of(stage).doctor(stage)
+    assert outcome.code == 0, outcome.out
+    assert "could not check: needs servicequotas:ListServiceQuotas" in outcome.out

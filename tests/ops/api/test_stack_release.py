@@ -13,7 +13,14 @@ import pytest
 
 from tests.emulator.fixtures import Change
 from tests.ops.api.api_commands import ApiCommands
-from tests.ops.api.project import ACCOUNT, REGION, add_route
+from tests.ops.api.project import (
+    ACCOUNT,
+    REGION,
+    add_route,
+    change_config,
+    package,
+    write_policy,
+)
 
 pytestmark = pytest.mark.server
 
@@ -122,6 +129,55 @@ def test_release_again_change_rollback_and_removal(
     assert client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
+def test_a_dry_run_changes_nothing(api_commands: ApiCommands, client: Client, bucket: str) -> None:
+    first = api_commands.release("prod", "--dry-run")
+    assert first.code == 0, first.err
+    assert "  add     APIHandler\n" in first.out
+    stacks = client("cloudformation").describe_stacks()["Stacks"]
+    assert [stack["StackName"] for stack in stacks] == []
+    assert client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+    assert api_commands.release("prod").code == 0
+    same = api_commands.release("prod", "--dry-run")
+    assert "Nothing changed." in same.out
+    change(api_commands.project, "better")
+    stored = client("s3").list_objects_v2(Bucket=bucket)["KeyCount"]
+    changed = api_commands.release("prod", "--dry-run")
+    assert "  modify  APIHandler\n" in changed.out
+    assert client("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == stored
+    assert client("cloudformation").list_change_sets(StackName="whatbreed-prod")["Summaries"]
+    assert api_commands.remove("prod", "--yes").code == 0
+
+
+@pytest.mark.parametrize(
+    ("reserved", "provisioned", "fits"),
+    [(10, 2, True), (3, 2, False), (3, 1, True), (5, 2, True), (50, 2, True), (100, 25, True),
+     (None, 2, True), (4, 2, True), (3, None, True)],
+)  # fmt: skip
+def test_provisioned_concurrency_must_fit_twice(
+    api_commands: ApiCommands, reserved: int | None, provisioned: int | None, fits: bool
+) -> None:
+    change_config(api_commands.project, "prod", reserved_concurrency=reserved)
+    path = api_commands.project / ".chalice" / "resources-prod.json"
+    document = json.loads(path.read_text())
+    alias = document["Resources"]["APIHandlerAliaslive"]["Properties"]
+    alias["ProvisionedConcurrencyConfig"]["ProvisionedConcurrentExecutions"] = provisioned
+    if provisioned is None:
+        del alias["ProvisionedConcurrencyConfig"]
+    path.write_text(json.dumps(document))
+    outcome = api_commands.release("prod", "--dry-run")
+    if fits:
+        assert outcome.code == 0, outcome.err
+        return
+    assert outcome.code == 2
+    [line] = outcome.err.splitlines()
+    assert line.endswith(
+        "Stage prod provisions 2 concurrent executions for the version in service and 2 for the "
+        "new one while traffic shifts, but reserves 3: set reserved_concurrency in config.json to "
+        "at least 4, or lower ProvisionedConcurrentExecutions in resources-prod.json."
+    )
+
+
 def test_a_route_that_bypasses_the_alias_stops_the_release(
     api_commands: ApiCommands, client: Client
 ) -> None:
@@ -190,14 +246,14 @@ def objects(client: Client, bucket: str, kind: str) -> dict[str, bytes]:
 
 
 def test_objects_that_someone_changed_are_not_released(
-    api_commands: ApiCommands, client: Client, bucket: str
+    api_commands: ApiCommands, client: Client, bucket: str, tmp_path: Path
 ) -> None:
     """The test is the root user, whom no policy stops."""
     s3 = client("s3")
-    dry = api_commands.release("prod", "--dry-run")
-    assert dry.code == 0, dry.err
     # planted before the first release, under the right name: builds are reproducible
-    [bundle] = objects(client, bucket, "bundles")
+    write_policy(api_commands.project, "prod")
+    digest = package(api_commands.project, "prod", tmp_path / "package").digest
+    bundle = f"whatbreed/api/prod/bundles/{digest}.zip"
     s3.put_object(Bucket=bucket, Key=bundle, Body=b"evil")
     planted = api_commands.release("prod")
     assert planted.code == 1
@@ -251,6 +307,7 @@ def test_a_template_with_code_from_elsewhere_is_not_rolled_back_to(
         StackName="whatbreed-prod",
         ChangeSetName="evil",
         ChangeSetType="UPDATE",
+        Capabilities=["CAPABILITY_AUTO_EXPAND"],
         TemplateURL=f"https://{bucket}.s3.{REGION}.amazonaws.com/{key}",
         Parameters=[
             {"ParameterKey": "Release", "ParameterValue": outputs["Release"]},

@@ -18,6 +18,8 @@ from aws.settings import AwsSettings
 from ops.api import stack_template
 from ops.api.bundle import Bundle
 from ops.api.stack_template import ALIAS, routes_bypassing_alias
+from tests.aws_rules import apigateway
+from tests.aws_rules.apigateway import gateway_status
 from tests.ops.api.conftest import transform
 from tests.ops.api.project import (
     ACCOUNT,
@@ -227,6 +229,19 @@ def test_errors_of_the_gateway_are_problem_documents(resources: dict[str, Any]) 
         assert str(document["status"]) == str(response["statusCode"])
         header = response["responseParameters"]["gatewayresponse.header.Content-Type"]
         assert header == "'application/problem+json'"
+
+
+def test_a_throttled_function_is_503_and_a_timeout_504(resources: dict[str, Any]) -> None:
+    """Both have a response of their own: a status code of DEFAULT_5XX would replace theirs."""
+    body = resources["RestAPI"]["Properties"]["Body"]
+    responses = body["x-amazon-apigateway-gateway-responses"]
+    assert set(responses) <= set(apigateway.TYPES)
+    assert gateway_status(apigateway.LAMBDA_THROTTLED, responses) == 503
+    headers = responses[apigateway.LAMBDA_THROTTLED]["responseParameters"]
+    assert headers["gatewayresponse.header.Retry-After"] == "'1'"
+    assert gateway_status("INTEGRATION_TIMEOUT", responses) == 504
+    assert gateway_status("THROTTLED", responses) == 429
+    assert gateway_status("API_CONFIGURATION_ERROR", responses) == 500
 
 
 def test_pages_of_the_origin_can_read_errors_of_the_gateway(release_bundle: Bundle) -> None:

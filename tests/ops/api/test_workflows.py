@@ -39,9 +39,17 @@ def test_each_stage_has_an_environment_and_releases_the_packaged_bundle() -> Non
     for stage in ("dev", "prod"):
         job = JOBS[stage]
         assert job["environment"] == stage
-        last = job["steps"][-1]
-        assert last["run"] == f"make deploy STAGE={stage}"
-        assert last["env"] == {"DIGEST": "${{ needs.package.outputs.digest }}"}
+        [step] = [each for each in job["steps"] if "make deploy" in each.get("run", "")]
+        assert step["run"] == f"make deploy STAGE={stage}"
+        assert step["env"] == {"DIGEST": "${{ needs.package.outputs.digest }}"}
+
+
+def test_a_cancelled_release_of_the_stack_is_rolled_back() -> None:
+    """GitHub kills a cancelled step after 10 s, which is too short to wait for a rollback.
+
+    https://docs.github.com/en/actions/reference/workflow-cancellation-reference
+    """
+    assert JOBS["prod"]["steps"][-1] == {"if": "cancelled()", "run": "make cancel STAGE=prod"}
 
 
 def test_packages_are_installed_before_there_are_credentials() -> None:
@@ -49,7 +57,11 @@ def test_packages_are_installed_before_there_are_credentials() -> None:
         steps = JOBS[stage]["steps"]
         [login] = [index for index, step in enumerate(steps) if "aws-actions" in str(step)]
         assert steps[login - 1]["run"] == "make .venv-deploy/ready"
-        assert len(steps) == login + 2  # then only the release
+        assert [step["run"] for step in steps[login + 1 : login + 3]] == [
+            f"make doctor STAGE={stage}",
+            f"make deploy STAGE={stage}",
+        ]
+        assert len(steps) == login + 3 + (stage == "prod")  # which a cancelled job rolls back
     install = re.search(r"^\.venv-deploy/ready:.*\n\t(.*)", (ROOT / "Makefile").read_text(), re.M)
     assert install is not None
     assert "--require-hashes" in install[1]
@@ -63,7 +75,7 @@ def test_the_generated_roles_trust_the_environments_of_the_jobs(
     command: Command, credentials: None
 ) -> None:
     outcome = command(
-        *("ops", "policy", "--role", "pipeline", "--repository", "owner/name"),
+        *("ops", "policy", "--role", "pipeline", "--repository", "owner@1/name@2"),
         *("--account", "123456789012", "--region", "eu-west-1"),
     )
     assert outcome.code == 0, outcome.err
@@ -73,7 +85,7 @@ def test_the_generated_roles_trust_the_environments_of_the_jobs(
         conditions = statement["Condition"]["StringEquals"]
         subjects |= {value for key, value in conditions.items() if key.endswith(":sub")}
     environments = {job["environment"] for job in JOBS.values() if "environment" in job}
-    assert subjects == {f"repo:owner/name:environment:{name}" for name in environments}
+    assert subjects == {f"repo:owner@1/name@2:environment:{name}" for name in environments}
 
 
 def test_credentials_come_from_oidc_only() -> None:
@@ -90,6 +102,13 @@ def test_every_action_is_pinned_to_a_commit() -> None:
     assert len(actions) >= 8
     for action in actions:
         assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+    majors = dict(re.findall(r"uses: *([\w./-]+)@\w+ # v(\d+)", TEXT))
+    assert majors == {  # November 2026
+        "actions/checkout": "7",
+        "actions/setup-node": "7",
+        "actions/setup-python": "7",
+        "aws-actions/configure-aws-credentials": "6",
+    }
     checkouts = [step for step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
     assert all(step["with"] == {"persist-credentials": False} for step in checkouts)
 
@@ -157,9 +176,10 @@ def test_make_passes_its_variables_as_single_words(make: Callable[..., str]) -> 
     assert make("deploy", "STAGE=dev", DIGEST="a" * 64) == f"{release}[--digest][{'a' * 64}]"
     assert make("deploy", "STAGE=dev", DIGEST="") == f"{release}[--digest][]"  # then refused
     assert make("rollback", "STAGE=dev") == f"{release}[--rollback]"
+    assert make("cancel", "STAGE=dev") == f"{release}[--cancel]"
 
 
-@pytest.mark.parametrize("target", ["deploy", "rollback", "undeploy"])
+@pytest.mark.parametrize("target", ["cancel", "deploy", "rollback", "undeploy"])
 @pytest.mark.parametrize(
     "value",
     ["dev; touch owned", "$(touch owned)", "`touch owned`", "$(shell touch owned)", "a'b\n"],

@@ -74,7 +74,7 @@ def clean(
     for name in ("training", "serving", "ec2"):
         assert command("ops", "policy", "--role", name, "--apply").code == 0
     pipeline = command(
-        "ops", "policy", "--role", "pipeline", "--repository", "owner/name", "--apply"
+        "ops", "policy", "--role", "pipeline", "--repository", "owner@1/name@2", "--apply"
     )
     assert pipeline.code == 0
     stage = stages.read("dev")

@@ -12,7 +12,7 @@ from tests.emulator.fixtures import Change, Command
 
 
 @pytest.fixture
-def deployed(command: Command, bucket: str, image: str, tiny_model_dir: Path) -> None:
+def deployed(command: Command, serving_role: None, image: str, tiny_model_dir: Path) -> None:
     """The endpoint whatbreed-dev, in service."""
     assert (
         command("ops", "endpoint", "deploy", "--stage", "dev", "--model", tiny_model_dir).code == 0
@@ -149,3 +149,51 @@ def test_the_help_says_per_minute_and_per_second(command: Command) -> None:
     assert "PER MINUTE and instance" in text
     assert "requests per second" in text
     assert ScalingSettings.read().scale_in_cooldown_s > 60
+
+
+@pytest.mark.parametrize(
+    ("settings", "limits", "tracking"),
+    [
+        ({"max_instances": 4, "target_per_minute": 40.0}, (1, 4), {"TargetValue": 40.0}),
+        ({"max_instances": 3, "target_per_minute": 10.0}, (1, 3), {"TargetValue": 10.0}),
+        (
+            {
+                "target_per_minute": 100.0,
+                "scale_in_cooldown_s": 10,
+                "scale_out_cooldown_s": 10,
+            },
+            (1, 4),
+            {"TargetValue": 100.0, "ScaleInCooldown": 10, "ScaleOutCooldown": 10},
+        ),
+        ({"disable_scale_in": True}, (1, 4), {"DisableScaleIn": True}),
+    ],
+)
+def test_scaling_of_published_reports_per_stage(
+    deployed: None,
+    command: Command,
+    change_settings: Change,
+    settings: dict[str, Any],
+    limits: tuple[int, int],
+    tracking: dict[str, Any],
+) -> None:
+    """1 to 4 instances at a target of 40, 1 to 3 at 10, 100 with 10 s cooldowns, no scale-in."""
+    change_settings("stage.dev.scaling", **settings)
+    change_settings("stage.prod.scaling", max_instances=9)
+    outcome = command("ops", "endpoint", "scale", "--stage", "dev", "--yes")
+    assert outcome.code == 0, outcome.err
+    scaling = state()
+    [target], [policy] = scaling["targets"], scaling["policies"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == limits
+    applied = policy["TargetTrackingScalingPolicyConfiguration"]
+    assert tracking.items() <= applied.items()
+    assert ("instances are only added" in outcome.out) == ("disable_scale_in" in settings)
+
+
+def test_burstable_types(
+    command: Command, serving_role: None, image: str, tiny_model_dir: Path
+) -> None:
+    options = ("--model", tiny_model_dir, "--instance-type", "ml.t2.medium")
+    assert command("ops", "endpoint", "deploy", "--stage", "dev", *options).code == 0
+    outcome = command("ops", "endpoint", "scale", "--stage", "dev")
+    assert outcome.code == 1
+    assert "ml.t2.medium does not support automatic scaling" in outcome.err

@@ -255,11 +255,11 @@ def test_a_manifest_that_sagemaker_refuses_is_an_error(
 
 
 @pytest.mark.parametrize("media_type", [OCI_MANIFEST, OCI_INDEX, DOCKER_LIST])
-def test_sagemaker_refuses_other_manifests(aws: None, media_type: str) -> None:
+def test_sagemaker_refuses_other_manifests(roles: None, media_type: str) -> None:
     boto3.client("ecr").create_repository(repositoryName="whatbreed-serving")
     create = partial(
         boto3.client("sagemaker").create_model,
-        ExecutionRoleArn=f"arn:aws:iam::{ACCOUNT}:role/x",
+        ExecutionRoleArn=f"arn:aws:iam::{ACCOUNT}:role/whatbreed-serving",
     )
     registry = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/whatbreed-serving"
     digest = push_image("amd64-oci", media_type)

@@ -11,7 +11,7 @@ from tests.ops.endpoint.test_scaling import state
 
 
 @pytest.fixture
-def stage(command: Command, bucket: str, image: str, tiny_model_dir: Path) -> None:
+def stage(command: Command, serving_role: None, image: str, tiny_model_dir: Path) -> None:
     """An endpoint of stage dev that scales, and one of stage prod."""
     for name in ("dev", "prod"):
         command("ops", "endpoint", "deploy", "--stage", name, "--model", tiny_model_dir)
@@ -62,8 +62,12 @@ def test_a_partly_removed_stage(stage: None, command: Command) -> None:
 
 def test_a_model_with_a_similar_name_is_kept(stage: None, command: Command) -> None:
     sagemaker = boto3.client("sagemaker")
-    role = "arn:aws:iam::123456789012:role/x"
-    sagemaker.create_model(ModelName="whatbreed-dev-mine", ExecutionRoleArn=role)
+    role = "arn:aws:iam::123456789012:role/whatbreed-serving"
+    sagemaker.create_model(
+        ModelName="whatbreed-dev-mine",
+        ExecutionRoleArn=role,
+        PrimaryContainer={"Image": "registry.example/own"},
+    )
     command("ops", "endpoint", "teardown", "--stage", "dev")
     assert "whatbreed-dev-mine" in everything()[0]
 

@@ -10,21 +10,24 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
+from aws.policy_statements import UNSCOPED, characters
+from tests.aws_rules import web_identity
 from tests.emulator.fixtures import ACCOUNT, Change, Command
 from tests.emulator.iam_enforcement import Access, permits
 from tests.ops.iam.test_policy import as_list
 
-OFFLINE = ("--repository", "owner/name", "--account", ACCOUNT, "--region", "eu-central-1")
+OFFLINE = ("--repository", "owner@1/name@2", "--account", ACCOUNT, "--region", "eu-central-1")
 ISSUER = "token.actions.githubusercontent.com"
 EVERY_METHOD = {f"apigateway:{method}" for method in ("DELETE", "GET", "PATCH", "POST", "PUT")}
 # Resources without our name: AWS generates the id, lists by prefix, or owns the resource.
 NAMELESS = {
+    "*": {
+        "cloudwatch:DescribeAlarms", "logs:DescribeIndexPolicies", "logs:DescribeLogGroups",
+        "logs:DescribeResourcePolicies",
+    },
     "arn:aws:logs:eu-central-1:123456789012:log-group:*": {"logs:DescribeLogGroups"},
-    "arn:aws:apigateway:eu-central-1::/restapis": {"apigateway:GET", "apigateway:POST"},
-    "arn:aws:apigateway:eu-central-1::/apikeys": {"apigateway:GET", "apigateway:POST"},
-    "arn:aws:apigateway:eu-central-1::/usageplans": {"apigateway:GET", "apigateway:POST"},
-    "arn:aws:apigateway:eu-central-1::/tags/*": {"apigateway:POST", "apigateway:PUT"},
     "arn:aws:cloudformation:eu-central-1:aws:transform/Serverless-2016-10-31": {
         "cloudformation:CreateChangeSet"
     },
@@ -32,10 +35,12 @@ NAMELESS = {
         "codedeploy:GetDeploymentConfig"
     },
     "arn:aws:apigateway:eu-central-1::/restapis/*/deployments": {"apigateway:POST"},
-    "arn:aws:apigateway:eu-central-1::/restapis/*": EVERY_METHOD,
-    "arn:aws:apigateway:eu-central-1::/apikeys/*": EVERY_METHOD,
-    "arn:aws:apigateway:eu-central-1::/usageplans/*": EVERY_METHOD,
-}
+    **{
+        f"arn:aws:apigateway:eu-central-1::/{part}{end}": EVERY_METHOD
+        for part in ("restapis", "apikeys", "usageplans", "tags")
+        for end in ("", "/*")
+    },
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -107,9 +112,10 @@ def test_the_policy_is_least_privilege(generated: Any, stage: str) -> None:
 def test_a_mutation_of_any_statement_is_found(generated: Any, stage: str) -> None:
     policy = generated[stage]["policy"]
     for index, statement in enumerate(policy["Statement"]):
-        wide = copy.deepcopy(policy)
-        wide["Statement"][index]["Resource"] = "*"
-        assert too_wide(wide, stage), statement["Sid"]
+        if not set(as_list(statement["Action"])) <= UNSCOPED:
+            wide = copy.deepcopy(policy)
+            wide["Statement"][index]["Resource"] = "*"
+            assert too_wide(wide, stage), statement["Sid"]
         service = as_list(statement["Action"])[0].partition(":")[0]
         wild = copy.deepcopy(policy)
         wild["Statement"].append({"Effect": "Allow", "Action": f"{service}:*", "Resource": "*"})
@@ -140,9 +146,90 @@ def test_only_the_github_environment_of_the_stage_may_assume_the_role(
     assert statement["Condition"] == {
         "StringEquals": {
             f"{ISSUER}:aud": "sts.amazonaws.com",
-            f"{ISSUER}:sub": f"repo:owner/name:environment:{stage}",
+            f"{ISSUER}:sub": f"repo:owner@1/name@2:environment:{stage}",
         }
     }
+
+
+IDS = "'\"\\(.owner.login)@\\(.owner.id)/\\(.name)@\\(.id)\"'"
+
+
+@pytest.mark.parametrize(
+    ("repository", "admitted"),
+    [("owner@1/name@2", "owner@1/name@2"), ("old:owner/name", "owner/name")],
+)
+def test_sts_admits_the_tokens_of_the_repository(
+    aws: None, command: Command, repository: str, admitted: str
+) -> None:
+    apply = ("ops", "policy", "--role", "pipeline", "--repository", repository, "--apply")
+    outcome = command(*apply, "--stage", "dev")
+    assert outcome.code == 0, outcome.err
+    others = {"owner@1/name@2", "owner/name", "owner@1/name@3", "owner@3/name@2", "Owner/name"}
+    subjects = {f"repo:{name}:environment:dev" for name in others}
+    subjects |= {f"repo:{admitted}:environment:prod", f"repo:{admitted}:ref:refs/heads/main"}
+    accepted = [subject for subject in sorted(subjects) if assumes(web_identity.token(subject))]
+    assert accepted == [f"repo:{admitted}:environment:dev"]
+    subject = f"repo:{admitted}:environment:dev"
+    assert not assumes(web_identity.token(subject, audience="https://github.com/owner"))
+
+
+def assumes(token: str) -> bool:
+    try:
+        boto3.client("sts").assume_role_with_web_identity(
+            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/whatbreed-pipeline-dev",
+            RoleSessionName="pipeline",
+            WebIdentityToken=token,
+        )
+    except ClientError:
+        return False
+    return True
+
+
+def test_a_provider_without_our_audience_gets_it(aws: None, command: Command) -> None:
+    iam = boto3.client("iam")
+    arn = iam.create_open_id_connect_provider(
+        Url=f"https://{ISSUER}", ClientIDList=["https://github.com/owner"]
+    )["OpenIDConnectProviderArn"]
+    apply = ("ops", "policy", "--role", "pipeline", "--repository", "o@1/n@2", "--apply")
+    assert "admits the audience sts.amazonaws.com" in command(*apply).out
+    assert "identity provider" not in command(*apply).out
+    provider = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+    assert set(provider["ClientIDList"]) == {"https://github.com/owner", "sts.amazonaws.com"}
+
+
+@pytest.mark.parametrize(
+    ("repository", "message"),
+    [
+        ("owner/name", f"`gh api repos/owner/name --jq {IDS}`"),
+        ("owner/name", "write old:owner/name."),
+        ("name", f"`gh api repos/OWNER/NAME --jq {IDS}`"),
+        ("owner/*", "OWNER@OWNER_ID/NAME@REPOSITORY_ID"),
+        ("owner@1/name", "OWNER@OWNER_ID/NAME@REPOSITORY_ID"),
+        ("owner/name@2", "OWNER@OWNER_ID/NAME@REPOSITORY_ID"),
+        ("owner@x/name@2", "OWNER@OWNER_ID/NAME@REPOSITORY_ID"),
+        ("owner@0/name@2", "OWNER@OWNER_ID/NAME@REPOSITORY_ID"),
+        ("owner@1/name@2:ref", "OWNER@OWNER_ID/NAME@REPOSITORY_ID"),
+        ("owner@1/na*me@2", "OWNER@OWNER_ID/NAME@REPOSITORY_ID"),
+        ("old:owner@1/name@2", "OWNER@OWNER_ID/NAME@REPOSITORY_ID"),
+        ("https://github.com/owner/name", "OWNER@OWNER_ID/NAME@REPOSITORY_ID"),
+    ],
+)
+def test_a_repository_without_valid_ids_is_refused_with_the_command_that_prints_them(
+    aws: None, command: Command, repository: str, message: str
+) -> None:
+    outcome = command("ops", "policy", "--role", "pipeline", "--repository", repository)
+    assert outcome.code == 2
+    [line] = outcome.err.splitlines()
+    assert f'--repository is "{repository}"' in line
+    assert message in line
+
+
+def test_a_trust_policy_that_is_too_long_is_refused(aws: None, command: Command) -> None:
+    people = [f"arn:aws:iam::{ACCOUNT}:user/{'a' * 60}{number}" for number in range(30)]
+    options = [option for arn in people for option in ("--releaser", arn)]
+    outcome = command("ops", "policy", "--role", "pipeline", *options)
+    assert outcome.code == 2
+    assert "IAM accepts 2048" in outcome.err
 
 
 def test_the_boundary_is_what_the_function_needs(generated: Any, command: Command) -> None:
@@ -163,14 +250,33 @@ def test_the_boundary_is_what_the_function_needs(generated: Any, command: Comman
     }
 
 
-def test_in_china(command: Command, credentials: None) -> None:
+def test_in_us_gov(command: Command, credentials: None) -> None:
     outcome = command(
-        "ops", "policy", "--role", "pipeline", "--stage", "prod", "--repository", "owner/name",
-        "--account", ACCOUNT, "--region", "cn-north-1",
+        "ops", "policy", "--role", "pipeline", "--repository", "owner@1/name@2",
+        "--account", ACCOUNT, "--region", "us-gov-west-1",
     )  # fmt: skip
-    assert set(outcome.json) == {"prod"}
+    assert outcome.code == 0, outcome.err
     assert "arn:aws:" not in outcome.out
-    assert f"https://whatbreed-{ACCOUNT}-cn-north-1.s3.cn-north-1.amazonaws.com.cn/" in outcome.out
+    assert f"arn:aws-us-gov:iam::{ACCOUNT}:oidc-provider/{ISSUER}" in outcome.out
+    bucket = f"whatbreed-{ACCOUNT}-us-gov-west-1"
+    assert f"https://{bucket}.s3.us-gov-west-1.amazonaws.com/" in outcome.out
+    for stage in ("dev", "prod"):
+        assert characters(outcome.json[stage]["policy"]) <= 6_144
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"), [("cn-north-1", "aws-cn"), ("eusc-de-east-1", "aws-eusc")]
+)
+def test_other_partitions_are_refused_by_name(
+    command: Command, credentials: None, region: str, partition: str
+) -> None:
+    outcome = command(
+        "ops", "policy", "--role", "pipeline", "--repository", "owner@1/name@2",
+        "--account", ACCOUNT, "--region", region,
+    )  # fmt: skip
+    assert outcome.code == 1
+    [line] = outcome.err.splitlines()
+    assert f"Region {region} is in the partition {partition}" in line
 
 
 def test_the_bucket_prefix_and_key_of_the_settings(
@@ -195,11 +301,10 @@ def test_dev_stores_nothing_in_the_bucket(generated: Any) -> None:
 def test_people_assume_the_role_with_their_own_credentials(
     credentials: None, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
     people = [f"arn:aws:iam::{ACCOUNT}:user/ann", f"arn:aws:iam::{ACCOUNT}:role/a/sso/Releaser_1"]
     releasers = [option for arn in people for option in ("--releaser", arn)]
     offline = OFFLINE[2:]
-    for repository in ((), ("--repository", "owner/name")):
+    for repository in ((), ("--repository", "owner@1/name@2")):
         outcome = command("ops", "policy", "--role", "pipeline", *repository, *releasers, *offline)
         statements = outcome.json["prod"]["trust"]["Statement"]
         assert len(statements) == 1 + len(repository) // 2
@@ -213,10 +318,8 @@ def test_people_assume_the_role_with_their_own_credentials(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--role", "pipeline"], "--repository OWNER/NAME"),
-        (["--role", "pipeline", "--repository", "name"], "OWNER/NAME"),
-        (["--role", "pipeline", "--repository", "owner/*"], "OWNER/NAME"),
-        (["--role", "pipeline", "--repository", "o/n", "--stage", "test"], "no stage"),
+        (["--role", "pipeline"], "--repository OWNER@ID/NAME@ID"),
+        (["--role", "pipeline", "--repository", "o@1/n@2", "--stage", "test"], "no stage"),
         (["--role", "pipeline", "--releaser", "ann"], "write the ARN of a user or role"),
         (["--role", "pipeline", "--releaser", f"arn:aws:iam::{ACCOUNT}:root"], "user or role"),
         (["--role", "pipeline", "--releaser", f"arn:aws:iam::{ACCOUNT}:user/*"], "user or role"),
@@ -228,7 +331,6 @@ def test_people_assume_the_role_with_their_own_credentials(
 def test_errors_of_the_user(
     aws: None, command: Command, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
 ) -> None:
-    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
     outcome = command("ops", "policy", *options)
     assert outcome.code == 2
     [line] = outcome.err.splitlines()
@@ -239,13 +341,13 @@ def test_apply_creates_everything_once(
     aws: None, command: Command, change_settings: Change
 ) -> None:
     dry = command(
-        "ops", "policy", "--role", "pipeline", "--repository", "o/n", "--apply", "--dry-run"
+        "ops", "policy", "--role", "pipeline", "--repository", "o@1/n@2", "--apply", "--dry-run"
     )
     iam = boto3.client("iam")
     assert set(dry.json) == {"dev", "prod"}
     assert iam.list_roles()["Roles"] == []
 
-    first = command("ops", "policy", "--role", "pipeline", "--repository", "o/n", "--apply")
+    first = command("ops", "policy", "--role", "pipeline", "--repository", "o@1/n@2", "--apply")
     assert first.code == 0, first.err
     assert f"role arn:aws:iam::{ACCOUNT}:role/whatbreed-pipeline-prod created" in first.out
     [provider] = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
@@ -260,7 +362,7 @@ def test_apply_creates_everything_once(
     boundary = f"arn:aws:iam::{ACCOUNT}:policy/whatbreed-dev-boundary"
     assert function["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
 
-    again = command("ops", "policy", "--role", "pipeline", "--repository", "o/n", "--apply")
+    again = command("ops", "policy", "--role", "pipeline", "--repository", "o@1/n@2", "--apply")
     assert "created" not in again.out + again.err
     assert "written" not in again.out
     # without a bucket, nothing protects the releases
@@ -270,7 +372,7 @@ def test_apply_creates_everything_once(
 def test_apply_protects_the_releases_and_the_bucket_keeps_it(
     aws: None, command: Command, bucket: str
 ) -> None:
-    apply = ("ops", "policy", "--role", "pipeline", "--repository", "o/n", "--apply")
+    apply = ("ops", "policy", "--role", "pipeline", "--repository", "o@1/n@2", "--apply")
     assert command(*apply).code == 0
     # hardening and sharing the bucket keep the statements
     assert command("training", "upload", "--create-bucket").code == 0

@@ -113,7 +113,7 @@ def test_every_problem_that_blames_the_endpoint_or_a_photo_has_a_cause() -> None
     [
         ("THROTTLED", bottleneck.GATEWAY),
         ("QUOTA_EXCEEDED", bottleneck.QUOTA),
-        ("DEFAULT_5XX", bottleneck.CONCURRENCY),  # a throttled function
+        ("INTEGRATION_FAILURE", bottleneck.CONCURRENCY),  # a throttled function
     ],
 )
 def test_the_gateways_own_responses_have_a_cause(name: str, cause: str) -> None:

@@ -1,23 +1,34 @@
-"""Draw docs/samples/dalmatian.png, a sample image without anyone else's copyright.
+"""Draw the sample images, which are no one else's copyright.
 
-    python -m tests.draw_dalmatian
+    python -m tests.draw_samples
 
-A Dalmatian sits on a lawn, drawn as curves and blurred spots at three times the final size, so that
-the edges are smooth. Every run draws the same image.
+A dog sits on a lawn, drawn as curves and blurred spots at three times the final size, so that the
+edges are smooth. Every run draws the same images: PNGs in docs/samples, small ones in
+chalicelib/page.json for the page's buttons, and the image of link previews.
 """
 
+import base64
+import io
+import json
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "samples" / "dalmatian.png"
+ROOT = Path(__file__).resolve().parents[1]
+OUTPUT = ROOT / "docs" / "samples"
+PAGE_DATA = ROOT / "chalicelib" / "page.json"
+PREVIEW = ROOT / "chalicelib" / "preview.jpg"
+THUMBNAIL_PX = 240
 WIDTH, HEIGHT, SCALE = 480, 480, 3
 
 Point = tuple[float, float]
 Colour = tuple[int, int, int]
+Shades = tuple[Colour, Colour]
+"""The colours of a part in the light and in the shadow."""
 
 # Outlines: closed Catmull-Rom splines through these points, in pixels of the result.
 # fmt: off
@@ -41,6 +52,10 @@ EAR_LEFT = [(186, 83), (168, 88), (154, 117), (150, 149), (160, 165), (173, 152)
             (192, 98)]
 EAR_RIGHT = [(263, 81), (282, 86), (298, 115), (303, 147), (294, 163), (281, 152), (271, 121),
              (258, 96)]
+LONG_EAR_LEFT = [(186, 88), (164, 100), (146, 150), (140, 205), (154, 228), (172, 210), (182, 150),
+                 (192, 100)]
+LONG_EAR_RIGHT = [(266, 88), (288, 100), (306, 150), (312, 205), (298, 228), (280, 210), (270, 150),
+                  (260, 100)]
 NOSE = [(206, 168), (226, 162), (246, 168), (242, 182), (226, 190), (210, 182)]
 MOUTH = [(226, 188), (226, 200)]
 # fmt: on
@@ -134,10 +149,36 @@ def lawn(seed: int = 5) -> Image.Image:
     return canvas.filter(ImageFilter.GaussianBlur(0.6 * SCALE))
 
 
-def draw_sample() -> Image.Image:
-    """Draw the sample image: RGB, 480 x 480 pixels."""
+@dataclass(frozen=True)
+class Coat:
+    """The colours of a dog's parts. `fur_px` is the length of its hairs, 0 for a smooth coat."""
+
+    body: Shades
+    head: Shades
+    muzzle: Shades
+    ears: Shades
+    long_ears: bool = False
+    spotted: bool = False
+    fur_px: int = 0
+
+
+DALMATIAN = Coat(
+    body=((250, 248, 244), (150, 148, 150)),
+    head=((250, 248, 244), (172, 168, 168)),
+    muzzle=((252, 250, 247), (190, 184, 182)),
+    ears=((74, 70, 72), (16, 14, 16)),
+    spotted=True,
+)
+_RED = ((160, 95, 50), (80, 45, 20))
+DACHSHUND = Coat(_RED, _RED, _RED, ears=((110, 60, 30), (50, 25, 10)), long_ears=True)
+_GREY = ((150, 150, 155), (80, 80, 86))
+POODLE = Coat(_GREY, _GREY, _GREY, _GREY, long_ears=True, fur_px=28)
+SAMPLES = {"Dalmatian": DALMATIAN, "Dachshund": DACHSHUND, "Poodle": POODLE}
+
+
+def draw_sample(coat: Coat) -> Image.Image:
+    """Draw a sample image: RGB, 480 x 480 pixels."""
     canvas = lawn()
-    light, dark = (250, 248, 244), (150, 148, 150)
     shadow = mask([(150, 440), (260, 430), (400, 436), (430, 456), (300, 474), (160, 466)], 8)
     canvas.paste((52, 70, 34), mask=shadow.point(lambda value: value * 0.7))
     for part, spots, sizes, seed in (
@@ -149,23 +190,51 @@ def draw_sample() -> Image.Image:
         (FRONT_LEG_LEFT, 11, (2.5, 5.0), 7),
         (FRONT_LEG_RIGHT, 11, (2.5, 5.0), 8),
     ):
-        area = mask(part)
-        shade(canvas, area, light, dark)
-        speckle(canvas, area, spots, sizes, seed)
-    head = mask(HEAD)
-    shade(canvas, head, light, (172, 168, 168))
-    speckle(canvas, head, 20, (2.2, 4.6), 9)
+        area = _coated(canvas, part, coat.body, coat.fur_px, seed)
+        if coat.spotted:
+            speckle(canvas, area, spots, sizes, seed)
+    head = _coated(canvas, HEAD, coat.head, coat.fur_px * 2 // 3, 9)
+    if coat.spotted:
+        speckle(canvas, head, 20, (2.2, 4.6), 9)
     muzzle = mask(MUZZLE, 5)
-    shade(canvas, muzzle, (252, 250, 247), (190, 184, 182))
-    speckle(canvas, mask(MUZZLE), 14, (0.9, 1.8), 12)
-    for ear in (EAR_LEFT, EAR_RIGHT):
-        shade(canvas, mask(ear), (74, 70, 72), (16, 14, 16))
+    shade(canvas, muzzle, *coat.muzzle)
+    if coat.spotted:
+        speckle(canvas, mask(MUZZLE), 14, (0.9, 1.8), 12)
+    ears = (LONG_EAR_LEFT, LONG_EAR_RIGHT) if coat.long_ears else (EAR_LEFT, EAR_RIGHT)
+    for ear in ears:
+        _coated(canvas, ear, coat.ears, coat.fur_px, 10)
     shade(canvas, mask(NOSE), (70, 66, 68), (10, 8, 10))
     draw = ImageDraw.Draw(canvas)
     for x in (203, 250):
         _eye(draw, x, 126)
     _mouth(draw)
     return _grain(canvas.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
+
+
+def _coated(
+    canvas: Image.Image, part: Sequence[Point], shades: Shades, fur_px: int, seed: int
+) -> Image.Image:
+    """Paint a part of the dog, and its hairs if it has any. Return the part's mask."""
+    area = mask(part, 3 if fur_px else 0.7)
+    shade(canvas, area, *shades)
+    if fur_px:
+        random.seed(seed)
+        left, top, right, bottom = area.getbbox() or (0, 0, 1, 1)
+        hairy = canvas.copy()
+        draw = ImageDraw.Draw(hairy)
+        for _ in range(2500):
+            x, y = random.randrange(left, right), random.randrange(top, bottom)
+            base = canvas.getpixel((x, y))
+            assert isinstance(base, tuple)
+            lighter = random.uniform(0.75, 1.2)
+            end = (
+                x + random.uniform(-0.5, 0.5) * fur_px * SCALE,
+                y + random.uniform(0.4, 1) * fur_px * SCALE,
+            )
+            colour = tuple(min(255, int(value * lighter)) for value in base)
+            draw.line(((x, y), end), fill=colour, width=SCALE)
+        canvas.paste(hairy.filter(ImageFilter.GaussianBlur(0.4 * SCALE)), mask=area)
+    return area
 
 
 def _grain(image: Image.Image) -> Image.Image:
@@ -199,6 +268,36 @@ def _mouth(draw: ImageDraw.ImageDraw) -> None:
         draw.arc(box, start, end, fill=(60, 50, 52), width=width)
 
 
+def _data_url(image: Image.Image) -> str:
+    stream = io.BytesIO()
+    size = (THUMBNAIL_PX, THUMBNAIL_PX)
+    image.resize(size, Image.Resampling.LANCZOS).save(stream, "WEBP", quality=60, method=6)
+    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def main() -> None:
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    page_data = json.loads(PAGE_DATA.read_text(encoding="utf-8"))
+    page_data["samples"] = {}
+    for breed, coat in SAMPLES.items():
+        image = draw_sample(coat)
+        image.save(OUTPUT / f"{breed.lower()}.png", optimize=True)
+        page_data["samples"][breed] = _data_url(image)
+    write_page_data(page_data)
+    head = draw_sample(DALMATIAN).crop((0, 30, WIDTH, 30 + WIDTH * 315 // 600))  # 1.91 : 1
+    head.resize((600, 315), Image.Resampling.LANCZOS).save(PREVIEW, quality=75, optimize=True)
+
+
+def write_page_data(page_data: dict[str, dict[str, object]]) -> None:
+    """Write page.json with one entry per line."""
+    parts = []
+    for key, entries in page_data.items():
+        lines = [
+            f"    {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in entries.items()
+        ]
+        parts.append(f'  "{key}": {{\n' + ",\n".join(lines) + "\n  }")
+    PAGE_DATA.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    draw_sample().save(OUTPUT, optimize=True)
+    main()
