@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 
 from aws.account import Account, or_none
 
-LIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
-"""States of instances that exist. Terminated ones are described for about an hour."""
+LIVE = ("pending", "running", "stopping", "stopped")
+"""States of instances that have not been terminated."""
 
 
 def name_of(account: Account, run: str) -> str:

@@ -12,8 +12,6 @@ from ops.lifecycle import role_removal
 from ops.lifecycle.removal import Source
 from ops.lifecycle.stage_removal import log_group
 
-_LIVE = ["pending", "running", "stopping", "stopped"]
-
 
 def other_stages(deployment: Deployment) -> list[str]:
     """Return the other stages that have an endpoint or a function."""
@@ -34,7 +32,6 @@ def sources(deployment: Deployment, *, data: bool) -> list[Source]:
     groups = [f"/aws/codebuild/{prefix}-image-{name}" for name in ARCHITECTURES]
     return [
         Source("model", "jobs", partial(job_removals, account)),
-        Source("model", "EC2 instances", partial(_machines, account)),
         *(
             Source("model", f"log group {name}", partial(log_group, account, name))
             for name in groups
@@ -45,19 +42,6 @@ def sources(deployment: Deployment, *, data: bool) -> list[Source]:
         Source("setup", "budget", partial(_budget, account)),
         *([Source("setup", f"bucket {account.bucket}", partial(_bucket, account))] if data else []),
     ]
-
-
-def _machines(account: Account) -> Iterator[Removal]:
-    """EC2 instances of `training ec2`."""
-    ec2, settings = account.client("ec2"), account.settings
-    filters = [
-        {"Name": "tag:Name", "Values": [f"{settings.prefix}-*"]},
-        {"Name": "tag:project", "Values": [settings.tags.get("project", "")]},
-        {"Name": "instance-state-name", "Values": _LIVE},
-    ]
-    pages = ec2.get_paginator("describe_instances").paginate(Filters=filters)
-    for name in pages.search("Reservations[].Instances[].InstanceId"):
-        yield f"EC2 instance {name}", partial(ec2.terminate_instances, InstanceIds=[name])
 
 
 def _builds(account: Account) -> Iterator[Removal]:

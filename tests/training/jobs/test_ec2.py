@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from model_code import inference
 from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import ACCOUNT, BUCKET, COLOURS, REGION, Command
 from training.jobs import ec2_request, source_code
+from training.run_result import Result
 
 AWS = """#!/bin/sh
 # aws s3 cp|sync --region R --only-show-errors FROM TO, with folders as buckets
@@ -365,9 +367,25 @@ def test_the_script_trains_and_shuts_down(run_script: Any, tmp_path: Path) -> No
         archive.extractall(tmp_path / "model", filter="data")
     assert set(inference.model_fn(tmp_path / "model").artifact.labels) == set(COLOURS)
     assert (results / "run" / "checkpoint.pt").exists()
+    assert Result.parse((results / "run" / "result.json").read_bytes()) is not None
+    times = dict(map(str.split, (results / "times.txt").read_text().splitlines()))
+    assert list(times) == ["installed", "downloaded", "trained", "exported"]
+    assert [int(at) for at in times.values()] == sorted(int(at) for at in times.values())
+    log = (results / "log.txt").read_text()
+    assert "valid_top1=" in log
+    assert "whatbreed: exit code 0" in log
     orders = (tmp_path / "s3" / "shutdown").read_text().splitlines()
     assert orders[0].startswith("-h +480")
     assert orders[-1] == "-h now"
+
+
+@pytest.mark.server
+def test_the_script_prints_metrics(tmp_path: Path) -> None:
+    text = ec2_request.SCRIPT.read_text(encoding="utf-8").replace("$$", "$")
+    start, end = text.index("cpu_times() {"), text.index("finish() {")
+    code = text[start:end] + "\nread -r total idle < <(cpu_times)\nprint_metrics $total $idle\n"
+    done = subprocess.run(["bash", "-euc", code], capture_output=True, text=True, check=True)
+    assert re.match(r"metrics: cpu \d+ %, memory \d+ %\n", done.stdout)
 
 
 UBUNTU = """#!/bin/sh
