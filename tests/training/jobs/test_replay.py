@@ -25,7 +25,8 @@ pytestmark = [
 def started_job(command: Command, *options: object, instances: int = 2) -> dict[str, Any]:
     """The description of the latest job that `fit` starts, small enough for a test."""
     started = command(
-        "training", "fit", "--detach", "--instance-type", "ml.m5.large", "--instance-count", instances,
+        "training", "fit", "--detach", "--instance-type", "ml.m5.large",
+        "--instance-count", instances,
         "--backbone", "tf_efficientnet_lite0", "--size", 64, "--train-size", 64,
         "--cache-size", 80, "--batch-size", 4, *options,
     )  # fmt: skip
