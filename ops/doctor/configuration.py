@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 from aws import stages
 from chalicelib import settings as api_settings
+from cli.errors import SettingsError
 from ops.deployment import Deployment
 from ops.doctor.line import Line, Status
+from ops.endpoint.deploy import check_image_size
 
 GATEWAY_TIMEOUT_S = 29
 """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"""
@@ -41,6 +43,11 @@ def _names(deployment: Deployment) -> Iterator[Line]:
 
 def _function(deployment: Deployment) -> Iterator[Line]:
     config, name = stages.Config.read(), deployment.stage.name
+    try:
+        check_image_size(deployment.stage, deployment.serving)
+    except SettingsError as error:
+        problem, _, fix = str(error).partition(": ")
+        yield _blocks(problem, fix.removesuffix("."))
     timeout_s = config.value(name, "lambda_timeout") or 60  # Chalice's default
     if timeout_s > GATEWAY_TIMEOUT_S:
         yield Line(

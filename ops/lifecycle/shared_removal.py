@@ -10,7 +10,6 @@ from ops.endpoint.serving_image import ARCHITECTURES, all_images
 from ops.endpoint.teardown import Removal, job_removals
 from ops.lifecycle import role_removal
 from ops.lifecycle.removal import Source
-from ops.lifecycle.stage_removal import log_group
 
 
 def other_stages(deployment: Deployment) -> list[str]:
@@ -28,14 +27,9 @@ def other_stages(deployment: Deployment) -> list[str]:
 
 def sources(deployment: Deployment, *, data: bool) -> list[Source]:
     """Return the sources of what the stages share; of the bucket only with `data`."""
-    account, prefix = deployment.account, deployment.account.settings.prefix
-    groups = [f"/aws/codebuild/{prefix}-image-{name}" for name in ARCHITECTURES]
+    account = deployment.account
     return [
         Source("model", "jobs", partial(job_removals, account)),
-        *(
-            Source("model", f"log group {name}", partial(log_group, account, name))
-            for name in groups
-        ),
         Source("model", "CodeBuild projects", partial(_builds, account)),
         Source("model", "images", partial(_images, account, deployment.serving.repository)),
         Source("setup", "shared roles", partial(role_removal.shared, deployment)),

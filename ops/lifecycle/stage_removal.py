@@ -15,7 +15,6 @@ def sources(deployment: Deployment) -> list[Source]:
     """Return the sources of the stage's resources."""
     account, stage = deployment.account, deployment.stage
     function_log = f"/aws/lambda/{stage.function}"
-    endpoint_log = f"/aws/sagemaker/Endpoints/{stage.endpoint}"
     return [
         Source("api", f"API of stage {stage.name}", partial(_api, deployment)),
         Source("api", f"log group {function_log}", partial(log_group, account, function_log)),
@@ -24,7 +23,6 @@ def sources(deployment: Deployment) -> list[Source]:
             f"endpoint {stage.endpoint}",
             partial(endpoint_removals, account, stage.endpoint),
         ),
-        Source("model", f"log group {endpoint_log}", partial(log_group, account, endpoint_log)),
         Source("setup", f"roles of stage {stage.name}", partial(role_removal.of_stage, deployment)),
     ]
 

@@ -33,10 +33,16 @@ def everything() -> dict[str, list[str]]:
     return inventory.everything(boto3.client, ACCOUNT)
 
 
+def any_image() -> str:
+    images = boto3.client("ec2").describe_images(Owners=["amazon"])["Images"]
+    return str(images[0]["ImageId"])
+
+
 def start_instance() -> str:
     tags = [{"Key": "Name", "Value": "whatbreed-run"}, {"Key": "project", "Value": "whatbreed"}]
     response = boto3.client("ec2").run_instances(
-        ImageId="ami-12345678",
+        ImageId=any_image(),
+        InstanceType="m5.large",
         MinCount=1,
         MaxCount=1,
         TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
@@ -87,7 +93,9 @@ def test_machines_logs_and_warm_pools_of_the_project(
         logs.create_log_group(logGroupName=f"/aws/sagemaker/{name}")
     logs.create_log_group(logGroupName="/aws/codebuild/whatbreed-image-amd64")
     ec2 = boto3.client("ec2")
-    ec2.run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1)  # someone else's
+    ec2.run_instances(
+        ImageId=any_image(), InstanceType="m5.large", MinCount=1, MaxCount=1
+    )  # someone else's
     outcome = down()
     assert outcome.code == 0, outcome.err
     left = everything()

@@ -9,10 +9,13 @@ from typing import Any
 import boto3
 import pytest
 
+from aws import stages
+from aws.stages import PROJECT_VARIABLE
 from tests.emulator import inventory
 from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import ACCOUNT, BUCKET, Change, Command, Outcome
 from tests.emulator.state_route import push_image
+from tests.ops.api import project as projects
 
 Up = Callable[..., Outcome]
 
@@ -148,9 +151,18 @@ def test_limits_set_by_hand_stay(up: Up, command: Command) -> None:
 
 
 def test_serverless_costs_nothing_at_rest_and_has_no_scaling(
-    up: Up, change_settings: Change
+    up: Up, change_settings: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change_settings("serving", serverless=True)
+    project = projects.copy(tmp_path / "project")
+    monkeypatch.setenv(PROJECT_VARIABLE, str(project))
+    refused = up("--yes")
+    assert refused.code == 1
+    assert 'set MAX_IMAGE_BYTES to "4000000"' in refused.out
+    variables = stages.Config.read().environment("dev")
+    projects.change_config(
+        project, "dev", environment_variables={**variables, "MAX_IMAGE_BYTES": "4000000"}
+    )
     outcome = up("--yes")
     assert outcome.code == 0, outcome.err
     assert "Stage dev costs $0.00 per month" in outcome.out
