@@ -102,7 +102,13 @@ def test_all_ends_our_ec2_instances(bucket: str, command: Command) -> None:
     image = ec2.describe_images()["Images"][0]["ImageId"]
     tags = [{"Key": "Name", "Value": "whatbreed-big"}, {"Key": "project", "Value": "whatbreed"}]
     for specification in ([{"ResourceType": "instance", "Tags": tags}], []):
-        ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, TagSpecifications=specification)
+        ec2.run_instances(
+            ImageId=image,
+            InstanceType="c5.xlarge",
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=specification,
+        )
     assert "EC2" not in command("ops", "endpoint", "teardown", "--stage", "dev").out
     outcome = command("ops", "endpoint", "teardown", "--stage", "dev", "--all")
     assert outcome.code == 0, outcome.err
