@@ -34,7 +34,7 @@ _SERVICE = "sagemaker-runtime"
 _DESCRIBE = b"{}"
 _MAX_REASON = 200
 # The container's sentences about an image (model_code), which the client may read.
-_REASON = re.compile("(The (image|JPEG|PNG|WebP)|Decoding the) [ -~]+")
+_REASON = re.compile("(The (image|body|HEIF|WebP|[A-Z]{3,4})|Decoding the|This is an?) [ -~]+")
 
 logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO it logs where credentials are
 

@@ -8,7 +8,7 @@
     ├── ImageTooLarge         413  too many bytes or pixels, or too costly to decode
     ├── RequestTooLarge       413  the JSON body has too many bytes
     ├── UnsupportedMediaType  415  the request body is neither JSON, an image nor a form
-    ├── NotAnImage            422  not an intact JPEG, PNG or WebP image
+    ├── NotAnImage            422  not an intact image of a supported format
     ├── ImageUnreachable      424  the image's host did not deliver it
     ├── EndpointBusy          429  the endpoint is throttling; see `Retry-After`
     ├── InternalError         500  a bug in this code
@@ -97,7 +97,7 @@ class UnsupportedMediaType(Problem):
 class NotAnImage(Problem):
     status = 422
     type = "not-an-image"
-    title = "The content is not a JPEG, PNG or WebP image"
+    title = "The content is not a supported image"
 
 
 class ImageUnreachable(Problem):

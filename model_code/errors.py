@@ -7,7 +7,7 @@
         ├── RequestTimeout        408  the body did not arrive in time
         ├── ImageTooLarge         413  too many bytes or pixels, or too costly to decode
         ├── UnsupportedMediaType  415  neither an image type nor JSON
-        ├── NotAnImage            422  not an intact JPEG, PNG or WebP image
+        ├── NotAnImage            422  not an intact image of a supported format
         └── Overloaded            429  too many invocations are waiting: an error of the client to
                                        SageMaker, whose alarms would roll back a new model for 5xx
 

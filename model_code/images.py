@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model_code import decoding, framing, isolation, jpeg, png, webp
+from model_code import bmp, decoding, formats, framing, gif, heif, isolation, jpeg, png, tiff, webp
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
 from model_code.framing import Box
@@ -28,6 +28,15 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_READERS = {
+    "JPEG": jpeg.read,
+    "PNG": png.read,
+    "WEBP": webp.read,
+    "GIF": gif.read,
+    "BMP": bmp.read,
+    "TIFF": tiff.read,
+    "HEIF": heif.read,
+}
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
@@ -40,7 +49,7 @@ def check_bytes(count: int) -> None:
 class InputImage:
     """An image whose structure was read and accepted. Its pixels are decoded on demand.
 
-    `format` is JPEG, PNG or WEBP; `width` and `height` are in pixels after EXIF orientation.
+    `format` is one of `formats.NAMES`; `width` and `height` are in pixels after EXIF orientation.
     A server decodes one `heavy` image at a time. Raises `ImageTooLarge` or `NotAnImage`.
     """
 
@@ -64,14 +73,14 @@ class InputImage:
         longer than `decoding.MAX_DECODE_S`.
         """
         structure = self._structure
-        name = "WebP" if self.format == "WEBP" else self.format
+        name = formats.NAMES[self.format]
         try:
             if not structure.complete and decoding.is_cut_off(structure.payload):
                 raise NotAnImage(f"The {name} is cut off.")
             if structure.isolate:
-                image = isolation.decode(structure.payload, name, spec)
+                image = isolation.decode(structure, spec)
             else:
-                image = decoding.decode(structure.payload, spec)
+                image = decoding.decode(structure.payload, self.format, spec)
             turn = _UPRIGHT.get(structure.orientation)
             upright = image if turn is None else image.transpose(turn)
             return DecodedImage(upright, self.width, self.height, spec.size_px)
@@ -102,10 +111,4 @@ class DecodedImage:
 
 
 def _read_structure(payload: bytes) -> Structure:
-    if payload.startswith(jpeg.SIGNATURE):
-        return jpeg.read(payload)
-    if payload.startswith(png.SIGNATURE):
-        return png.read(payload)
-    if webp.is_webp(payload):
-        return webp.read(payload)
-    raise NotAnImage("The body is not a JPEG, PNG or WebP image.")
+    return _READERS[formats.identify(payload)](payload)

@@ -197,7 +197,7 @@ def _read_scan(reader: _Reader, header: bytes, data: bytes) -> None:
     if reader.scans == 1:
         reader.multiple_scans = len(components) < frame.components
         check_memory(
-            "progressive JPEG", frame.width * frame.height / 1e6, _decode_bytes(reader, frame)
+            "a progressive JPEG", frame.width * frame.height / 1e6, _decode_bytes(reader, frame)
         )
         for code, body in ((0xE0, reader.jfif), (0xEE, reader.adobe)):
             if body:

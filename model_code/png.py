@@ -98,7 +98,7 @@ def _check_header(header: bytes) -> tuple[int, int, int]:
         )
     # Pillow's modes: 1, L and P take a byte per pixel, I;16 two, all others four.
     pixel_bytes = 4 if channels > 1 else 2 if depth == 16 else 1
-    check_memory("PNG", pixels / 1e6, pixels * pixel_bytes)
+    check_memory("a PNG", pixels / 1e6, pixels * pixel_bytes)
     return width, height, pixels * pixel_bytes
 
 

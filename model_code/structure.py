@@ -21,7 +21,8 @@ class Structure:
 
     `orientation` is EXIF's, 1 to 8. A heavy image costs so much memory or time that the server
     decodes one at a time. `complete` is false if the file ends before its end marker. `isolate`
-    requests a process with limits, because the structure does not show the cost.
+    requests a process with limits, because the structure does not show the cost. `decode_bytes` is
+    what such a process should need for decoding, 0 if unknown.
     """
 
     format: str
@@ -32,6 +33,7 @@ class Structure:
     heavy: bool
     complete: bool = True
     isolate: bool = False
+    decode_bytes: int = 0
 
 
 def check_size(format: str, width: int, height: int) -> None:
@@ -48,9 +50,9 @@ def check_size(format: str, width: int, height: int) -> None:
 
 
 def check_memory(kind: str, megapixels: float, decode_bytes: int) -> None:
-    """Raise `ImageTooLarge` if decoding needs more than `MAX_DECODE_BYTES`."""
+    """Raise `ImageTooLarge` if decoding `kind`, such as "a PNG", takes over `MAX_DECODE_BYTES`."""
     if decode_bytes > MAX_DECODE_BYTES:
         limit = megapixels * MAX_DECODE_BYTES / decode_bytes
         raise ImageTooLarge(
-            f"The image has {megapixels:.1f} megapixels; the limit for a {kind} is {limit:.0f}."
+            f"The image has {megapixels:.1f} megapixels; the limit for {kind} is {int(limit)}."
         )

@@ -54,7 +54,7 @@ def read(payload: bytes) -> Structure:
     check_size("WebP", width, height)
     megapixels = width * height / 1e6
     decode_bytes = int(DECODE_BYTES_PER_PIXEL * width * height)
-    check_memory("WebP", megapixels, decode_bytes)
+    check_memory("a WebP", megapixels, decode_bytes)
     lossless_bytes = sum(len(kept.get(kind, b"")) for kind in (b"VP8L", b"ALPH", b"ANMF"))
     blocks = -(-width // 4) * -(-height // 4)
     decode_bytes += TABLE_BYTES * min(blocks, 8 * lossless_bytes // MIN_TABLE_BITS)

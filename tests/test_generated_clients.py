@@ -23,7 +23,8 @@ CLIENTS = ROOT / "tests" / "clients"
 PYTHON_SETTINGS = {
     "post_hooks": [],
     "content_type_overrides": {
-        f"image/{name}": "application/octet-stream" for name in ("jpeg", "png", "webp", "*")
+        f"image/{name}": "application/octet-stream"
+        for name in ("jpeg", "png", "webp", "avif", "heic", "heif", "gif", "bmp", "tiff", "*")
     },
 }
 EXPECTED = {

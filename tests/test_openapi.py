@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from chalicelib import image_fetcher, inputs, service, urls
-from chalicelib.image_formats import MEDIA_TYPES
+from chalicelib.image_formats import FORMATS, MEDIA_TYPES
 from chalicelib.inputs import JSON, UPLOAD_TYPES
 from chalicelib.problems import BatchTimeout, Problem
 from chalicelib.settings import Settings
@@ -218,7 +218,9 @@ def test_successful_responses(api: str, red: str, encode: Encode) -> None:
         session.post(f"{api}/predict", json={"url": red, "top_k": 2}, timeout=TIMEOUT_S), 200
     )
     check_response(session.get(f"{api}/predict", params={"url": red}, timeout=TIMEOUT_S), 200)
-    for media_type, format in (("jpeg", "JPEG"), ("png", "PNG"), ("webp", "WEBP")):
+    for media_type, format in (
+        (type_[6:], name) for name, type_ in FORMATS.items() if name != "HEIC"
+    ):
         headers = {"Content-Type": f"image/{media_type}"}
         body = encode("red", format)
         url = f"{api}/predict?top_k=1"

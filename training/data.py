@@ -227,7 +227,7 @@ def _ignored(root: Path) -> list[str]:
     layout = _layout(root)
     folders = [f"{folder}: not a split" for folder in layout.unused] if layout else []
     formats = folder_layout.files(root, folder_layout.OTHER_SUFFIXES)
-    return folders + [f"{path}: convert it to JPEG, PNG or WebP" for path in formats]
+    return folders + [f"{path}: convert it to JPEG" for path in formats]
 
 
 def _layout(root: Path) -> folder_layout.Layout | None:

@@ -11,9 +11,16 @@ from training.errors import DataError
 
 SPLITS = ("train", "valid", "test", "other")
 """`other` has photos without a dog, which have no breed and measure the dog gate."""
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp"})
-OTHER_SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".heic", ".heif", ".tif", ".tiff"})
-"""Of photos that must be converted to JPEG, PNG or WebP first."""
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".webp", ".avif", ".heic", ".heif", ".hif"}
+    | {".gif", ".bmp", ".tif", ".tiff"}
+)
+"""Of the formats that the endpoint decodes (`model_code.formats`)."""
+OTHER_SUFFIXES = frozenset(
+    {".jxl", ".jp2", ".svg", ".pdf", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"}
+    | {".orf", ".rw2"}
+)
+"""Of photos that must be converted first."""
 _SPLIT_NAMES = {
     "training": "train", "val": "valid", "validation": "valid", "testing": "test",
     "others": "other", **{split: split for split in SPLITS},

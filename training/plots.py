@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ImageOps
 from sklearn.metrics import confusion_matrix
 
+from model_code import decoding
 from training.evaluate import Scores
 
 BLUE, ORANGE, GREY = "#1f5f8b", "#d1691f", "#8a8f98"
@@ -90,7 +91,7 @@ def confusion_map(dogs: Scores, names: Sequence[str]) -> str:
 
 def thumbnail(path: Path, side_px: int = 180) -> str:
     """Return a small copy of a photo."""
-    with Image.open(path) as stored:
+    with decoding.open_photo(path) as stored:
         image = ImageOps.exif_transpose(stored).convert("RGB")
     image.thumbnail((side_px, side_px))
     stream = io.BytesIO()

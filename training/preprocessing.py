@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from model_code import framing, images
+from model_code import decoding, framing, images
 from model_code.artifact import InputSpec
 from model_code.errors import ModelCodeError
 from model_code.images import DecodedImage
@@ -28,7 +28,7 @@ def decode(photos: Sequence[Photo], max_short_side_px: int) -> list[Pixels]:
     decoded = []
     for photo in tqdm(photos, desc="decode", unit="photo", leave=False, disable=None):
         try:
-            with Image.open(photo.path) as stored:
+            with decoding.open_photo(photo.path) as stored:
                 image = ImageOps.exif_transpose(stored).convert("RGB")
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError(f"Cannot decode {photo.path}: {error}.") from None

@@ -13,7 +13,11 @@ SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "samples" / "dalmatian.p
 SAMPLE_SIZE_PX = 500
 """Longest side of the sample as it is sent: common on web pages."""
 JPEG = "image/jpeg"
-MEDIA_TYPES = {".jpg": JPEG, ".jpeg": JPEG, ".png": "image/png", ".webp": "image/webp"}
+MEDIA_TYPES = {
+    ".jpg": JPEG, ".jpeg": JPEG, ".png": "image/png", ".webp": "image/webp",
+    ".avif": "image/avif", ".heic": "image/heic", ".heif": "image/heif", ".gif": "image/gif",
+    ".bmp": "image/bmp", ".tif": "image/tiff", ".tiff": "image/tiff",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,14 @@ def read(paths: Sequence[Path]) -> list[Image]:
         images = (file for file in path.rglob("*") if file.suffix.lower() in MEDIA_TYPES)
         files += sorted(images) if path.is_dir() else [path]
     if not files:
-        raise SettingsError(f"There is no JPEG, PNG or WebP in {', '.join(map(str, paths))}.")
+        raise SettingsError(f"There is no image in {', '.join(map(str, paths))}.")
     return [_read_file(file) for file in files]
 
 
 def _read_file(file: Path) -> Image:
     media_type = MEDIA_TYPES.get(file.suffix.lower())
     if media_type is None:
-        raise SettingsError(f"{file} must be a .jpg, .png or .webp file.")
+        raise SettingsError(f"{file} must be one of {', '.join(MEDIA_TYPES)}.")
     try:
         return Image(file.read_bytes(), media_type)
     except OSError as error:

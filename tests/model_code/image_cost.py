@@ -2,6 +2,7 @@
 
     python -m tests.model_code.image_cost NAME [NAME ...]
     python -m tests.model_code.image_cost --all
+    python -m tests.model_code.image_cost --family NAME [NAME ...]
     python -m tests.model_code.image_cost --random COUNT SEED FOLDER
 
 Each prints a JSON object per line: name, outcome, seconds of processor time, peak memory in bytes.
@@ -18,9 +19,10 @@ from pathlib import Path
 from model_code.artifact import InputSpec
 from model_code.errors import ImageTooLarge, NotAnImage
 from model_code.images import InputImage
-from tests import hostile_images
+from tests import hostile_formats, hostile_images
 
 SPEC = InputSpec(size_px=224, crop=1.0, mean=(0, 0, 0), std=(1, 1, 1))
+FAMILIES = {**hostile_images.FAMILIES, **hostile_formats.FAMILIES}
 HONEST = "honest photo of 12 megapixels"
 
 
@@ -31,14 +33,16 @@ def main(names: list[str]) -> None:
     if names[0] == "--random":
         count, seed, folder = int(names[1]), int(names[2]), Path(names[3])
         for number in range(count):
-            payload = hostile_images.random_image(random.Random(f"{seed} {number}"))
+            module = (hostile_images, hostile_formats)[number % 2]
+            payload = module.random_image(random.Random(f"{seed} {number}"))
             path = folder / f"{number}.bin"
             path.write_bytes(payload)
             print(json.dumps(measure(str(path), payload)), flush=True)
         return
-    for family in hostile_images.FAMILIES.values():
+    for family_name, family in FAMILIES.items():
+        whole_family = names == ["--all"] or (names[0] == "--family" and family_name in names)
         for name, build in family():
-            if names == ["--all"] or name in names:
+            if whole_family or name in names:
                 payload = build()
                 if len(payload) <= hostile_images.MAX_BYTES:
                     print(json.dumps(measure(name, payload)), flush=True)

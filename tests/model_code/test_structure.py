@@ -114,7 +114,7 @@ def test_a_first_frame_that_does_not_cover_the_canvas(alpha: bool, flags: int) -
     payload = hostile_images.riff(animation)
     image = InputImage(payload)
     assert (image.width, image.height) == (200, 150)
-    expected = DecodedImage(decoding.decode(payload, SPEC), 200, 150, SPEC.size_px)
+    expected = DecodedImage(decoding.decode(payload, "WEBP", SPEC), 200, 150, SPEC.size_px)
     first = framing.first_look(200, 150, SPEC)
     assert np.array_equal(image.pixels(SPEC), expected.look(first))
 
@@ -231,7 +231,7 @@ def test_the_message_names_the_limit(build: Callable[[], bytes], message: str) -
         (damaged(PNG[:33]) + PNG[33:], "checksum of IHDR"),
         (PNG[:33], "no image data"),
         (WEBP[:12], "no image data"),
-        (b"RIFF\0\0\0\0WAVEfmt ", "not a JPEG, PNG or WebP"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "not an image of a supported format; send JPEG"),
     ],
 )
 def test_damage_is_named(payload: bytes, message: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies
 from PIL import Image
 
 IMAGE_URL = os.environ["IMAGE_URL"]
-FORMATS = ("JPEG", "PNG", "WEBP")
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 
 
 def image(format: str) -> bytes:
@@ -23,7 +23,7 @@ def image(format: str) -> bytes:
 schemathesis.openapi.format("uri", strategies.just(IMAGE_URL))
 for format in FORMATS:
     schemathesis.openapi.media_type(f"image/{format.lower()}", strategies.just(image(format)))
-for media_type in ("image/*", "application/octet-stream"):
+for media_type in ("image/*", "image/heic", "image/heif", "application/octet-stream"):
     schemathesis.openapi.media_type(media_type, strategies.just(image("PNG")))
 schemathesis.openapi.format("binary", strategies.just(image("PNG")))
 schemathesis.openapi.format("byte", strategies.just(base64.b64encode(image("PNG")).decode()))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.image_formats import MEDIA_TYPES
 from tests.emulator.iam_enforcement import as_list
 from tests.ops.api.project import ACCOUNT, REGION, add_route, change_config, write_policy
 
@@ -73,7 +74,7 @@ def test_deploy_update_and_delete(
 
     [api] = client("apigateway").get_rest_apis()["items"]
     assert api["endpointConfiguration"]["types"] == ["REGIONAL"]
-    assert {"image/jpeg", "image/png", "image/webp"} <= set(api["binaryMediaTypes"])
+    assert {*MEDIA_TYPES, "image/*"} <= set(api["binaryMediaTypes"])
     source = (project / "app.py").read_text()
     declared = re.findall(r'@app\.route\(\s*"([^"]+)",\s*methods=\[([^]]+)\]', source)
     assert routes(client, api["id"]) == {
