@@ -25,18 +25,27 @@ UNSCOPED = {
     "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:PutMetricData",
     "ec2:DescribeImages",
     "ec2:DescribeInstances", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
-    "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
-    "ec2:DescribeVpcs", "ec2:DescribeDhcpOptions", "ecr:GetAuthorizationToken",
+    "ec2:DescribeSecurityGroups", "ec2:DescribeSpotPriceHistory", "ec2:DescribeSubnets",
+    "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs", "ec2:DescribeDhcpOptions",
+    "ecr:GetAuthorizationToken",
     "lambda:GetAccountSettings", "logs:DescribeIndexPolicies", "logs:DescribeLogGroups",
     "logs:DescribeResourcePolicies", "pricing:GetProducts",
     "s3:ListAllMyBuckets", "servicequotas:ListAWSDefaultServiceQuotas",
     "servicequotas:ListServiceQuotas", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
     "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels", "sagemaker:ListTrainingJobs",
-    "sagemaker:ListTransformJobs", "xray:PutTelemetryRecords", "xray:PutTraceSegments",
+    "sagemaker:ListTransformJobs", "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
+    "xray:PutTelemetryRecords", "xray:PutTraceSegments",
 }  # fmt: skip
 """Actions that IAM cannot restrict to a resource: only `*` is valid."""
 
 USE_KEY = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
+SESSION_MANAGER = [
+    "ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+]  # fmt: skip
 PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 
 

@@ -117,6 +117,15 @@ def instance_usd_per_hour(kind: str, instance_type: str) -> float | None:
     return None if price is None else price.usd(1)
 
 
+def at_most(kind: str, instance_type: str, hours: float) -> dict[str, float | str | None]:
+    """Return the cost of `hours` on demand as `cost_at_most_usd`; None with a `cost_note` if the
+    price is unknown. `kind` is as above."""
+    price = instance_usd_per_hour(kind, instance_type)
+    if price is None:
+        return {"cost_at_most_usd": None, "cost_note": unknown(kind, instance_type)}
+    return {"cost_at_most_usd": round(price * hours, 2)}
+
+
 def write(prices: Prices, path: Path) -> None:
     """Write a table with one price per line, so that a diff shows what changed."""
     document = prices.model_dump(mode="json", exclude_defaults=True)

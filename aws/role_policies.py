@@ -62,12 +62,17 @@ def serving(account: Account, repository: str, endpoints: Sequence[str]) -> Poli
 
 
 def ec2(account: Account) -> Policy:
-    """Return the policy of the EC2 instance: read code and photos, write checkpoints and models."""
+    """Return the policy of the EC2 instance: read code and photos, write checkpoints and models.
+
+    Session Manager, the way to a shell, needs the last statement.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+    """
     return statements.policy(
         statements.list_below(account),
         statements.read(account, "data", "ec2"),
         statements.write(account, "ec2"),
         *statements.use_keys(account),
+        allow("OpenShells", statements.SESSION_MANAGER, "*"),
     )
 
 

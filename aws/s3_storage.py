@@ -11,7 +11,7 @@ from boto3.s3.transfer import TransferConfig  # type: ignore[import-untyped]
 from botocore.exceptions import ClientError
 from tqdm import tqdm
 
-from aws.account import Account, error_code, missing_bucket
+from aws.account import Account, error_code, missing_bucket, or_none
 from aws.errors import AwsError
 from aws.policy_statements import account_root, allow
 
@@ -164,6 +164,19 @@ def listing(account: Account, bucket: str, prefix: str) -> Iterator[dict[str, An
     pages = account.client("s3").get_paginator("list_objects_v2")
     for page in pages.paginate(Bucket=bucket, Prefix=prefix):
         yield from page.get("Contents", [])
+
+
+def object_exists(account: Account, uri: str) -> bool:
+    """Return whether there is an object at an S3 URI."""
+    bucket, key = split_uri(uri)
+    return or_none(lambda: account.client("s3").head_object(Bucket=bucket, Key=key)) is not None
+
+
+def read(account: Account, uri: str) -> bytes | None:
+    """Return the content of an object, or None if it does not exist."""
+    bucket, key = split_uri(uri)
+    response = or_none(lambda: account.client("s3").get_object(Bucket=bucket, Key=key))
+    return None if response is None else bytes(response["Body"].read())
 
 
 def changes(account: Account, folder: Path, prefix: str) -> dict[str, Path]:

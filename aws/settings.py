@@ -177,7 +177,7 @@ class Ec2Settings(Section):
     role: str = Field("whatbreed-ec2", pattern=rf"^{ROLE_NAME}$")
     """Role and instance profile, created with least privilege by `ec2`."""
     spot: bool = True
-    """Use a spot instance: cheaper, may be interrupted. Run `ec2` again to resume."""
+    """Use a spot instance: cheaper, may be interrupted. `ec2 --resume RUN` continues."""
     volume_gb: int = Field(100, ge=8, le=65_536)
     """Disk in GB, at least the image's: 75 for AWS's deep learning AMI."""
     max_hours: int = Field(8, ge=1)

@@ -141,6 +141,17 @@ def options(
     return decorate
 
 
+def given(section: type[Section]) -> dict[str, Any]:
+    """Return the values of `section` that this command's options and --settings file give."""
+    parameters = click.get_current_context().params
+    file = parameters.get("settings_file")
+    values = dict(_table(file, read_toml(file), section.TABLE)) if file else {}
+    for key in _scalars(section):
+        if (value := parameters.get(f"{section.TABLE}__{key}")) is not None:
+            values[key] = value
+    return values
+
+
 def _option(section: type[Section], field: str) -> Callable[..., Any]:
     information = section.model_fields[field]
     default = information.get_default(call_default_factory=True)

@@ -21,7 +21,8 @@ SECTIONS = {
         "ec2": Entry("training.jobs.ec2", "train on one EC2 instance", True, True),
         "tune-job": Entry("training.jobs.tuning_job", "tune in SageMaker jobs", True, True),
         "transform": Entry("training.jobs.transform", "classify photos in S3", True, True),
-        "jobs": Entry("training.jobs.job_table", "list jobs with time and cost", True),
+        "jobs": Entry("training.jobs.job_table", "list, follow and stop jobs and runs", True),
+        "compare": Entry("training.jobs.compare", "compare 1 and N instances, EC2", True, True),
     },
 }
 group = Group(

@@ -27,8 +27,6 @@ from training.weights import BestWeights, MovingAverage
 
 FILE = "checkpoint.pt"
 FORMAT = 2
-# These change the speed of a run, not its result.
-_MAY_DIFFER = frozenset({"workers", "checkpoint_steps", "threads"})
 
 
 @dataclass(slots=True)
@@ -100,7 +98,7 @@ def load(folder: Path, settings: TrainSettings, data: str) -> dict[str, Any] | N
         )
     for key, value in settings.model_dump().items():
         saved = document["settings"].get(key)
-        if saved != value and key not in _MAY_DIFFER:
+        if saved != value and key not in settings.MAY_DIFFER:
             raise CheckpointError(
                 f"{path} belongs to a run with {key} {saved}, not {value}. Choose another "
                 "--output, or use --fresh to start over."

@@ -66,6 +66,11 @@ def is_hidden(path: PurePath) -> bool:
     return any(part.startswith(".") or part.casefold() in _HIDDEN_FOLDERS for part in path.parts)
 
 
+def is_photo(path: PurePath, suffixes: frozenset[str] = SUFFIXES) -> bool:
+    """Return whether `path`, relative to the data set, is a visible file with one of `suffixes`."""
+    return path.suffix.lower() in suffixes and not is_hidden(path)
+
+
 def subfolders(folder: Path) -> list[Path]:
     """Return the visible folders directly inside `folder`."""
     return sorted(
@@ -76,11 +81,7 @@ def subfolders(folder: Path) -> list[Path]:
 def files(folder: Path, suffixes: frozenset[str] = SUFFIXES) -> Iterator[Path]:
     """Yield the visible files below `folder` that have one of `suffixes`, in order of path."""
     for path in sorted(folder.rglob("*")):
-        if (
-            path.suffix.lower() in suffixes
-            and not is_hidden(path.relative_to(folder))
-            and path.is_file()
-        ):
+        if is_photo(path.relative_to(folder), suffixes) and path.is_file():
             yield path
 
 
@@ -167,9 +168,5 @@ def _is_breed(folder: Path) -> bool:
 
 def _direct_photos(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
-        if (
-            path.suffix.lower() in SUFFIXES
-            and not is_hidden(PurePath(path.name))
-            and path.is_file()
-        ):
+        if is_photo(PurePath(path.name)) and path.is_file():
             yield path

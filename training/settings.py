@@ -1,6 +1,8 @@
 """The tables of settings.toml that concern learning."""
 
-from typing import Annotated, Literal, Self
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -24,6 +26,8 @@ class TrainSettings(Section):
     TABLE = "train"
     HYPERPARAMETERS = True
     OTHER_HYPERPARAMETERS = ("data", "output", "fresh", "profile")
+    MAY_DIFFER: ClassVar[frozenset[str]] = frozenset({"workers", "checkpoint_steps", "threads"})
+    """These change the speed of a run, not its result: a resumed run may have other values."""
 
     backbone: str = "tf_efficientnet_lite2"
     """Backbone by its timm name. Installed weights: tf_efficientnet_lite0, _lite1, _lite2."""
@@ -171,3 +175,10 @@ class TuneSettings(Section):
             if key not in TrainSettings.model_fields:
                 raise ValueError(f'space has the unknown key "{key}", which is not in [train]')
         return self
+
+
+def as_toml(values: Mapping[str, Any]) -> str:
+    """Return `values` as the table [train]; JSON's strings, numbers and booleans are TOML's."""
+    return "[train]\n" + "".join(
+        f"{name.replace('-', '_')} = {json.dumps(value)}\n" for name, value in values.items()
+    )

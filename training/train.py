@@ -10,6 +10,7 @@ example:
 
 import shutil
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,7 +20,7 @@ if __package__ in (None, ""):  # SageMaker's launchers run this file, not the pa
 import click
 
 from cli import commands, settings
-from training import distributed, photos, sagemaker_environment
+from training import distributed, photos, run_result, sagemaker_environment
 from training.diagnostics import Diagnostics
 from training.hooks import Hook
 from training.profiling import Profiler, phase_table
@@ -57,11 +58,17 @@ def command(data: Path, output: Path, fresh: bool, profile: bool, train: TrainSe
         trained = trainer.train()
         if profile and world.is_leader:
             print(phase_table(trainer.stopwatch.seconds))
-        artifact = sagemaker_environment.model_folder()
+        artifact, export_s = sagemaker_environment.model_folder(), 0.0
         if artifact is not None and world.is_leader:
             from training.export import export_model  # takes seconds to import
 
+            began = time.monotonic()
             export_model(trained, photos.read(data), artifact, ExportSettings.read())
+            export_s = time.monotonic() - began
+        if world.is_leader:
+            result = run_result.Result.of(trainer, trained, export_s)
+            result.save(output)
+            print(result.line(), flush=True)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ class Trainer:
         self.hooks = hooks
         self.stopwatch = Stopwatch()
         self.stop_requested = _sigterm_event()
+        self.resumed = False
         self.device = _device(world)
         output.mkdir(parents=True, exist_ok=True)
         if settings.threads:
@@ -74,6 +75,7 @@ class Trainer:
 
         # Model: a pretrained backbone, and a linear head fitted on its features.
         self.photos = training_set.read(data, settings, world)
+        self.stopwatch.lap("photos")
         self.backbone = backbones.create(settings.backbone, pretrained=settings.pretrained)
         spec = InputSpec(settings.size, settings.crop, self.backbone.mean, self.backbone.std)
         self.model = BreedClassifier(self.backbone, len(self.photos.breeds)).to(self.device).eval()
@@ -120,7 +122,8 @@ class Trainer:
 
         Raises Interrupted after SIGTERM, once a checkpoint is written.
         """
-        if not self._resume():
+        self.resumed = self._resume()
+        if not self.resumed:
             self._evaluate_head()
         for hook in self.hooks:
             hook.before_training(self.model, self.state.history)

@@ -9,7 +9,6 @@ example:
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from training.distributed import World
 from training.errors import TrainingError
 from training.hooks import Epoch, Hook
 from training.options import data_option
-from training.settings import Choice, Range, TrainSettings, TuneSettings
+from training.settings import Choice, Range, TrainSettings, TuneSettings, as_toml
 from training.trainer import Trainer
 
 STUDY_FILE = "study.db"
@@ -118,13 +117,6 @@ def suggest(trial: optuna.Trial, name: str, entry: Range | Choice) -> Any:
     if entry.type == "int":
         return trial.suggest_int(name, int(entry.low), int(entry.high))
     return trial.suggest_float(name, entry.low, entry.high, log=entry.type == "log")
-
-
-def as_toml(values: Mapping[str, Any]) -> str:
-    """Return `values` as the table [train]; JSON's strings, numbers and booleans are TOML's."""
-    return "[train]\n" + "".join(
-        f"{name} = {json.dumps(value)}\n" for name, value in values.items()
-    )
 
 
 def as_table(study: optuna.Study) -> str:

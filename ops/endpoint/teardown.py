@@ -1,9 +1,9 @@
 """Remove everything of a stage's endpoint that costs money.
 
 Removes autoscaling, endpoint, alarms, endpoint configs, models and logs, in that order; what no
-longer exists is skipped. --all also stops jobs and warm pools, and deletes the input files and
-checkpoints of jobs and the logs of image builds. Photos, models, images and the logs of jobs stay;
-they are listed with their monthly cost.
+longer exists is skipped. --all also stops jobs, warm pools and EC2 instances, and deletes the input
+files and checkpoints of jobs and the logs of image builds. Photos, models, images and the logs of
+jobs stay; they are listed with their monthly cost.
 
 example:
   python -m ops endpoint teardown --stage dev --dry-run
@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 from aws import account as accounts
-from aws import endpoints, log_groups, prices, s3_storage, stages
+from aws import ec2_instances, endpoints, log_groups, prices, s3_storage, stages
 from aws.account import Account
 from aws.s3_layout import CHECKPOINTS, JOBS
 from aws.settings import ServingSettings
@@ -34,7 +34,7 @@ Removal = tuple[str, Callable[[], object]]
 
 @commands.command(__doc__)
 @click.option("--stage", required=True, help="Stage in .chalice/config.json.")
-@click.option("--all", "with_jobs", is_flag=True, help="Also jobs, warm pools and checkpoints.")
+@click.option("--all", "with_jobs", is_flag=True, help="Also jobs, EC2 instances and checkpoints.")
 @commands.dry_run_option
 @commands.json_option
 @accounts.options(without_options=[ServingSettings])
@@ -94,7 +94,7 @@ def endpoint_removals(account: Account, endpoint: str) -> Iterator[Removal]:
 
 
 def job_removals(account: Account) -> Iterator[Removal]:
-    """Yield running jobs, warm pools, the logs of builds, and the files of jobs."""
+    """Yield running jobs, warm pools, EC2 instances, the logs of builds, and the files of jobs."""
     sagemaker = account.client("sagemaker")
     prefix = account.settings.prefix
     pages = sagemaker.get_paginator("list_training_jobs").paginate(NameContains=prefix)
@@ -111,6 +111,10 @@ def job_removals(account: Account) -> Iterator[Removal]:
                     ResourceConfig={"KeepAlivePeriodInSeconds": 0},
                 ),
             )
+    for instance in ec2_instances.ours(account):
+        identifier = instance["InstanceId"]
+        remove = partial(ec2_instances.terminate, account, identifier)
+        yield f"EC2 instance {identifier}", remove
     groups = map(log_groups.codebuild_group, codebuild.projects(account))
     yield from _log_group_removals(account, groups)
     if not s3_storage.exists(account):

@@ -14,8 +14,8 @@ _UNSCOPED_READS = [
     "application-autoscaling:DescribeScalingPolicies",
     "application-autoscaling:DescribeScheduledActions",
     "ec2:DescribeImages", "ec2:DescribeInstances", "ec2:DescribeRouteTables",
-    "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints",
-    "ecr:GetAuthorizationToken", "logs:DescribeLogGroups",
+    "ec2:DescribeSecurityGroups", "ec2:DescribeSpotPriceHistory", "ec2:DescribeSubnets",
+    "ec2:DescribeVpcEndpoints", "ecr:GetAuthorizationToken", "logs:DescribeLogGroups",
     "pricing:GetProducts", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
     "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModels",
     "sagemaker:ListTrainingJobs", "sagemaker:ListTransformJobs",
@@ -263,6 +263,23 @@ def _ec2(account: Account, roles: Sequence[str]) -> list[Statement]:
             "ec2:TerminateInstances",
             account.arn("ec2", "instance/*"),
             {"StringEquals": {"aws:ResourceTag/project": project}},
+        ),
+        # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
+        allow(
+            "OpenShells",
+            "ssm:StartSession",
+            account.arn("ec2", "instance/*"),
+            {"StringEquals": {"ssm:resourceTag/project": project}},
+        ),
+        allow(
+            "UseShells",
+            "ssm:StartSession",
+            account.arn("ssm", "document/SSM-SessionManagerRunShell"),
+        ),
+        allow(
+            "CloseOwnShells",
+            ["ssm:ResumeSession", "ssm:TerminateSession"],
+            account.arn("ssm", "session/${aws:username}-*"),
         ),
         allow(
             "CreateSpotRole",

@@ -11,8 +11,6 @@ from ops.endpoint.teardown import Removal, job_removals
 from ops.lifecycle import role_removal
 from ops.lifecycle.removal import Source
 
-_LIVE = ["pending", "running", "stopping", "stopped"]
-
 
 def other_stages(deployment: Deployment) -> list[str]:
     """Return the other stages that have an endpoint or a function."""
@@ -32,26 +30,12 @@ def sources(deployment: Deployment, *, data: bool) -> list[Source]:
     account = deployment.account
     return [
         Source("model", "jobs", partial(job_removals, account)),
-        Source("model", "EC2 instances", partial(_machines, account)),
         Source("model", "CodeBuild projects", partial(_builds, account)),
         Source("model", "images", partial(_images, account, deployment.serving.repository)),
         Source("setup", "shared roles", partial(role_removal.shared, deployment)),
         Source("setup", "budget", partial(_budget, account)),
         *([Source("setup", f"bucket {account.bucket}", partial(_bucket, account))] if data else []),
     ]
-
-
-def _machines(account: Account) -> Iterator[Removal]:
-    """EC2 instances of `training ec2`."""
-    ec2, settings = account.client("ec2"), account.settings
-    filters = [
-        {"Name": "tag:Name", "Values": [f"{settings.prefix}-*"]},
-        {"Name": "tag:project", "Values": [settings.tags.get("project", "")]},
-        {"Name": "instance-state-name", "Values": _LIVE},
-    ]
-    pages = ec2.get_paginator("describe_instances").paginate(Filters=filters)
-    for name in pages.search("Reservations[].Instances[].InstanceId"):
-        yield f"EC2 instance {name}", partial(ec2.terminate_instances, InstanceIds=[name])
 
 
 def _builds(account: Account) -> Iterator[Removal]:

@@ -111,6 +111,26 @@ def transform_input_exists(request: Request) -> None:
     _require_data(request, "", source)
 
 
+@rule("sagemaker", "CreateTransformJob", source=f"{_API}/API_TransformS3DataSource.html")
+def manifests_list_objects(request: Request) -> None:
+    """A manifest is a JSON list of a prefix and of keys relative to it, which exist."""
+    source = request.parameters["TransformInput"]["DataSource"]["S3DataSource"]
+    if source["S3DataType"] != "ManifestFile":
+        return
+    bucket_name, _, key = source["S3Uri"].removeprefix("s3://").partition("/")
+    _, owner = s3_backends.bucket_accounts.get(bucket_name, ("aws", request.account))
+    buckets = s3_backends[owner]["aws"].buckets
+    try:
+        first, *names = json.loads(buckets[bucket_name].keys[key].value)
+        prefix = first["prefix"]
+    except (ValueError, KeyError, TypeError):
+        raise _invalid(f"The manifest {source['S3Uri']} is not a list with a prefix") from None
+    target, _, start = prefix.removeprefix("s3://").partition("/")
+    missing = [name for name in names if start + name not in buckets[target].keys]
+    if missing or not names:
+        raise _invalid(f"The manifest {source['S3Uri']} lists no object {missing[:1]}")
+
+
 @rule("sagemaker", "CreateTransformJob", source=f"{_API}/API_CreateTransformJob.html")
 def payloads_fit(request: Request) -> None:
     """MaxConcurrentTransforms x MaxPayloadInMB is at most 100 MB."""

@@ -141,6 +141,25 @@ def test_transform_jobs(create: Call, changes: dict[str, Any], text: str) -> Non
     create("sagemaker", "CreateTransformJob", requests.transform_job())
 
 
+@pytest.mark.parametrize(
+    ("manifest", "accepted"),
+    [
+        ([{"prefix": f"s3://{BUCKET}/data/"}, "1.jpg"], True),
+        ([{"prefix": f"s3://{BUCKET}/data/"}, "2.jpg"], False),
+        ([{"prefix": f"s3://{BUCKET}/data/"}], False),
+        (["data/1.jpg"], False),
+    ],
+)
+def test_manifests(create: Call, manifest: list[Any], accepted: bool) -> None:
+    boto3.client("s3").put_object(Bucket=BUCKET, Key="m", Body=json.dumps(manifest).encode())
+    source = {"S3DataType": "ManifestFile", "S3Uri": f"s3://{BUCKET}/m"}
+    request = requests.transform_job(TransformInput={"DataSource": {"S3DataSource": source}})
+    if accepted:
+        create("sagemaker", "CreateTransformJob", request)
+    else:
+        refused(create, "sagemaker", "CreateTransformJob", request, "manifest")
+
+
 CATEGORIES = {"CategoricalParameterRanges": [{"Name": "c", "Values": ["1", "2"]}]}
 
 

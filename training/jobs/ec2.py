@@ -1,82 +1,116 @@
 """Train on one EC2 instance, which installs, trains, uploads the model and terminates itself.
 
-The instance writes checkpoints to S3: if a spot instance is interrupted, run the same command again
-to resume. It may read the photos and write below ec2/ of the bucket. It terminates at the end, on
-any error, and after max_hours. --dry-run prints the request, the role's policy and the script.
+Every call starts a new run. The instance writes its log, metrics of CPU, memory and GPU, and
+checkpoints to S3; if a spot instance is interrupted, --resume continues the run. The instance
+terminates at the end, on any error, and after max_hours. `python -m training jobs` lists, follows
+and stops it. --dry-run prints the request, the role's policy and the script.
 
 example:
   python -m training ec2 --run big --epochs 30 --instance-type g5.xlarge
-  python -m training ec2 --run big --spot false --dry-run
+  python -m training ec2 --resume big
+  python -m training ec2 --spot false --dry-run
 """
 
 import json
-import re
-import shlex
 import shutil
-from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from string import Template
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import click
-
 from aws import account as accounts
-from aws import prices, role_policies, roles, s3_layout, s3_storage
-from aws.account import Account, or_none
+from aws import ec2_instances, prices, role_policies, roles, s3_layout, s3_storage
+from aws.account import Account
 from aws.errors import AwsError
-from aws.instance_types import architecture, has_gpu
 from aws.polling import retry
 from aws.settings import Ec2Settings
 from cli import commands
-from cli.errors import SettingsError
-from training.jobs import hyperparameters, source_code
+from training.jobs import ec2_request, hyperparameters, runs, s3_photos, source_code
+from training.jobs.run_options import require_new, resume_option, run_option
+from training.jobs.runs import Run
 from training.settings import TrainSettings
 
-SCRIPT = Path(__file__).with_name("ec2_user_data.sh")
-MAX_USER_DATA_BYTES = 16_384  # a limit of EC2
-# SSM parameters of AWS and Canonical, by operating system. {arch} is x86_64 or arm64.
-_CPU_IMAGES = {
-    "amazon-linux": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{arch}",
-    "ubuntu": (
-        "/aws/service/canonical/ubuntu/server/24.04/stable/current/{dpkg_arch}/hvm/ebs-gp3/ami-id"
-    ),
-}
-_GPU_IMAGE = (
-    "/aws/service/deeplearning/ami/{arch}/base-oss-nvidia-driver-gpu-{system}/latest/ami-id"
-)
-_GPU_SYSTEMS = {"amazon-linux": "amazon-linux-2023", "ubuntu": "ubuntu-24.04"}
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An instance for `run` that is ready to start. `values` are options of `train`."""
+
+    run: Run
+    ec2: Ec2Settings
+    values: dict[str, Any]
 
 
 @commands.command(__doc__)
-@click.option("--run", default="ec2", show_default=True, help="Name. The same name resumes a run.")
+@run_option
+@resume_option
 @commands.dry_run_option
 @accounts.options(Ec2Settings, TrainSettings)
 def command(
-    account: Account, run: str, dry_run: bool, ec2: Ec2Settings, train: TrainSettings
+    account: Account,
+    run: str | None,
+    resume: str | None,
+    dry_run: bool,
+    ec2: Ec2Settings,
+    train: TrainSettings,
 ) -> None:
-    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9-]{0,40}", run):
-        raise SettingsError(f'--run "{run}" must be at most 41 letters, digits and hyphens.')
-    script = user_data(account, ec2, run, hyperparameters.changed(train))
-    policy = role_policies.ec2(account)
-    request = launch_request(account, ec2, run, machine_image(account, ec2))
-    price = prices.instance_usd_per_hour("ec2", ec2.instance_type)
-    cost = None if price is None else round(price * ec2.max_hours, 2)
+    require_new(resume, run=run)
+    plan = resumed(account, resume) if resume else new(account, run, ec2, train)
     if dry_run:
-        unknown = {} if price else {"cost_note": prices.unknown("ec2", ec2.instance_type)}
-        summary = {"request": request, "policy": policy, "cost_at_most_usd": cost, **unknown}
-        print(json.dumps(summary, indent=2))
-        print(script)
+        image = ec2_request.machine_image(account, plan.ec2)
+        print(json.dumps(summary(account, plan, image), indent=2))
+        print(_script(account, plan))
         return
-    s3_storage.require(account)
-    if (running := _running_instance(account, run)) is not None:
-        print(f"{running} is already training {run}; its log: {log_command(account, running)}")
-        return
+    instance = start(account, plan)
+    name, kind = plan.run.name, "spot" if plan.ec2.spot else "on demand"
+    verb = "resumed" if plan.run.jobs else "started"
+    print(f"{verb} run {name} on {instance}: {plan.ec2.instance_type}, {kind}")
+    print(f"log:   python -m training jobs --follow {name}")
+    print(f"stop:  python -m training jobs --stop {name}")
+    print(f"shell: aws ssm start-session --region {account.region} --target {instance}")
+    print(f"model: {model_uri(account, plan.run)} at the end")
+
+
+def new(account: Account, name: str | None, ec2: Ec2Settings, train: TrainSettings) -> Plan:
+    """Plan a new run. Raises an error if its name or its photos are not usable."""
+    data = s3_photos.training_photos(account)
+    name = runs.new_name(account, "ec2", name)
+    run = Run.of(name, "ec2", train, ec2, data)
+    return Plan(run, ec2, hyperparameters.changed(train))
+
+
+def resumed(account: Account, name: str) -> Plan:
+    """Plan the next instance of a run, with the settings that it was started with.
+
+    Raises an error if the run is being trained or is finished, or if settings or photos differ.
+    """
+    run = runs.load(account, "ec2", name)
+    if (instance := ec2_instances.of_run(account, run.name)) is not None:
+        raise AwsError(
+            f"Run {run.name} is being trained by {instance['InstanceId']}: see its log with "
+            f"`python -m training jobs --follow {run.name}`, or stop it with --stop."
+        )
+    if s3_storage.object_exists(account, model_uri(account, run)):
+        raise runs.finished(run, model_uri(account, run))
+    ec2, train = runs.resumed_machine(run, Ec2Settings), runs.resumed_train(run)
+    runs.require_same_source(run, s3_photos.source(account, ""))
+    runs.require_same_photos(run, s3_photos.training_photos(account))
+    return Plan(run, ec2, hyperparameters.changed(train))
+
+
+def start(account: Account, plan: Plan) -> str:
+    """Launch the instance, record it, and return its id. If EC2 refuses it, delete the uploads."""
+    run, ec2, began = plan.run, plan.ec2, datetime.now(UTC)
+    script = _script(account, plan)
+    image = ec2_request.machine_image(account, ec2)
+    request = ec2_request.launch_request(account, ec2, run.name, image)
+    policy = role_policies.ec2(account)
     roles.ensure_role(account, ec2.role, roles.trust("ec2.amazonaws.com"), policy)
     roles.ensure_instance_profile(account, ec2.role)
     if ec2.spot:
         roles.ensure_service_linked_role(account, "spot.amazonaws.com")
-    package = upload_source(account, run)
+    runs.save(account, run)
+    package = upload_source(account, run.name)
     try:
         # EC2 accepts a new instance profile only after some seconds.
         response = retry(
@@ -86,125 +120,32 @@ def command(
         )
     except BaseException:
         s3_storage.delete(account, [package])
+        if not run.jobs:
+            runs.delete(account, run)
         raise
-    instance = response["Instances"][0]["InstanceId"]
-    print(f"started {instance}: {ec2.instance_type}, {'spot' if ec2.spot else 'on demand'}")
-    print(f"log:   {log_command(account, instance)}")
-    print(f"model: {account.uri(s3_layout.EC2, run, 'model.tar.gz')} at the end")
+    instance = str(response["Instances"][0]["InstanceId"])
+    runs.save(account, run.with_job(instance, began))
+    return instance
 
 
-def user_data(account: Account, ec2: Ec2Settings, run: str, values: Mapping[str, Any]) -> str:
-    """Return the script that the instance runs as root at its first boot.
-
-    `values` are options of `train`. Raises SettingsError if the script becomes too large.
-    """
-    options: list[str] = []
-    for name, value in values.items():
-        options += [f"--{name}", json.dumps(value) if isinstance(value, bool) else str(value)]
-    text = Template(SCRIPT.read_text(encoding="utf-8")).substitute(
-        region=shlex.quote(account.region),
-        data=shlex.quote(account.uri(s3_layout.DATA)),
-        run=shlex.quote(account.uri(s3_layout.EC2, run)),
-        minutes=60 * ec2.max_hours,
-        options=shlex.join(options),
-    )
-    if len(text.encode()) > MAX_USER_DATA_BYTES:
-        raise SettingsError("The script exceeds the 16 KB of EC2's user data: give fewer options.")
-    return text
+def model_uri(account: Account, run: Run) -> str:
+    """Return the S3 URI of the model that a finished run has uploaded."""
+    return f"{runs.uri(account, run)}/model.tar.gz"
 
 
-def launch_request(
-    account: Account, ec2: Ec2Settings, run: str, image: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the request of RunInstances without the user data.
-
-    `image` is EC2's description of it. Raises SettingsError if the instance type or the disk does
-    not fit.
-    """
-    _require_fit(ec2, image)
-    tags = [
-        *account.settings.tag_list(),
-        {"Key": "Name", "Value": f"{account.settings.prefix}-{run}"},
-    ]
-    request: dict[str, Any] = {
-        "ImageId": image["ImageId"],
-        "InstanceType": ec2.instance_type,
-        "MinCount": 1,
-        "MaxCount": 1,
-        "IamInstanceProfile": {"Name": ec2.role},
-        # The script's `shutdown` must end the bill, not just stop the instance.
-        "InstanceInitiatedShutdownBehavior": "terminate",
-        "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
-        "BlockDeviceMappings": [
-            {
-                # /dev/xvda in Amazon Linux, /dev/sda1 in Ubuntu
-                "DeviceName": image["RootDeviceName"],
-                "Ebs": {
-                    "VolumeSize": ec2.volume_gb,
-                    "VolumeType": "gp3",
-                    "Encrypted": True,
-                    "DeleteOnTermination": True,
-                },
-            }
-        ],
-        "TagSpecifications": [
-            {"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")
-        ],
+def summary(account: Account, plan: Plan, image: dict[str, Any]) -> dict[str, Any]:
+    """Return what `ec2` would start, and its maximum cost if the price is known."""
+    ec2 = plan.ec2
+    return {
+        "run": plan.run.name,
+        "resumes": bool(plan.run.jobs),
+        "data": plan.run.data,
+        "photos": plan.run.photos,
+        "request": ec2_request.launch_request(account, ec2, plan.run.name, image),
+        "policy": role_policies.ec2(account),
+        **prices.at_most("ec2", ec2.instance_type, ec2.max_hours),
+        "spot_usd_per_hour": ec2_instances.spot_usd_per_hour(account, ec2.instance_type),
     }
-    if ec2.spot:
-        # EC2's defaults: a one-time request, and termination if the instance is interrupted.
-        request["InstanceMarketOptions"] = {"MarketType": "spot"}
-    if account.settings.subnets:
-        request["SubnetId"] = account.settings.subnets[0]
-        request["SecurityGroupIds"] = account.settings.security_groups
-    return request
-
-
-def machine_image(account: Account, ec2: Ec2Settings) -> dict[str, Any]:
-    """Return EC2's description of the AMI: [ec2].machine_image, or AWS's latest of the system.
-
-    Raises AwsError if it does not exist.
-    """
-    name = ec2.machine_image or _default_image(ec2)
-    if not name.startswith("ami-"):
-        parameter = or_none(lambda: account.client("ssm").get_parameter(Name=name))
-        if parameter is None:
-            raise AwsError(f"SSM has no parameter {name}: set --machine-image ami-….")
-        name = str(parameter["Parameter"]["Value"])
-    images = or_none(lambda: account.client("ec2").describe_images(ImageIds=[name]))
-    if not images or not images["Images"]:
-        raise AwsError(f"EC2 has no image {name} in {account.region}: set another --machine-image.")
-    return dict(images["Images"][0])
-
-
-def _default_image(ec2: Ec2Settings) -> str:
-    arch = architecture(ec2.instance_type)
-    names = {"arch": "arm64" if arch == "arm64" else "x86_64", "dpkg_arch": arch}
-    if has_gpu(ec2.instance_type):
-        return _GPU_IMAGE.format(system=_GPU_SYSTEMS[ec2.system], **names)
-    return _CPU_IMAGES[ec2.system].format(**names)
-
-
-def _require_fit(ec2: Ec2Settings, image: dict[str, Any]) -> None:
-    name = image["ImageId"]
-    needed = "arm64" if architecture(ec2.instance_type) == "arm64" else "x86_64"
-    if image.get("Architecture", needed) != needed:
-        raise SettingsError(
-            f"{name} is for {image['Architecture']}, but {ec2.instance_type} needs {needed}: set "
-            "another --machine-image, or none."
-        )
-    root: dict[str, Any] = next(
-        (
-            mapping.get("Ebs", {})
-            for mapping in image.get("BlockDeviceMappings", [])
-            if mapping["DeviceName"] == image["RootDeviceName"]
-        ),
-        {},
-    )
-    if ec2.volume_gb < root.get("VolumeSize", 0):
-        raise SettingsError(
-            f"--volume-gb {ec2.volume_gb} is below the {root['VolumeSize']} GB of {name}."
-        )
 
 
 def upload_source(account: Account, run: str) -> str:
@@ -218,19 +159,6 @@ def upload_source(account: Account, run: str) -> str:
     return key
 
 
-def log_command(account: Account, instance: str) -> str:
-    """Return the shell command that prints the instance's console log."""
-    return (
-        f"aws ec2 get-console-output --latest --output text --region {account.region} "
-        f"--instance-id {instance}"
-    )
-
-
-def _running_instance(account: Account, run: str) -> str | None:
-    reservations = account.client("ec2").describe_instances(
-        Filters=[
-            {"Name": "tag:Name", "Values": [f"{account.settings.prefix}-{run}"]},
-            {"Name": "instance-state-name", "Values": ["pending", "running"]},
-        ]
-    )["Reservations"]
-    return str(reservations[0]["Instances"][0]["InstanceId"]) if reservations else None
+def _script(account: Account, plan: Plan) -> str:
+    folder = runs.uri(account, plan.run)
+    return ec2_request.user_data(account, plan.ec2, plan.run.data, folder, plan.values)

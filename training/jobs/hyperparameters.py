@@ -1,10 +1,12 @@
 """The values of [train] that a job is started with."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from aws.account import Account, or_none
 from aws.errors import AwsError
+from cli import settings as cli_settings
 from training.settings import TrainSettings
 
 
@@ -14,6 +16,12 @@ def changed(train: TrainSettings) -> dict[str, Any]:
     return {
         field.replace("_", "-"): value for field, value in train if value != getattr(default, field)
     }
+
+
+def with_values(train: TrainSettings, values: Mapping[str, Any]) -> TrainSettings:
+    """Return `train` with `values` by option name, except for settings that options give."""
+    chosen = {name.replace("-", "_"): value for name, value in values.items()}
+    return TrainSettings.read(train.model_dump() | chosen | cli_settings.given(TrainSettings))
 
 
 def best_of(account: Account, tuning_job: str) -> dict[str, Any]:
@@ -29,6 +37,10 @@ def best_of(account: Account, tuning_job: str) -> dict[str, Any]:
         for key, text in best["TunedHyperParameters"].items()
         if not key.startswith(("sagemaker_", "_tuning"))
     }
+
+
+MAX_TUNING_NAME = 32
+"""https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateHyperParameterTuningJob.html"""
 
 
 def describe_tuning_job(account: Account, name: str) -> dict[str, Any]:

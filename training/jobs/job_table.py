@@ -1,13 +1,14 @@
-"""List training jobs with their state, instances, time, spot saving, objective, cost and speed-up.
+"""List training jobs in SageMaker and runs on EC2 with state, instances, time, cost and speed-up.
 
 The speed-up of a job on several instances is relative to a completed job on one instance of the
 same type with the same hyperparameters; efficiency is the speed-up divided by the instances.
---follow shows the log of a running job.
+--follow shows the log of a job or run until it ends, --stop stops it and keeps its checkpoint.
 
 example:
   python -m training jobs
   python -m training jobs --contains whatbreed-fit --limit 50 --json
   python -m training jobs --follow whatbreed-fit-20261121120000
+  python -m training jobs --stop ec2-20261121120000
 """
 
 import json
@@ -23,13 +24,15 @@ from aws import prices, training_jobs
 from aws.account import Account
 from aws.settings import TuningJobSettings
 from cli import commands, tables
-from training.jobs import job_logs
+from training.jobs import ec2_runs, job_control
 
 
 @commands.command(__doc__)
 @click.option("--contains", help="Part of the jobs' names. Default: the prefix of [aws].")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows.")
-@click.option("--follow", metavar="NAME", help="Show the log of this job until it ends.")
+@click.option("--follow", metavar="NAME", help="Show the log of this job or run until it ends.")
+@click.option("--stop", metavar="NAME", help="Stop this job, tuning job, run or instance.")
+@commands.dry_run_option
 @commands.json_option
 @accounts.options(without_options=[TuningJobSettings])
 def command(
@@ -37,11 +40,16 @@ def command(
     contains: str | None,
     limit: int,
     follow: str | None,
+    stop: str | None,
+    dry_run: bool,
     as_json: bool,
     tuning_job: TuningJobSettings,
 ) -> None:
     if follow:
-        job_logs.follow(account, follow)
+        job_control.follow(account, follow)
+        return
+    if stop:
+        print(job_control.stop(account, stop, dry_run=dry_run))
         return
     pages = account.client("sagemaker").get_paginator("list_training_jobs")
     jobs = pages.paginate(
@@ -55,6 +63,7 @@ def command(
         descriptions = list(pool.map(partial(training_jobs.describe, account), names))
     usd_per_hour = partial(prices.instance_usd_per_hour, "training")
     rows = table(descriptions, tuning_job.objective, usd_per_hour)
+    rows += ec2_runs.rows(account, contains or "")[:limit]
     print(json.dumps(rows, indent=2) if as_json else render(rows))
 
 

@@ -9,15 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from aws import instance_types, s3_storage, training_image, vpc
+from aws import instance_types, training_image, vpc
 from aws.account import Account
-from aws.errors import AwsError
-from aws.s3_layout import CHECKPOINTS, DATA, JOBS
-from aws.s3_storage import split_uri
+from aws.s3_layout import CHECKPOINTS, JOBS
 from aws.settings import FitSettings
 from cli.errors import SettingsError
-from training.folder_layout import split_of
-from training.jobs import source_code
+from training.jobs import s3_photos, source_code
+from training.jobs.runs import stem
+from training.jobs.s3_photos import Listing
 
 CHANNEL = "training"
 SHARDED_DATA = "/opt/ml/input/data"
@@ -27,7 +26,7 @@ SMALLEST_LOCAL_STORAGE_GB = 50
 
 def job_base_name(account: Account, run: str) -> str:
     """Return the start of the names of a run's jobs. Raises SettingsError if it is invalid."""
-    name = f"{account.settings.prefix}-{run}"
+    name = f"{account.settings.prefix}-{stem(run)}"
     # SageMaker allows 63 characters, the SDK's timestamp included.
     if not re.fullmatch(r"[a-zA-Z0-9](-?[a-zA-Z0-9]){0,41}", name):
         raise SettingsError(
@@ -147,8 +146,8 @@ def sagemaker_session(account: Account) -> Any:
     return session
 
 
-def data_channels(account: Account, fit: FitSettings, data: str) -> list[Any]:
-    """Return the channels with the photos at the S3 prefix `data`.
+def data_channels(fit: FitSettings, data: Listing) -> list[Any]:
+    """Return the channels with the photos `data`.
 
     Replicated photos are one channel. Sharded photos are one channel per split, and only split
     train is divided: every instance evaluates on all held-out photos. In the container, the
@@ -156,14 +155,10 @@ def data_channels(account: Account, fit: FitSettings, data: str) -> list[Any]:
     """
     from sagemaker.core.shapes import Channel
 
-    uris = {CHANNEL: data}
+    uris = {CHANNEL: data.uri}
     if fit.distribution == "ShardedByS3Key":
-        names = _names_at(account, data)
-        uris = {
-            split: f"{data.rstrip('/')}/{name.rstrip('/')}"
-            for name in sorted(names)
-            if name.endswith("/") and (split := split_of(name.rstrip("/")))
-        }
+        folders = s3_photos.split_folders(data)
+        uris = {split: f"{data.uri}/{folder}" for split, folder in folders.items()}
     return [
         Channel(
             channel_name=name,
@@ -187,37 +182,3 @@ def check_network(account: Account, fit: FitSettings) -> None:
     if account.settings.subnets:
         vpc.check_packages(account, fit)
         vpc.check_groups(account, fit)
-
-
-def photos_uri(account: Account, fit: FitSettings) -> str:
-    """Return the S3 prefix of [fit].data, or that which `upload` writes to.
-
-    Raises AwsError if it has no photos, or they cannot be sharded.
-    """
-    s3_storage.require(account)
-    data = fit.data or account.uri(DATA)
-    names = _names_at(account, data)
-    if not names:
-        raise AwsError(f"No photos at {data}: run `python -m training upload --data FOLDER`.")
-    sharded = fit.distribution == "ShardedByS3Key"
-    if sharded and "index.csv" in names:
-        raise AwsError(
-            f"{data} has an index.csv, which would reach one instance only. To shard, upload "
-            "folders train/BREED/ without an index, or use --distribution FullyReplicated."
-        )
-    splits = {split_of(name.rstrip("/")) for name in names if name.endswith("/")}
-    if sharded and "valid" not in splits:
-        raise AwsError(
-            f"{data} has no valid/BREED/, which every instance evaluates on: upload photos in "
-            "train/ and valid/, or use --distribution FullyReplicated."
-        )
-    return data
-
-
-def _names_at(account: Account, data: str) -> set[str]:
-    """Return the names directly below the S3 prefix `data`; those of folders end in a slash."""
-    bucket, prefix = split_uri(data.rstrip("/") + "/")
-    page = account.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/")
-    keys = [item["Key"] for item in page.get("Contents", [])]
-    folders = [item["Prefix"] for item in page.get("CommonPrefixes", [])]
-    return {key.removeprefix(prefix) for key in (*keys, *folders)}

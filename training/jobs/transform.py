@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from aws import account as accounts
-from aws import endpoints, instance_types, log_groups, s3_layout, s3_storage, stages
+from aws import endpoints, instance_types, log_groups, prices, s3_layout, s3_storage, stages
 from aws.account import Account
 from aws.errors import AwsError, JobFailed
 from aws.s3_storage import split_uri
@@ -31,8 +31,8 @@ from aws.settings import TransformSettings
 from cli import commands
 from cli.files import write_atomically
 from training.errors import DataError
-from training.folder_layout import SUFFIXES
-from training.jobs import job_logs
+from training.jobs import job_logs, s3_photos
+from training.jobs.s3_photos import Listing
 
 MAX_PAYLOAD_MB = 6
 """Size limit of a photo, the one of the endpoint."""
@@ -76,17 +76,24 @@ def command(
         raise DataError(f"--output {output} must end in .csv or .jsonl.")
     endpoint = stages.read(stage).endpoint
     source = source.rstrip("/")
-    photos = photos_below(account, source)
+    listing = s3_photos.listing(account, source)
+    photos = sorted(listing.photos)
     if not photos:
-        raise DataError(f"There are no photos below {source}.")
+        raise DataError(
+            f"There are no photos below {source}: it has {len(listing.others)} other files."
+        )
     model = _model(account, endpoint)
     name = job or f"{account.settings.prefix}-transform-{datetime.now(UTC):%Y%m%d%H%M%S}"
     destination = account.uri(s3_layout.TRANSFORM, name)
+    if listing.others:
+        example = min(listing.others)
+        print(f"leaves out {len(listing.others)} files that are not photos, such as {example}")
     if dry_run:
         print(f"would classify {len(photos)} photos with {model} into {destination}")
+        print(f"on {_machines(transform)}")
         return
     if not job:
-        start(account, transform, name, model, source, destination)
+        start(account, transform, name, model, listing)
         print(f"started {name}: {len(photos)} photos, {model}", flush=True)
         if detach:
             print(f"collect its results: the same command with --job {name}")
@@ -105,25 +112,14 @@ def command(
         raise JobFailed(error or f"{refused} photos were refused: see the column error.")
 
 
-def photos_below(account: Account, source: str) -> list[str]:
-    """Return the names of all photos below the S3 prefix `source`, relative to it."""
-    bucket, prefix = split_uri(f"{source}/")
-    return [
-        item["Key"].removeprefix(prefix)
-        for item in s3_storage.listing(account, bucket, prefix)
-        if Path(item["Key"]).suffix.lower() in SUFFIXES
-    ]
-
-
 def start(
     account: Account,
     transform: TransformSettings,
     name: str,
     model: str,
-    source: str,
-    destination: str,
+    photos: Listing,
 ) -> None:
-    """Start a transform job that sends each photo as one request."""
+    """Start a transform job that sends each photo as one request, and nothing else."""
     key = account.settings.kms_key
     local = instance_types.has_local_storage(transform.instance_type)  # which takes no key
     log_groups.ensure(account, log_groups.TRANSFORM)
@@ -133,13 +129,13 @@ def start(
         MaxConcurrentTransforms=transform.concurrency,
         MaxPayloadInMB=MAX_PAYLOAD_MB,
         TransformInput={
-            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{source}/"}},
+            "DataSource": {"S3DataSource": _source(account, name, photos)},
             # The container recognizes the format by the first bytes.
             "ContentType": "application/x-image",
             "SplitType": "None",
         },
         TransformOutput={
-            "S3OutputPath": destination,
+            "S3OutputPath": account.uri(s3_layout.TRANSFORM, name),
             "Accept": "application/json",
             **({"KmsKeyId": key} if key else {}),
         },
@@ -150,6 +146,29 @@ def start(
         },
         Tags=account.settings.tag_list(),
     )
+
+
+def _source(account: Account, name: str, photos: Listing) -> dict[str, str]:
+    """Return the input of a job: a prefix, or a manifest if there are other files below it.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TransformS3DataSource.html
+    """
+    if not photos.others:
+        return {"S3DataType": "S3Prefix", "S3Uri": f"{photos.uri}/"}
+    uri = account.uri(s3_layout.TRANSFORM, f"{name}.manifest")
+    bucket, key = split_uri(uri)
+    manifest = [{"prefix": f"{photos.uri}/"}, *sorted(photos.photos)]
+    account.client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(manifest).encode())
+    return {"S3DataType": "ManifestFile", "S3Uri": uri}
+
+
+def _machines(transform: TransformSettings) -> str:
+    """Return the instances and their price per hour."""
+    kind, count = transform.instance_type, transform.instance_count
+    price = prices.instance_usd_per_hour("training", kind)
+    if price is None:
+        return f"{count} x {kind}. {prices.unknown('training', kind)}"
+    return f"{count} x {kind}, ${price * count:.2f} per hour, until all photos are classified"
 
 
 def collect(account: Account, photos: Sequence[str], destination: str) -> list[Prediction]:

@@ -97,6 +97,27 @@ def test_all_ends_jobs_and_checkpoints(bucket: str, roles: None, command: Comman
     assert "nothing of" in command("ops", "endpoint", "teardown", "--stage", "dev", "--all").out
 
 
+def test_all_ends_our_ec2_instances(bucket: str, command: Command) -> None:
+    ec2 = boto3.client("ec2")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    tags = [{"Key": "Name", "Value": "whatbreed-big"}, {"Key": "project", "Value": "whatbreed"}]
+    for specification in ([{"ResourceType": "instance", "Tags": tags}], []):
+        ec2.run_instances(
+            ImageId=image,
+            InstanceType="c5.xlarge",
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=specification,
+        )
+    assert "EC2" not in command("ops", "endpoint", "teardown", "--stage", "dev").out
+    outcome = command("ops", "endpoint", "teardown", "--stage", "dev", "--all")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.count("removed EC2 instance i-") == 1
+    running = [{"Name": "instance-state-name", "Values": ["running"]}]
+    [other] = ec2.describe_instances(Filters=running)["Reservations"]
+    assert not other["Instances"][0].get("Tags")
+
+
 def test_log_groups_are_removed_or_listed(stage: None, command: Command) -> None:
     logs = boto3.client("logs")
     for name in (

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from aws.settings import AwsSettings, Ec2Settings
 from model_code import inference
 from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import ACCOUNT, BUCKET, COLOURS, REGION, Command
-from training.jobs import ec2, source_code
+from training.jobs import ec2_request, source_code
+from training.run_result import Result
 
 AWS = """#!/bin/sh
 # aws s3 cp|sync --region R --only-show-errors FROM TO, with folders as buckets
@@ -43,7 +45,14 @@ SHUTDOWN = '#!/bin/sh\necho "$@" >> "$S3/shutdown"\n'
 
 
 @pytest.fixture
-def instance(bucket: str) -> Callable[[], dict[str, Any]]:
+def uploaded(bucket: str) -> str:
+    """A bucket with a photo where `upload` copies them."""
+    boto3.client("s3").put_object(Bucket=bucket, Key="whatbreed/data/train/A/1.jpg", Body=b"x")
+    return bucket
+
+
+@pytest.fixture
+def instance(uploaded: str) -> Callable[[], dict[str, Any]]:
     """Describe the only instance of the account."""
 
     def instance() -> dict[str, Any]:
@@ -56,6 +65,11 @@ def instance(bucket: str) -> Callable[[], dict[str, Any]]:
 OPTIONS = ("--instance-type", "c5.xlarge")
 
 
+def run_keys() -> list[str]:
+    page = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="whatbreed/ec2/")
+    return [item["Key"] for item in page.get("Contents", [])]
+
+
 def test_the_launch(command: Command, instance: Callable[[], dict[str, Any]]) -> None:
     outcome = command("training", "ec2", *OPTIONS, "--epochs", 3, "--pretrained", "false")
     assert outcome.code == 0, outcome.err
@@ -64,20 +78,20 @@ def test_the_launch(command: Command, instance: Callable[[], dict[str, Any]]) ->
     assert launched["InstanceLifecycle"] == "spot"
     assert launched["IamInstanceProfile"]["Arn"].endswith("instance-profile/whatbreed-ec2")
     tags = {tag["Key"]: tag["Value"] for tag in launched["Tags"]}
-    assert tags == {"project": "whatbreed", "Name": "whatbreed-ec2"}
+    assert tags.pop("Name").startswith("whatbreed-ec2-20")
+    assert tags == {"project": "whatbreed"}
     client = boto3.client("ec2")
     script = client.describe_instance_attribute(
         InstanceId=launched["InstanceId"], Attribute="userData"
     )["UserData"]["Value"]
     text = base64.b64decode(script).decode()
     assert "--pretrained false --epochs 3" in text
-    assert f"s3://{BUCKET}/whatbreed/ec2/ec2" in text
+    assert f"s3://{BUCKET}/whatbreed/ec2/ec2-20" in text
     ending = client.describe_instance_attribute(
         InstanceId=launched["InstanceId"], Attribute="instanceInitiatedShutdownBehavior"
     )
     assert ending["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
-    keys = boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
-    assert [item["Key"] for item in keys] == ["whatbreed/ec2/ec2/source.tar.gz"]
+    assert {key.rpartition("/")[2] for key in run_keys()} == {"source.tar.gz", "run.json"}
 
 
 def test_the_profile_has_least_privilege(
@@ -95,31 +109,88 @@ def test_the_profile_has_least_privilege(
         "s3:GetObject",
         "s3:PutObject",
         "s3:AbortMultipartUpload",
+        "ssm:UpdateInstanceInformation",
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
     }
     [write] = [item for item in statements if "s3:PutObject" in _as_list(item["Action"])]
     assert write["Resource"] == [f"arn:aws:s3:::{BUCKET}/whatbreed/ec2/*"]
 
 
-def test_one_instance_per_run(command: Command, instance: Callable[[], dict[str, Any]]) -> None:
-    command("training", "ec2", *OPTIONS)
-    assert "is already training ec2" in command("training", "ec2", *OPTIONS).out
-    instance()  # one only
+def test_a_run_is_trained_once(command: Command, instance: Callable[[], dict[str, Any]]) -> None:
+    assert command("training", "ec2", *OPTIONS, "--run", "big").code == 0
+    again = command("training", "ec2", *OPTIONS, "--run", "big")
+    assert again.code == 2
+    assert "Run big exists: resume it with `python -m training ec2 --resume big`" in again.err
+    identifier = instance()["InstanceId"]  # one only
+    resumed = command("training", "ec2", "--resume", "big")
+    assert resumed.code == 1
+    assert f"Run big is being trained by {identifier}" in resumed.err
 
 
-def test_a_refused_launch_leaves_no_upload(command: Command, bucket: str, emulator: State) -> None:
+def test_an_interrupted_run_resumes_with_its_settings(
+    command: Command, instance: Callable[[], dict[str, Any]]
+) -> None:
+    command("training", "ec2", *OPTIONS, "--run", "big", "--epochs", 3, "--spot", "false")
+    client = boto3.client("ec2")
+    client.terminate_instances(InstanceIds=[instance()["InstanceId"]])
+    refused = command("training", "ec2", "--resume", "big", "--epochs", 4)
+    assert refused.code == 2
+    assert "Run big was started with --epochs 3, not 4: omit --epochs" in refused.err
+    outcome = command("training", "ec2", "--resume", "big", "--workers", 2)
+    assert outcome.code == 0, outcome.err
+    [latest] = [
+        each
+        for reservation in client.describe_instances()["Reservations"]
+        for each in reservation["Instances"]
+        if each["State"]["Name"] == "running"
+    ]
+    assert latest["InstanceType"] == "c5.xlarge"
+    assert "InstanceLifecycle" not in latest
+    script = client.describe_instance_attribute(
+        InstanceId=latest["InstanceId"], Attribute="userData"
+    )["UserData"]["Value"]
+    assert "--epochs 3 --workers 2" in base64.b64decode(script).decode()
+
+
+def test_a_finished_run_says_so(command: Command, instance: Callable[[], dict[str, Any]]) -> None:
+    command("training", "ec2", *OPTIONS, "--run", "big")
+    boto3.client("ec2").terminate_instances(InstanceIds=[instance()["InstanceId"]])
+    key = "whatbreed/ec2/big/model.tar.gz"
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    outcome = command("training", "ec2", "--resume", "big")
+    assert outcome.code == 2
+    assert f"Run big is finished: its model is at s3://{BUCKET}/{key}" in outcome.err
+
+
+def test_without_photos(command: Command, bucket: str) -> None:
+    """An instance that finds nothing to train on would be billed until it has installed."""
+    boto3.client("s3").put_object(Bucket=bucket, Key="whatbreed/data/train/A/._1.jpg", Body=b"x")
+    outcome = command("training", "ec2", *OPTIONS)
+    assert outcome.code == 1
+    assert "None of the 1 files" in outcome.err
+    assert boto3.client("ec2").describe_instances()["Reservations"] == []
+
+
+def test_a_refused_launch_leaves_no_upload(
+    command: Command, uploaded: str, emulator: State
+) -> None:
     emulator.refused["RunInstances"] = ("MaxSpotInstanceCountExceeded", "quota of spot instances")
     outcome = command("training", "ec2", *OPTIONS)
     assert outcome.code == 1
     assert "quota" in outcome.err
-    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=BUCKET)
+    assert run_keys() == []
 
 
-def test_dry_run_prints_everything(command: Command, bucket: str) -> None:
+def test_dry_run_prints_everything(command: Command, uploaded: str) -> None:
     outcome = command("training", "ec2", *OPTIONS, "--dry-run")
     assert outcome.code == 0
     printed, _, script = outcome.out.partition("#!/bin/bash")
     summary = json.loads(printed)
-    assert set(summary) == {"request", "policy", "cost_at_most_usd"}
+    assert summary["cost_at_most_usd"] == pytest.approx(8 * 0.17)
+    assert summary["spot_usd_per_hour"] == 0.00001  # moto's
     assert "shutdown -h now" in script
     assert boto3.client("iam").list_roles()["Roles"] == []
     assert boto3.client("ec2").describe_instances()["Reservations"] == []
@@ -171,14 +242,14 @@ def test_the_default_image(
 ) -> None:
     account = Account(AwsSettings.read())
     options = Ec2Settings.read({"instance_type": instance_type, "system": system})
-    image = ec2.machine_image(account, options)
+    image = ec2_request.machine_image(account, options)
     assert parameter in machine_images.ids[image["ImageId"]]
-    request = ec2.launch_request(account, options, "r", image)
+    request = ec2_request.launch_request(account, options, "r", image)
     assert request["BlockDeviceMappings"][0]["DeviceName"] == device
 
 
 def test_the_disk_holds_the_image(
-    machine_images: MachineImages, bucket: str, command: Command
+    machine_images: MachineImages, uploaded: str, command: Command
 ) -> None:
     options = ("--instance-type", "g5.xlarge", "--volume-gb", 74)
     outcome = command("training", "ec2", *options)
@@ -187,7 +258,7 @@ def test_the_disk_holds_the_image(
 
 
 def test_the_image_has_the_architecture_of_the_type(
-    machine_images: MachineImages, bucket: str, command: Command
+    machine_images: MachineImages, uploaded: str, command: Command
 ) -> None:
     [image, *_] = machine_images.ids
     options = ("--machine-image", image, "--instance-type", "g5g.xlarge")
@@ -196,7 +267,7 @@ def test_the_image_has_the_architecture_of_the_type(
     assert f"{image} is for x86_64, but g5g.xlarge needs arm64" in outcome.err
 
 
-def test_an_image_that_does_not_exist(bucket: str, command: Command) -> None:
+def test_an_image_that_does_not_exist(uploaded: str, command: Command) -> None:
     outcome = command("training", "ec2", *OPTIONS, "--machine-image", "ami-12345678")
     assert outcome.code == 1
     assert "EC2 has no image ami-12345678" in outcome.err
@@ -204,7 +275,7 @@ def test_an_image_that_does_not_exist(bucket: str, command: Command) -> None:
 
 @pytest.mark.parametrize("refused", [False, True])
 def test_the_role_of_spot_instances(
-    bucket: str, command: Command, emulator: State, refused: bool
+    uploaded: str, command: Command, emulator: State, refused: bool
 ) -> None:
     """An account's first spot request needs it; later ones must not need the right to create it."""
     iam = boto3.client("iam")
@@ -216,7 +287,7 @@ def test_the_role_of_spot_instances(
 
 
 def test_a_spot_role_that_only_an_administrator_may_create(
-    bucket: str, command: Command, emulator: State
+    uploaded: str, command: Command, emulator: State
 ) -> None:
     emulator.refused["CreateServiceLinkedRole"] = ("AccessDenied", "no")
     outcome = command("training", "ec2", *OPTIONS)
@@ -225,7 +296,7 @@ def test_a_spot_role_that_only_an_administrator_may_create(
     assert command("training", "ec2", *OPTIONS, "--spot", "false").code == 0
 
 
-def test_dry_run_says_why_the_cost_is_unknown(command: Command, bucket: str) -> None:
+def test_dry_run_says_why_the_cost_is_unknown(command: Command, uploaded: str) -> None:
     options = ("--instance-type", "x9.large", "--dry-run")
     summary = json.loads(command("training", "ec2", *options).out.partition("#!/bin/bash")[0])
     assert summary["cost_at_most_usd"] is None
@@ -254,7 +325,9 @@ def run_script(colour_photos: Path, tmp_path: Path, credentials: None) -> Any:
         # `command -v` as on a machine that lacks a command
         hide = f'command() {{ test "$2" != {without} && builtin command "$@"; }}\n'
         account = Account(AwsSettings.read({"bucket": "bucket"}))
-        text = hide + ec2.user_data(account, Ec2Settings.read(), "r", values)
+        text = hide + ec2_request.user_data(
+            account, Ec2Settings.read(), account.uri("data"), account.uri("ec2", "r"), values
+        )
         work = tmp_path / "machine"
         shutil.rmtree(work, ignore_errors=True)  # a new instance each time
         done = subprocess.run(
@@ -294,9 +367,25 @@ def test_the_script_trains_and_shuts_down(run_script: Any, tmp_path: Path) -> No
         archive.extractall(tmp_path / "model", filter="data")
     assert set(inference.model_fn(tmp_path / "model").artifact.labels) == set(COLOURS)
     assert (results / "run" / "checkpoint.pt").exists()
+    assert Result.parse((results / "run" / "result.json").read_bytes()) is not None
+    times = dict(map(str.split, (results / "times.txt").read_text().splitlines()))
+    assert list(times) == ["installed", "downloaded", "trained", "exported"]
+    assert [int(at) for at in times.values()] == sorted(int(at) for at in times.values())
+    log = (results / "log.txt").read_text()
+    assert "valid_top1=" in log
+    assert "whatbreed: exit code 0" in log
     orders = (tmp_path / "s3" / "shutdown").read_text().splitlines()
     assert orders[0].startswith("-h +480")
     assert orders[-1] == "-h now"
+
+
+@pytest.mark.server
+def test_the_script_prints_metrics(tmp_path: Path) -> None:
+    text = ec2_request.SCRIPT.read_text(encoding="utf-8").replace("$$", "$")
+    start, end = text.index("cpu_times() {"), text.index("finish() {")
+    code = text[start:end] + "\nread -r total idle < <(cpu_times)\nprint_metrics $total $idle\n"
+    done = subprocess.run(["bash", "-euc", code], capture_output=True, text=True, check=True)
+    assert re.match(r"metrics: cpu \d+ %, memory \d+ %\n", done.stdout)
 
 
 UBUNTU = """#!/bin/sh

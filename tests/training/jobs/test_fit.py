@@ -57,7 +57,8 @@ def test_the_request_follows_the_settings(uploaded: str, command: Command) -> No
     assert job["ResourceConfig"]["InstanceType"] == "ml.g5.xlarge"
     assert job["EnableManagedSpotTraining"] is True
     assert job["StoppingCondition"]["MaxWaitTimeInSeconds"] == 28800
-    assert job["CheckpointConfig"]["S3Uri"] == f"s3://{BUCKET}/whatbreed/checkpoints/fit"
+    checkpoints = job["CheckpointConfig"]["S3Uri"]
+    assert checkpoints.startswith(f"s3://{BUCKET}/whatbreed/checkpoints/fit-20")
     assert job["OutputDataConfig"]["S3OutputPath"] == f"s3://{BUCKET}/whatbreed/jobs"
     assert job["EnableInterContainerTrafficEncryption"] is True
     assert job["HyperParameters"] == {"epochs": "3", "learning-rate": "0.001"}
@@ -116,9 +117,9 @@ def test_sharding(uploaded: str) -> None:
         )
     account = Account(AwsSettings.read())
     options = FitSettings.read({"distribution": "ShardedByS3Key"})
-    values = fit.job_values(options, TrainSettings.read())
-    assert values == {"sharded": True, "data": "/opt/ml/input/data"}
-    fit.start(account, options, "fit", values, account.uri("data"))
+    plan = fit.new(account, None, options, TrainSettings.read())
+    assert plan.values == {"sharded": True, "data": "/opt/ml/input/data"}
+    fit.start(account, plan)
     channels = {
         channel["ChannelName"]: channel["DataSource"]["S3DataSource"]
         for channel in only_job()["InputDataConfig"]

@@ -81,7 +81,7 @@ def test_a_running_job_of_unknown_price() -> None:
     assert "InProgress" in job_table.render([row])
 
 
-def test_the_command(roles: None, command: Command) -> None:
+def test_the_command(roles: None, bucket: str, command: Command) -> None:
     assert command("training", "jobs").out == "no training jobs\n"
     boto3.client("sagemaker").create_training_job(
         TrainingJobName="whatbreed-fit-1",
@@ -96,4 +96,7 @@ def test_the_command(roles: None, command: Command) -> None:
     assert row["instances"] == 2
     assert "2 x ml.m5.large" in command("training", "jobs").out
     assert command("training", "jobs", "--follow", "whatbreed-fit-1").code == 0
-    assert "Training job nope does not exist" in command("training", "jobs", "--follow", "nope").err
+    unknown = command("training", "jobs", "--follow", "nope").err
+    assert "There is neither a job nor a run nope" in unknown
+    unknown = command("training", "jobs", "--follow", "whatbreed-nope").err
+    assert "Training job whatbreed-nope does not exist" in unknown

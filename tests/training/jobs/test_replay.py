@@ -12,6 +12,7 @@ import pytest
 from model_code import inference
 from tests.emulator.fixtures import COLOURS, Command
 from tests.training.jobs.replay import Replay, obstacle
+from training.run_result import FILE, Result
 
 pytestmark = [
     pytest.mark.server,
@@ -21,16 +22,18 @@ pytestmark = [
 ]
 
 
-def started_job(command: Command, *options: object) -> dict[str, Any]:
-    """The description of the job that `fit` starts on two instances, small enough for a test."""
+def started_job(command: Command, *options: object, instances: int = 2) -> dict[str, Any]:
+    """The description of the latest job that `fit` starts, small enough for a test."""
     started = command(
-        "training", "fit", "--detach", "--instance-type", "ml.m5.large", "--instance-count", 2,
+        "training", "fit", "--detach", "--instance-type", "ml.m5.large",
+        "--instance-count", instances,
         "--backbone", "tf_efficientnet_lite0", "--size", 64, "--train-size", 64,
         "--cache-size", 80, "--batch-size", 4, *options,
     )  # fmt: skip
     assert started.code == 0, started.err
     sagemaker = boto3.client("sagemaker")
-    [summary] = sagemaker.list_training_jobs()["TrainingJobSummaries"]
+    summaries = sagemaker.list_training_jobs(SortBy="CreationTime", SortOrder="Descending")
+    summary = summaries["TrainingJobSummaries"][0]
     job: dict[str, Any] = sagemaker.describe_training_job(
         TrainingJobName=summary["TrainingJobName"]
     )
@@ -74,6 +77,37 @@ def test_an_interrupted_job_resumes_and_its_model_serves(
     assert list((replay.ml("algo-2") / "model").iterdir()) == []  # one writer
 
     check_artifact(replay, tmp_path / "model", colour_photos)
+    result = Result.parse((replay.ml("algo-1") / "checkpoints" / FILE).read_bytes())
+    assert result is not None
+    assert result.resumed
+    assert (result.processes, result.epochs, result.photos) == (2, 2, 6)
+    assert result.export_s > 0
+
+
+def test_a_second_job_trains_anew(
+    bucket: str, roles: None, command: Command, colour_photos: Path, tmp_path: Path
+) -> None:
+    """The first job's checkpoints would let it finish at once, which looks like a speed-up."""
+    assert command("training", "upload", "--data", colour_photos).code == 0
+    folders = []
+    for run in ("first", "second"):
+        job = started_job(command, "--run", run, "--epochs", 1, instances=1)
+        folders.append(job["CheckpointConfig"]["S3Uri"])
+        replay = Replay(tmp_path / run, job)
+        replay.lay_out()  # has no checkpoints: the folder in S3 is new
+        bucket_name, _, prefix = folders[-1].removeprefix("s3://").partition("/")
+        objects = boto3.client("s3").list_objects_v2(Bucket=bucket_name, Prefix=f"{prefix}/")
+        assert [item["Key"].rpartition("/")[2] for item in objects["Contents"]] == ["run.json"]
+        process = replay.start()
+        try:
+            code = process.wait(400)
+        finally:
+            process.kill()
+            process.wait()
+        assert code == 0, replay.log("algo-1")
+        assert "epoch 1/1" in replay.log("algo-1")
+        assert "resuming" not in replay.log("algo-1")
+    assert len(set(folders)) == 2
 
 
 def test_each_host_trains_on_its_own_shard(

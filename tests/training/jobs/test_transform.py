@@ -43,17 +43,27 @@ def model(
     def transform(job: dict[str, Any]) -> None:
         request.update(job)
         s3 = boto3.client("s3")
-        prefix = job["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
-        start = prefix.removeprefix(f"s3://{BUCKET}/")
+        source = job["TransformInput"]["DataSource"]["S3DataSource"]
+        start = source["S3Uri"].removeprefix(f"s3://{BUCKET}/")
         target = job["TransformOutput"]["S3OutputPath"].removeprefix(f"s3://{BUCKET}/")
-        for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=start)["Contents"]:
-            body = s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read()
+        if source["S3DataType"] == "ManifestFile":
+            manifest = s3.get_object(Bucket=BUCKET, Key=start)["Body"].read()
+            first, *names = json.loads(manifest)
+            start = first["prefix"].removeprefix(f"s3://{BUCKET}/")
+            sent = [start + name for name in names]
+        else:
+            sent = [
+                item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=start)["Contents"]
+            ]
+        request["sent"] = sent
+        for key in sent:
+            body = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
             try:
                 data = inference.input_fn(body, job["TransformInput"]["ContentType"])
                 response = inference.output_fn(inference.predict_fn(data, loaded))
             except InvocationError:
                 continue
-            name = item["Key"].removeprefix(start)
+            name = key.removeprefix(start)
             s3.put_object(Bucket=BUCKET, Key=f"{target}/{name}.out", Body=response)
 
     emulator.on_transform = transform
@@ -78,6 +88,32 @@ def test_csv(model: dict[str, Any], photos: str, command: Command, tmp_path: Pat
     assert "refused" in rows["broken.jpg"]["error"]
     models = boto3.client("sagemaker").list_models()["Models"]
     assert model["ModelName"] == models[0]["ModelName"]
+
+
+def test_only_photos_are_sent(
+    model: dict[str, Any], photos: str, command: Command, tmp_path: Path
+) -> None:
+    """Batch Transform sends every object below a prefix, and one that is refused fails the job."""
+    s3 = boto3.client("s3")
+    options = ["--stage", "dev", "--input", photos, "--output", tmp_path / "x.csv"]
+    for name in ("._red.png", "__MACOSX/red.png", ".DS_Store", "below/"):
+        s3.put_object(Bucket=BUCKET, Key=f"whatbreed/transform-in/{name}", Body=b"x")
+    s3.delete_object(Bucket=BUCKET, Key="whatbreed/transform-in/broken.jpg")
+    outcome = command("training", "transform", *options)
+    assert outcome.code == 0, outcome.err
+    assert "leaves out 4 files that are not photos, such as .DS_Store" in outcome.out
+    folder = "whatbreed/transform-in"
+    assert model["sent"] == [f"{folder}/below/green.jpg", f"{folder}/red.png"]
+
+
+def test_a_prefix_of_photos_needs_no_manifest(
+    model: dict[str, Any], photos: str, command: Command, tmp_path: Path
+) -> None:
+    options = ["--stage", "dev", "--input", photos, "--output", tmp_path / "x.csv", "--detach"]
+    boto3.client("s3").delete_object(Bucket=BUCKET, Key="whatbreed/transform-in/notes.txt")
+    assert command("training", "transform", *options).code == 0
+    source = model["TransformInput"]["DataSource"]["S3DataSource"]
+    assert source == {"S3DataType": "S3Prefix", "S3Uri": f"{photos}/"}
 
 
 def test_json_lines(model: dict[str, Any], photos: str, command: Command, tmp_path: Path) -> None:
@@ -111,6 +147,8 @@ def test_dry_run_and_errors(
         in command("training", "transform", *base, "--output", tmp_path / "x.csv", "--dry-run").out
     )
     assert ".csv or .jsonl" in command("training", "transform", *base, "--output", "x.txt").err
+    dry_run = command("training", "transform", *base, "--output", tmp_path / "x.csv", "--dry-run")
+    assert "on 1 x ml.c6i.xlarge, $0.20 per hour" in dry_run.out
     empty = ["--stage", "dev", "--input", f"s3://{BUCKET}/nothing", "--output", "x.csv"]
     assert "There are no photos below" in command("training", "transform", *empty).err
     assert model == {}

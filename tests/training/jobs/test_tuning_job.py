@@ -1,5 +1,6 @@
 """`training tune-job`: SageMaker's tuner over the search space of the local `tune`."""
 
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -77,6 +78,9 @@ def test_the_tuning_job(uploaded: None, change_settings: Change, command: Comman
 def test_dry_run(uploaded: None, command: Command) -> None:
     summary = command("training", "tune-job", "--dry-run").json
     assert summary["space"]["learning_rate"]["type"] == "log"
+    assert summary["instances"] == "1 x ml.g5.xlarge per job"
+    assert summary["cost_at_most_usd"] == pytest.approx(20 * 4 * 1.408, rel=0.01)
+    assert "not available to tuning jobs" in summary["warm_pools"]
     sagemaker = boto3.client("sagemaker")
     assert not sagemaker.list_hyper_parameter_tuning_jobs()["HyperParameterTuningJobSummaries"]
 
@@ -102,6 +106,24 @@ def test_waiting_prints_the_best_values(uploaded: None, emulator: State, command
     assert outcome.code == 0, outcome.err
     assert "Completed, completed jobs: 1" in outcome.out
     assert "learning-rate  0.0012" in outcome.out
+
+
+def test_the_best_values_become_settings(
+    uploaded: None, emulator: State, command: Command, tmp_path: Path
+) -> None:
+    emulator.best_values = {"learning-rate": "0.0012", "train-size": '"192"'}
+    file = tmp_path / "tuned.toml"
+    outcome = command("training", "tune-job", "--save", file)
+    assert outcome.code == 0, outcome.err
+    assert "cannot use warm pools" in outcome.out
+    assert file.read_text() == "[train]\nlearning_rate = 0.0012\ntrain_size = 192\n"
+    summary = command("training", "fit", "--dry-run", "--settings", file).json
+    assert summary["hyperparameters"] == {"learning-rate": 0.0012, "train-size": 192}
+    file.unlink()
+    name = only_job()["HyperParameterTuningJobName"]  # later, from the same tuning job
+    assert command("training", "tune-job", "--job", name, "--save", file).code == 0
+    assert "train_size = 192" in file.read_text()
+    assert "omit --detach" in command("training", "tune-job", "--save", file, "--detach").err
 
 
 def test_a_tuning_job_that_does_not_exist(uploaded: None, command: Command) -> None:
