@@ -172,8 +172,8 @@ DALMATIAN = Coat(
 _RED = ((160, 95, 50), (80, 45, 20))
 DACHSHUND = Coat(_RED, _RED, _RED, ears=((110, 60, 30), (50, 25, 10)), long_ears=True)
 _GREY = ((150, 150, 155), (80, 80, 86))
-POODLE = Coat(_GREY, _GREY, _GREY, _GREY, long_ears=True, fur_px=28)
-SAMPLES = {"Dalmatian": DALMATIAN, "Dachshund": DACHSHUND, "Poodle": POODLE}
+BEDLINGTON = Coat(_GREY, _GREY, _GREY, _GREY, long_ears=True, fur_px=8)
+SAMPLES = {"Dalmatian": DALMATIAN, "Dachshund": DACHSHUND, "Bedlington terrier": BEDLINGTON}
 
 
 def draw_sample(coat: Coat) -> Image.Image:
@@ -281,7 +281,7 @@ def main() -> None:
     page_data["samples"] = {}
     for breed, coat in SAMPLES.items():
         image = draw_sample(coat)
-        image.save(OUTPUT / f"{breed.lower()}.png", optimize=True)
+        image.save(OUTPUT / f"{breed.split()[0].lower()}.png", optimize=True)
         page_data["samples"][breed] = _data_url(image)
     write_page_data(page_data)
     head = draw_sample(DALMATIAN).crop((0, 30, WIDTH, 30 + WIDTH * 315 // 600))  # 1.91 : 1

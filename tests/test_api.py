@@ -47,6 +47,8 @@ def check_prediction(response: requests.Response, top_k: int = 3) -> None:
         "logits",
         "model",
         "image",
+        "focus",
+        "confused_with",
         "timing_ms",
         "request_id",
     }

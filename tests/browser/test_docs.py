@@ -38,7 +38,7 @@ def test_axe_and_width(
 ) -> None:
     viewport = {"width": width_px, "height": 900}
     page = visit(f"{api}docs", viewport=viewport, color_scheme=scheme, bypass_csp=True)
-    expect(page.locator("section")).to_have_count(8)
+    expect(page.locator("section")).to_have_count(10)
     for summary in page.locator("summary").all():
         summary.click()
     assert violations(page, axe) == []
@@ -50,7 +50,7 @@ def test_axe_and_width(
 
 def test_all_texts_are_shown(visit: Callable[..., Page], api: str, watch: Watch) -> None:
     page = visit(f"{api}docs")
-    expect(page.locator("section")).to_have_count(8)
+    expect(page.locator("section")).to_have_count(10)
     shown = words(page.locator("main").inner_text())
     paths = DESCRIPTION["paths"]
     for path, methods in paths.items():

@@ -34,7 +34,7 @@ def test_the_contract_has_the_same_formats() -> None:
     assert set(image_formats.MEDIA_TYPES) <= set(content)
     names = list(formats.NAMES.values())
     sentence = f"{', '.join(names[:-1])} or {names[-1]}"
-    assert sentence in schemas["Picture"]["description"]
+    assert sentence in schemas["Picture"]["description"]  # codespell:ignore
     assert sentence in schemas["PredictRequest"]["properties"]["url"]["description"]
 
 
