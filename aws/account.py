@@ -9,7 +9,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]
 from boto3.exceptions import Boto3Error  # type: ignore[import-untyped]
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, UnknownRegionError
 
 from aws.errors import AwsError
 from aws.settings import AwsSettings
@@ -76,7 +76,10 @@ class Account:
         session = boto3.Session(region_name=region)
         if not session.region_name:
             raise AwsError(NO_REGION)
-        partition = session.get_partition_for_region(session.region_name)
+        try:
+            partition = session.get_partition_for_region(session.region_name)
+        except UnknownRegionError:
+            raise AwsError(f"There is no region {session.region_name}.") from None
         if partition not in _DNS_SUFFIXES:
             raise AwsError(
                 f"Region {session.region_name} is in the partition {partition}, which WhatBreed "

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -60,6 +60,10 @@ class Scores:
     image_format: str
     image_width: int
     image_height: int
+    focus: dict[str, float] | None = None
+    """The part of the image that a second look showed, in fractions of its width and height."""
+    confused_with: tuple[str, ...] = ()
+    """Breeds that the model often takes the likeliest one for."""
 
 
 class _OneService(botocore.loaders.Loader):  # type: ignore[misc]
@@ -293,7 +297,27 @@ def _scores(document: dict[str, Any]) -> Scores:
         image_format=str(image["format"]),
         image_width=int(image["width"]),
         image_height=int(image["height"]),
+        focus=_box(document.get("focus")),
+        confused_with=_names(document, model, document.get("confused_with") or []),
     )
+
+
+def _box(value: Any) -> dict[str, float] | None:
+    """Return a box in fractions of the image. A model that never looks twice has none."""
+    if value is None:
+        return None
+    box = {name: _finite(value[name]) for name in ("x", "y", "width", "height")}
+    if not all(0 <= number <= 1 for number in box.values()):
+        raise ValueError("focus is not within the image")
+    return box
+
+
+def _names(
+    document: dict[str, Any], model: ModelDescription, labels: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the display names of labels."""
+    names = dict(zip(document["labels"], model.breeds, strict=True))
+    return tuple(names[label] for label in labels)
 
 
 def _finite(value: Any) -> float:

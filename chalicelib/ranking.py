@@ -32,6 +32,8 @@ def rank(scores: Scores, top_k: int) -> dict[str, Any]:
             for index in order
         ],
         "logits": list(scores.logits),
+        "focus": scores.focus,
+        "confused_with": list(scores.confused_with),
         "model": identity(model),
     }
 

@@ -16,6 +16,7 @@ from PIL import Image
 from chalicelib.local_environment import MODEL_URL
 from chalicelib.problems import Problem
 from model_code import artifact, inference, serve
+from ops.api.gateway_responses import RESPONSES
 from tests.conftest import PHOTOS, ROOT
 from tests.servers import answer, free_port, process, wait_for, web_server, whole_product
 
@@ -104,8 +105,11 @@ def test_the_table_of_errors_is_complete() -> None:
 
 def test_the_table_of_gateway_errors_is_complete() -> None:
     template = json.loads((ROOT / ".chalice" / "resources-prod.json").read_text(encoding="utf-8"))
-    responses = template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"].values()
-    documents = [json.loads(r["ResponseTemplates"]["application/json"]) for r in responses]
+    responses = template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"] | RESPONSES
+    documents = [
+        json.loads(response["ResponseTemplates"]["application/json"])
+        for response in responses.values()
+    ]
     ours = {kind.type for kind in Problem.__subclasses__()}
     assert errors("API Gateway adds") == {
         (document["status"], document["type"])

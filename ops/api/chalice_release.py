@@ -18,7 +18,7 @@ from aws import stages
 from aws.account import Account, or_none
 from aws.errors import AwsError
 from cli.files import write_atomically
-from ops.api import bundle, rest_api
+from ops.api import bundle, gateway_responses, rest_api
 from ops.api.bundle import Bundle
 from ops.iam import api_roles
 
@@ -41,6 +41,7 @@ class ChaliceRelease:
         config = stages.Config.read()
         own = config.stages[stage].api_gateway_stage
         self._gateway_stage = own or config.api_gateway_stage or "api"  # Chalice's default
+        self._cors_origin = config.environment(stage).get("CORS_ALLOW_ORIGIN", "")
         self._log_days = config.value(stage, "log_retention_in_days")
 
     def deploy(self, built: Bundle, *, force: bool = False, dry_run: bool = False) -> bool:
@@ -65,6 +66,9 @@ class ChaliceRelease:
             self._write_deployed_file()
             self._ensure_log_group()
             self._run_chalice("deploy")
+            gateway_responses.put(
+                self._account, self._api_id(), self._gateway_stage, self._cors_origin
+            )
         except (AwsError, ClientError) as error:
             # Chalice wraps its error in text. A pipeline may create neither role nor API.
             denied = re.search("(CreateRole|CreateRestApi) operation", str(error))
@@ -177,6 +181,7 @@ def _arn(function: dict[str, Any]) -> str:
 
 
 def _fingerprint(built: Bundle) -> str:
-    """Hash everything that determines the result of `chalice deploy`: code, config and policy."""
-    parts = [built.digest, json.dumps(built.template, sort_keys=True)]
+    """Hash everything that determines the result of a deployment: code, config and policy."""
+    responses = json.dumps(gateway_responses.RESPONSES, sort_keys=True)
+    parts = [built.digest, json.dumps(built.template, sort_keys=True), responses]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

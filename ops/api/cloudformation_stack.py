@@ -12,12 +12,12 @@ from ops.api.interruption import Interrupted, interruptible
 
 # Only SAM's transform: without CAPABILITY_IAM, CloudFormation refuses a template with a role.
 _CAPABILITIES = ["CAPABILITY_AUTO_EXPAND"]
-_NEW = "REVIEW_IN_PROGRESS"  # the status of a stack that has only a change set
+NEW = "REVIEW_IN_PROGRESS"  # the status of a stack that has only a change set
 _UNCHANGED = ("didn't contain changes", "No updates are to be performed")
 # A stack that never came up, or is half deleted. CloudFormation only deletes it.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
-_ONLY_DELETABLE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
-_ROLLBACK_FAILED = "UPDATE_ROLLBACK_FAILED"
+ONLY_DELETABLE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
+ROLLBACK_FAILED = "UPDATE_ROLLBACK_FAILED"
 
 
 class Stack:
@@ -40,7 +40,7 @@ class Stack:
 
     def template(self) -> dict[str, Any]:
         """Return the template that the stack was last updated to; {} if there is none."""
-        if self.status() in (None, _NEW, *_ONLY_DELETABLE):
+        if self.status() in (None, NEW, *ONLY_DELETABLE):
             return {}
         response = self._cloudformation.get_template(StackName=self.name, TemplateStage="Original")
         return dict(response["TemplateBody"])
@@ -51,9 +51,9 @@ class Stack:
         The templates are compared here, because a change set would have to be stored in AWS.
         """
         status = self._check_idle()
-        if status in _ONLY_DELETABLE:
+        if status in ONLY_DELETABLE:
             print(f"  delete  stack {self.name}, which is {status}")
-        if status == _ROLLBACK_FAILED:
+        if status == ROLLBACK_FAILED:
             print(f"  resume  the rollback of stack {self.name}")
         old, new = self.template(), template
         before, after = old.get("Resources", {}), new["Resources"]
@@ -77,13 +77,13 @@ class Stack:
         first reason if the update fails and has been rolled back.
         """
         status = self._check_idle()
-        if status in _ONLY_DELETABLE:
+        if status in ONLY_DELETABLE:
             print(f"{self.name} is {status}; deleting it first.", flush=True)
             self.delete()
             status = None
-        elif status == _ROLLBACK_FAILED:
+        elif status == ROLLBACK_FAILED:
             self._resume_rollback()
-        is_new = status in (None, _NEW)
+        is_new = status in (None, NEW)
         change_set = self._create_change_set(template_url, parameters, is_new)
         if change_set is None:
             return False
@@ -161,13 +161,13 @@ class Stack:
 
     @staticmethod
     def _in_progress(status: str) -> bool:
-        return status.endswith("_IN_PROGRESS") and status != _NEW
+        return status.endswith("_IN_PROGRESS") and status != NEW
 
     def _resume_rollback(self) -> None:
-        print(f"{self.name} is {_ROLLBACK_FAILED}; resuming its rollback first.", flush=True)
+        print(f"{self.name} is {ROLLBACK_FAILED}; resuming its rollback first.", flush=True)
         last_event = self._last_event()
         self._cloudformation.continue_update_rollback(StackName=self.name)
-        if self._settle() == _ROLLBACK_FAILED:
+        if self._settle() == ROLLBACK_FAILED:
             raise AwsError(
                 f"Stack {self.name} cannot be rolled back: {self._first_failure(last_event)} "
                 "Restore that resource, or skip it with `aws cloudformation "

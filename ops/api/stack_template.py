@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aws.stages import Stage
+from ops.api import gateway_responses
 from ops.api.bundle import Bundle
 from ops.iam import api_roles
 
@@ -28,24 +29,17 @@ def build(stage: Stage, built: Bundle, code_uri: str) -> dict[str, Any]:
     role = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{api_roles.function_role(stage)}"
     function = resources["APIHandler"]["Properties"]
     function |= {"CodeUri": code_uri, "Role": {"Fn::Sub": role}}
-    origin = function["Environment"]["Variables"].get("CORS_ALLOW_ORIGIN")
-    if origin:
-        _add_cors(resources["RestAPI"]["Properties"]["GatewayResponses"], origin)
+    api = resources["RestAPI"]["Properties"]
+    origin = function["Environment"]["Variables"].get("CORS_ALLOW_ORIGIN", "")
+    api["GatewayResponses"] = gateway_responses.with_cors(
+        api["GatewayResponses"] | gateway_responses.RESPONSES, origin
+    )
     resources[VERSION]["Properties"]["CodeSha256"] = built.code_sha256
     # A version cannot be updated, so each has a resource of its own.
     versioned = {key: value for key, value in function.items() if key not in _UNVERSIONED}
     suffix = hashlib.sha256(json.dumps(versioned, sort_keys=True).encode()).hexdigest()[:10]
     text = json.dumps(template).replace(f'"{VERSION}"', f'"{VERSION}{suffix}"')
     return dict(json.loads(text))
-
-
-def _add_cors(gateway_responses: dict[str, Any], origin: str) -> None:
-    """Let pages of `origin` read API Gateway's own errors, as they read those of the function."""
-    for response in gateway_responses.values():
-        response["ResponseParameters"]["Headers"] |= {
-            "Access-Control-Allow-Origin": f"'{origin}'",
-            "Access-Control-Expose-Headers": "'Retry-After,X-Request-Id'",
-        }
 
 
 def provisioned_concurrency(template: dict[str, Any]) -> int:

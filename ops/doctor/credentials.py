@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 
-from botocore.exceptions import BotoCoreError, ClientError, UnknownRegionError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from aws.account import explain
 from aws.errors import AwsError
 from ops.deployment import Deployment
 from ops.doctor.line import Line, Status
-
-_TESTED_PARTITIONS = ("aws", "aws-us-gov")
 
 
 def check(deployment: Deployment) -> Iterator[Line]:
@@ -21,10 +19,6 @@ def check(deployment: Deployment) -> Iterator[Line]:
         identity = account.client("sts").get_caller_identity()
     except AwsError as error:
         yield Line(Status.BLOCKS, "region", str(error), "export AWS_DEFAULT_REGION=eu-central-1")
-        return
-    except UnknownRegionError:
-        detail = f"there is no region {region}"
-        yield Line(Status.BLOCKS, "region", detail, "export AWS_DEFAULT_REGION=eu-central-1")
         return
     except (ClientError, BotoCoreError) as error:
         yield Line(Status.BLOCKS, "credentials", explain(error), "aws sso login, or aws configure")
@@ -40,10 +34,7 @@ def check(deployment: Deployment) -> Iterator[Line]:
     else:
         yield Line(Status.OK, "credentials", f"account {account.id} as {arn.rpartition(':')[2]}")
     known = account.session.get_available_regions("sagemaker", partition)
-    if partition not in _TESTED_PARTITIONS:
-        detail = f"{region} is in partition {partition}, which is not supported"
-        yield Line(Status.BLOCKS, "region", detail, "choose a region of aws or aws-us-gov")
-    elif region not in known:
+    if region not in known:
         detail = f"SageMaker does not exist in {region}"
         yield Line(Status.BLOCKS, "region", detail, "choose another with --region")
     else:

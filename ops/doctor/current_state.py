@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from aws import endpoints
+from ops.api import cloudformation_stack
 from ops.api.cloudformation_stack import Stack
 from ops.deployment import Deployment
 from ops.doctor.line import Line, Status
@@ -34,10 +35,14 @@ def stack(deployment: Deployment) -> Iterator[Line]:
     status = Stack(deployment.account, name).status()
     if status is None:
         yield Line(Status.TO_DO, "stack", f"{name} does not exist")
-    elif status == "UPDATE_ROLLBACK_FAILED":
-        fix = f"aws cloudformation continue-update-rollback --stack-name {name}"
+    elif status == cloudformation_stack.ROLLBACK_FAILED:
+        fix = "the next release resumes its rollback"
+        yield Line(Status.WARNING, "stack", f"{name} is {status}", fix)
+    elif status in cloudformation_stack.ONLY_DELETABLE:
+        fix = "the next release deletes it and creates it again"
+        yield Line(Status.WARNING, "stack", f"{name} is {status}", fix)
+    elif status.endswith("_IN_PROGRESS") and status != cloudformation_stack.NEW:
+        fix = f"wait until it is done, or make cancel STAGE={deployment.stage.name}"
         yield Line(Status.BLOCKS, "stack", f"{name} is {status}", fix)
-    elif status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-        yield Line(Status.BLOCKS, "stack", f"{name} is {status}", "wait until it is done")
     else:
         yield Line(Status.OK, "stack", f"{name} is {status}")

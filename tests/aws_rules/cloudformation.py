@@ -87,18 +87,6 @@ def template_is_at_an_s3_url(request: Request) -> None:
         raise _error("S3 error: Access Denied")
 
 
-@rule("cloudformation", *_CHANGES, source=f"{API}CreateChangeSet.html")
-def names_match(request: Request) -> None:
-    """Names of stacks and change sets are letters, digits and hyphens, up to 128."""
-    for parameter in ("StackName", "ChangeSetName"):
-        name = request.parameters.get(parameter, "a")
-        if not re.fullmatch(r"[a-zA-Z][-a-zA-Z0-9]{0,127}|arn:.*", name):
-            raise _error(
-                f"1 validation error detected: Value '{name}' at '{parameter}' failed to satisfy "
-                "constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
-            )
-
-
 @rule("cloudformation", *_CHANGES, source=f"{GUIDE}/parameters-section-structure.html")
 def parameters_are_valid(request: Request) -> None:
     """Parameters are in the template, match its constraints, and have up to 4,096 bytes."""

@@ -125,44 +125,6 @@ def role_is_empty(request: Request) -> None:
             raise Refused("DeleteConflict", message, 409)
 
 
-_NAME = r"[\w+=,.@-]"
-_NAMES = {
-    "RoleName": f"{_NAME}{{1,64}}",
-    "UserName": f"{_NAME}{{1,64}}",
-    "GroupName": f"{_NAME}{{1,128}}",
-    "PolicyName": f"{_NAME}{{1,128}}",
-    "InstanceProfileName": f"{_NAME}{{1,128}}",
-    "Path": r"/|/[\x21-\x7e]{1,510}/",
-    "Description": r"[\t\n\r\x20-\x7e\xa1-\xff]{0,1000}",
-    "PermissionsBoundary": r"arn:[\w-]+:iam::(aws|\d{12}):policy/.{1,512}",
-}
-
-
-@rule(
-    "iam",
-    *("CreateRole", "UpdateRole", "CreatePolicy", "PutRolePolicy", "PutUserPolicy"),
-    *("PutGroupPolicy", "CreateInstanceProfile", "CreateUser", "CreateGroup"),
-    source=f"{API}CreateRole.html",
-)
-def names_match(request: Request) -> None:
-    """Names, paths and descriptions have IAM's characters and lengths."""
-    for parameter, pattern in _NAMES.items():
-        value = request.parameters.get(parameter)
-        if value is not None and not re.fullmatch(pattern, value, re.ASCII):
-            raise Refused(
-                "ValidationError",
-                f"The specified value for {parameter[0].lower()}{parameter[1:]} is invalid.",
-            )
-
-
-@rule("iam", "CreateRole", "UpdateRole", source=f"{API}CreateRole.html")
-def session_duration(request: Request) -> None:
-    """A role's sessions last 1 to 12 hours."""
-    seconds = int(request.parameters.get("MaxSessionDuration", 3600))
-    if not 3_600 <= seconds <= 43_200:
-        raise Refused("ValidationError", f"{seconds} is not a valid MaxSessionDuration")
-
-
 @rule(
     "iam",
     *("CreatePolicy", "CreatePolicyVersion", "PutRolePolicy", "PutUserPolicy", "PutGroupPolicy"),

@@ -28,27 +28,6 @@ def _invalid(message: str) -> Refused:
     return Refused("InvalidParameterValueException", message)
 
 
-def _validation(value: object, member: str, constraint: str) -> Refused:
-    return Refused(
-        "ValidationException",
-        f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
-        f"Member must {constraint}",
-    )
-
-
-@rule("lambda", *_CONFIGURE, source=QUOTAS)
-def memory_and_timeout(request: Request) -> None:
-    """A function has 128 to 10,240 MB of memory and runs for 1 to 900 seconds."""
-    for member, low, high in (("MemorySize", 128, 10_240), ("Timeout", 1, 900)):
-        value = request.parameters.get(member)
-        if value is not None and not low <= int(value) <= high:
-            name = member[0].lower() + member[1:]
-            raise _validation(value, name, f"have value between {low} and {high}")
-    storage = (request.parameters.get("EphemeralStorage") or {}).get("Size", 512)
-    if not 512 <= storage <= 10_240:
-        raise _validation(storage, "ephemeralStorage.size", "have value between 512 and 10240")
-
-
 @rule("lambda", *_CONFIGURE, source=f"{GUIDE}/configuration-envvars.html")
 def environment(request: Request) -> None:
     """Variables have 4 KB in total, names of letters, digits and _, and none of Lambda's own."""
@@ -61,25 +40,25 @@ def environment(request: Request) -> None:
                 "Lambda was unable to configure your environment variables because the environment "
                 f"variables you have provided contains reserved keys: {name}"
             )
-        if not re.fullmatch("[a-zA-Z][a-zA-Z0-9_]+", name):
-            raise _validation(name, "environment.variables", "match [a-zA-Z]([a-zA-Z0-9_])+")
 
 
-@rule("lambda", *_CONFIGURE, source=f"{API}CreateFunction.html")
-def configuration_matches(request: Request) -> None:
-    """Names, descriptions, handlers and roles have Lambda's patterns; at most 5 layers."""
+@rule("lambda", *_CONFIGURE, source=QUOTAS)
+def memory_time_and_name(request: Request) -> None:
+    """A function has up to 10,240 MB, 900 seconds, and a name of up to 64 characters."""
     parameters = request.parameters
-    patterns = {
-        "FunctionName": r"(arn:[\w-]+:lambda:[\w-]+:\d{12}:function:)?[a-zA-Z0-9_-]{1,64}",
-        "Description": r"(?s).{0,256}",
-        "Handler": r"\S{1,128}",
-        "Role": r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z0-9_+=,.@/-]+",
-    }
-    for member, pattern in patterns.items():
-        value = parameters.get(member)
-        if value is not None and not re.fullmatch(pattern, value):
-            raise _validation(value, member[0].lower() + member[1:], f"match {pattern}")
-    if len(parameters.get("Layers") or []) > 5:
+    storage = (parameters.get("EphemeralStorage") or {}).get("Size", 512)
+    if int(parameters.get("MemorySize") or 128) > 10_240 or storage > 10_240:
+        raise Refused("ValidationException", "Member must have value less than or equal to 10240")
+    if int(parameters.get("Timeout") or 3) > 900:
+        raise Refused("ValidationException", "Member must have value less than or equal to 900")
+    if len(parameters["FunctionName"].rpartition(":")[2]) > 64:
+        raise Refused("ValidationException", "Member must have length less than or equal to 64")
+
+
+@rule("lambda", *_CONFIGURE, source=QUOTAS)
+def five_layers(request: Request) -> None:
+    """A function has at most 5 layers."""
+    if len(request.parameters.get("Layers") or []) > 5:
         raise _invalid("Cannot reference more than 5 layers.")
 
 
@@ -134,10 +113,7 @@ def check_provisioned(needed: int, reserved: int | str | None) -> None:
 
 @rule("lambda", "CreateAlias", "UpdateAlias", source=f"{API}CreateAlias.html")
 def alias_is_valid(request: Request) -> None:
-    """An alias is not a number; it splits traffic between two published versions."""
-    name = request.parameters["Name"]
-    if not re.fullmatch(r"(?!^[0-9]+$)[a-zA-Z0-9_-]{1,128}", name):
-        raise _validation(name, "name", "match (?!^[0-9]+$)([a-zA-Z0-9-_]+)")
+    """An alias splits traffic between two published versions at most."""
     weights = (request.parameters.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     version = request.parameters.get("FunctionVersion")
     if len(weights) > 1:
@@ -149,15 +125,3 @@ def alias_is_valid(request: Request) -> None:
             raise _invalid("$LATEST is not supported for an alias pointing to more than 1 version")
         if other == version:
             raise _invalid("The additional version must differ from the function version")
-
-
-@rule("lambda", "AddPermission", source=f"{API}AddPermission.html")
-def permission_is_valid(request: Request) -> None:
-    """A statement's id has up to 100 letters, digits, - and _; its action is one of Lambda's."""
-    for member, pattern in (
-        ("StatementId", r"[a-zA-Z0-9_-]{1,100}"),
-        ("Action", r"lambda:[*]|lambda:[a-zA-Z]+|[*]"),
-    ):
-        value = request.parameters[member]
-        if not re.fullmatch(pattern, value):
-            raise _validation(value, member[0].lower() + member[1:], f"match {pattern}")

@@ -17,10 +17,13 @@ from tests.aws_rules.rules import Refused, Request, rule
 # the error.
 _CODES = {
     "application-autoscaling": "ValidationException",
+    "cloudformation": "ValidationError",
     "cloudwatch": "ValidationError",
     "codebuild": "InvalidInputException",
     "ecr": "InvalidParameterException",
+    "iam": "ValidationError",
     "kms": "ValidationException",
+    "lambda": "ValidationException",
     "logs": "InvalidParameterException",
     "sagemaker": "ValidationException",
     "ssm": "ValidationException",
@@ -28,10 +31,13 @@ _CODES = {
 _URL = "https://docs.aws.amazon.com"
 _SOURCES = {
     "application-autoscaling": f"{_URL}/autoscaling/application/APIReference/Welcome.html",
+    "cloudformation": f"{_URL}/AWSCloudFormation/latest/APIReference/Welcome.html",
     "cloudwatch": f"{_URL}/AmazonCloudWatch/latest/APIReference/Welcome.html",
     "codebuild": f"{_URL}/codebuild/latest/APIReference/Welcome.html",
     "ecr": f"{_URL}/AmazonECR/latest/APIReference/Welcome.html",
+    "iam": f"{_URL}/IAM/latest/APIReference/welcome.html",
     "kms": f"{_URL}/kms/latest/APIReference/Welcome.html",
+    "lambda": f"{_URL}/lambda/latest/api/welcome.html",
     "logs": f"{_URL}/AmazonCloudWatchLogs/latest/APIReference/Welcome.html",
     "sagemaker": f"{_URL}/sagemaker/latest/APIReference/Welcome.html",
     "ssm": f"{_URL}/systems-manager/latest/APIReference/Welcome.html",

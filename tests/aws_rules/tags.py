@@ -11,11 +11,13 @@ from tests.aws_rules.rules import Refused, Request, rule
 _LIMITS = "https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html"
 _CODES = {
     "application-autoscaling": "ValidationException",
+    "cloudformation": "ValidationError",
     "cloudwatch": "ValidationError",
     "codebuild": "InvalidInputException",
     "ecr": "InvalidTagParameterException",
     "ec2": "InvalidParameterValue",
     "iam": "InvalidInput",
+    "lambda": "InvalidParameterValueException",
     "logs": "InvalidParameterException",
     "sagemaker": "ValidationException",
 }

@@ -62,7 +62,6 @@ def create_role(name: str = "function", **changes: Any) -> str:
         ({"Description": "a" * 1_001}, "ValidationError"),
         ({"MaxSessionDuration": 43_200}, ""),
         ({"MaxSessionDuration": 43_201}, "ValidationError"),
-        ({"PermissionsBoundary": "boundary" * 3}, "ValidationError"),
         (
             {"AssumeRolePolicyDocument": document(TRUST | {"Sid": "a" * 2_048})},
             "LimitExceeded",

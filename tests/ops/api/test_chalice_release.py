@@ -27,6 +27,17 @@ def test_release_again_change_and_removal(
         (group["logGroupName"], group.get("retentionInDays")) for group in groups
     }
 
+    gateway = client("apigateway")
+    [api] = gateway.get_rest_apis()["items"]
+    for kind, status in (("INTEGRATION_FAILURE", "503"), ("INTEGRATION_TIMEOUT", "504")):
+        response = gateway.get_gateway_response(restApiId=api["id"], responseType=kind)
+        assert response["statusCode"] == status
+        headers = response["responseParameters"]
+        assert headers["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"
+    stage = gateway.get_stage(restApiId=api["id"], stageName="dev")
+    deployments = gateway.get_deployments(restApiId=api["id"])["items"]
+    assert stage["deploymentId"] == deployments[-1]["id"]
+
     # Another checkout, as in a pipeline, has no list of deployed resources.
     shutil.rmtree(api_commands.project / ".chalice" / "deployed")
     again = api_commands.release("dev")

@@ -377,10 +377,13 @@ def test_an_endpoint_that_failed(
     [
         ("CREATE_COMPLETE", "ok"),
         ("UPDATE_IN_PROGRESS", "blocks"),
-        ("UPDATE_ROLLBACK_FAILED", "blocks"),
+        ("UPDATE_ROLLBACK_FAILED", "warning"),
+        ("ROLLBACK_COMPLETE", "warning"),
+        ("DELETE_FAILED", "warning"),
+        ("REVIEW_IN_PROGRESS", "ok"),
     ],
 )
-def test_a_stack_that_cannot_be_updated(doctor: Any, status: str, expected: str) -> None:
+def test_the_status_of_the_stack(doctor: Any, status: str, expected: str) -> None:
     topic = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
     boto3.client("cloudformation").create_stack(
         StackName="whatbreed-prod", TemplateBody=json.dumps(topic)

@@ -7,6 +7,7 @@ import pytest
 
 from aws import stages
 from chalicelib import problems
+from ops.api.gateway_responses import RESPONSES
 from ops.loadtest import bottleneck
 from ops.loadtest.api import problem_type
 from ops.loadtest.bottleneck import StageTimes
@@ -117,7 +118,7 @@ def test_every_problem_that_blames_the_endpoint_or_a_photo_has_a_cause() -> None
     ],
 )
 def test_the_gateways_own_responses_have_a_cause(name: str, cause: str) -> None:
-    response = stages.properties("prod", "RestAPI")["GatewayResponses"][name]
+    response = (stages.properties("prod", "RestAPI")["GatewayResponses"] | RESPONSES)[name]
     template = response["ResponseTemplates"]["application/json"]
     kind = f"HTTP {response['StatusCode']} {problem_type(template.encode())}"
     assert bottleneck.CAUSES[kind] == cause
