@@ -48,7 +48,9 @@ def test_many_codings_are_refused() -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-@pytest.mark.parametrize("body", [b"", b"\x1f", b"\xff\xd8\xff\xe0", gzip.compress(BODY, mtime=0)[:50]])
+@pytest.mark.parametrize(
+    "body", [b"", b"\x1f", b"\xff\xd8\xff\xe0", gzip.compress(BODY, mtime=0)[:50]]
+)
 def test_invalid_bodies(coding: str, body: bytes) -> None:
     with pytest.raises(ImageUnreachable, match=f"not valid {coding}"):
         decode(body, [coding], 100_000)
