@@ -13,6 +13,7 @@ example:
 """
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
@@ -79,7 +80,7 @@ def command(
     if photos and not local:
         raise SettingsError("--photos is for --local: jobs in AWS read [fit] data.")
     # with --json, only the result goes to standard output
-    with redirect_stdout(sys.stderr) if as_json and not dry_run else nullcontext():
+    with redirect_stdout(sys.stderr) if as_json and (only_runs or not dry_run) else nullcontext():
         if only_runs:
             measured = [_measure(account, name) for name in values]
         elif local:
@@ -89,7 +90,7 @@ def command(
             plans = comparison_jobs.plan(account, _counts(values), fit, train, machine)
             started = _start(account, plans, dry_run=dry_run, yes=yes)
             measured = _wait(account, plans.names) if started else []
-    if dry_run:
+    if dry_run and not only_runs:
         return
     compared = comparison.rows(measured)
     if plot:
@@ -106,7 +107,7 @@ def _counts(values: Sequence[str]) -> list[int]:
     """Return VALUES as different numbers."""
     counts = []
     for value in values:
-        if not value.isdigit() or int(value) < 1:
+        if not re.fullmatch("[1-9][0-9]{0,3}", value):
             raise SettingsError(
                 f'"{value}" is not a number of instances or processes. To compare runs by name, '
                 "give --runs."

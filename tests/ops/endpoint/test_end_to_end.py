@@ -120,9 +120,10 @@ def test_life_cycle(
     )
 
     # -- `policy --role deploy` allows everything that the commands did
-    policy = run("ops", "policy", "--role", "deploy").json
+    policies = run("ops", "policy", "--role", "deploy").json
     allowed = {
         action
+        for policy in policies.values()
         for statement in policy["Statement"]
         if statement["Effect"] == "Allow"
         for action in as_list(statement["Action"])

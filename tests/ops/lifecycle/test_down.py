@@ -89,9 +89,8 @@ def test_machines_logs_and_warm_pools_of_the_project(
     down: Down, command: Command, change_settings: Change
 ) -> None:
     ours, logs = start_instance(), boto3.client("logs")
-    for name in ("Endpoints/whatbreed-dev", "TrainingJobs", "Endpoints/whatbreed-dev-2"):
+    for name in ("TrainingJobs", "Endpoints/whatbreed-dev-2"):
         logs.create_log_group(logGroupName=f"/aws/sagemaker/{name}")
-    logs.create_log_group(logGroupName="/aws/codebuild/whatbreed-image-amd64")
     ec2 = boto3.client("ec2")
     ec2.run_instances(
         ImageId=any_image(), InstanceType="m5.large", MinCount=1, MaxCount=1

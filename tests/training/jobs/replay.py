@@ -70,11 +70,18 @@ class Replay:
                 shutil.copytree(saved, ml / "checkpoints")
             else:
                 (ml / "checkpoints").mkdir()
+                _download(self.job["CheckpointConfig"]["S3Uri"], ml / "checkpoints")
             for name, document in self._config(host).items():
                 path = ml / "input" / "config" / f"{name}.json"
                 path.write_text(json.dumps(document), encoding="utf-8")
             for channel in self.job["InputDataConfig"]:
                 self._fetch(channel, ml / "input" / "data" / channel["ChannelName"], host)
+
+    def store_checkpoints(self) -> None:
+        """Copy the leader's checkpoints to S3, as SageMaker does while a job runs."""
+        bucket, _, prefix = self.job["CheckpointConfig"]["S3Uri"][5:].partition("/")
+        for path in (self.ml(self.hosts[0]) / "checkpoints").iterdir():
+            boto3.client("s3").upload_file(str(path), bucket, f"{prefix}/{path.name}")
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start all hosts; the process exits with 0 if each of them does."""
@@ -165,3 +172,10 @@ class Replay:
             for path in sorted(self.ml(self.hosts[0]).joinpath("model").iterdir()):
                 stream.add(path, path.name)
         return archive
+
+
+def _download(uri: str, folder: Path) -> None:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    s3 = boto3.client("s3")
+    for item in s3.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/").get("Contents", []):
+        s3.download_file(bucket, item["Key"], str(folder / item["Key"].rpartition("/")[2]))

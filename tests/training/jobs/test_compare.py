@@ -117,6 +117,7 @@ def test_a_refused_job_stops_the_others(
     [
         (["one"], '"one" is not a number of instances'),
         (["0"], '"0" is not a number'),
+        (["²"], '"²" is not a number'),
         (["1", "1"], "has a number twice"),
         (["1", "3"], "--batch-size 32 cannot be divided by 3"),
         (["1", "--local"], "--photos FOLDER"),

@@ -32,7 +32,12 @@ def photos(bucket: str, encode: Callable[..., bytes]) -> str:
 
 @pytest.fixture
 def model(
-    command: Command, bucket: str, image: str, tiny_model_dir: Path, emulator: State
+    command: Command,
+    bucket: str,
+    roles: None,
+    image: str,
+    tiny_model_dir: Path,
+    emulator: State,
 ) -> dict[str, Any]:
     """An endpoint, and transform jobs that use its model; returns the last job's request."""
     assert (
