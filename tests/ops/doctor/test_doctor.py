@@ -87,7 +87,7 @@ def test_a_quota_that_is_too_low(
 
 
 def test_instances_of_the_other_stage_count(
-    doctor: Any, emulator: State, command: Command, bucket: str, image: str
+    doctor: Any, emulator: State, command: Command, bucket: str, roles: None, image: str
 ) -> None:
     assert command("ops", "endpoint", "deploy", "--stage", "prod").code == 0
     emulator.quotas["ml.c6i.large for endpoint usage"] = 2
@@ -361,7 +361,7 @@ def test_a_key_that_does_not_exist(doctor: Any, change_settings: Change) -> None
 
 
 def test_an_endpoint_that_failed(
-    doctor: Any, command: Command, emulator: State, bucket: str, image: str
+    doctor: Any, command: Command, emulator: State, bucket: str, roles: None, image: str
 ) -> None:
     assert of(doctor(), "endpoint") == [("to do", "whatbreed-dev does not exist")]
     assert command("ops", "endpoint", "deploy", "--stage", "dev").code == 0
