@@ -80,8 +80,10 @@ def runtime_handler() -> SwitchableHandler:
 @pytest.fixture(scope="session")
 def failing_api(runtime_handler: SwitchableHandler) -> Iterator[str]:
     """The API with a Runtime API that responds with `runtime_handler`."""
-    limits = {"ENDPOINT_READ_TIMEOUT_S": "0.4", "ENDPOINT_ATTEMPTS": "1"}
-    with web_server(runtime_handler) as runtime, api_server(runtime, **limits) as address:
+    with (
+        web_server(runtime_handler) as runtime,
+        api_server(runtime, ENDPOINT_READ_TIMEOUT_S="0.4", ENDPOINT_ATTEMPTS="1") as address,
+    ):
         yield address
 
 

@@ -84,11 +84,23 @@ def model_server(model: Path, module: str = "model_code.local", *options: str) -
 
 
 @contextmanager
-def api_server(runtime_address: str, stage: str = "local", **environment: str) -> Iterator[str]:
+def api_server(
+    runtime_address: str, stage: str = "local", project: Path = ROOT, **environment: str
+) -> Iterator[str]:
     """Start `chalice local` with the Runtime API at `runtime_address`; yield its address."""
     port = free_port()
     chalice = str(Path(sys.executable).with_name("chalice"))
-    command = [chalice, "local", "--stage", stage, "--port", str(port), "--no-autoreload"]
+    command = [
+        chalice,
+        "--project-dir",
+        str(project),
+        "local",
+        "--stage",
+        stage,
+        "--port",
+        str(port),
+        "--no-autoreload",
+    ]
     aws = {
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": runtime_address,
         "AWS_ACCESS_KEY_ID": "testing",

@@ -80,7 +80,18 @@ def command(
         if changed and not rollback and isinstance(release, StackRelease):
             _undo(release, error)
         raise
+    print(browsers(stage))
     print(url)
+
+
+def browsers(stage: str) -> str:
+    """Return which web pages may call the stage's API, in a sentence."""
+    origin = stages.Config.read().environment(stage).get("CORS_ALLOW_ORIGIN", "")
+    if origin == "*":
+        return "Web pages of any origin may call the API."
+    if origin:
+        return f"Web pages of {origin} may call the API, those of other origins may not."
+    return "No web page of another origin may call the API: set CORS_ALLOW_ORIGIN to allow one."
 
 
 def open_release(account: Account, stage: str) -> ChaliceRelease | StackRelease:

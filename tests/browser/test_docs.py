@@ -39,13 +39,37 @@ def test_axe_and_width(
     viewport = {"width": width_px, "height": 900}
     page = visit(f"{api}docs", viewport=viewport, color_scheme=scheme, bypass_csp=True)
     expect(page.locator("section")).to_have_count(10)
-    for summary in page.locator("summary").all():
+    page.locator("nav summary").click()
+    assert violations(page, axe) == []
+    for summary in page.locator("section summary").all():
         summary.click()
     assert violations(page, axe) == []
     scroll_px, client_px = page.locator("html").evaluate(
         "html => [html.scrollWidth, html.clientWidth]"
     )
     assert scroll_px <= client_px
+
+
+@pytest.mark.parametrize("width_px", [320, 1280])
+def test_the_contents_stay_in_view(visit: Callable[..., Page], api: str, width_px: int) -> None:
+    page = visit(f"{api}docs", viewport={"width": width_px, "height": 700})
+    contents = page.get_by_role("navigation", name="Contents")
+    link = contents.get_by_role("link", name="GET /health")
+    if width_px == 320:
+        expect(link).to_be_hidden()
+        contents.get_by_text("Contents").click()
+    link.click()
+    heading = page.locator("#health")
+    expect(heading).to_be_in_viewport()
+    expect(contents).to_be_in_viewport()
+    above, below = contents.bounding_box(), heading.bounding_box()
+    assert above
+    assert below
+    if width_px == 320:
+        expect(link).to_be_hidden()
+        assert above["y"] + above["height"] <= below["y"]
+    else:
+        assert above["x"] + above["width"] <= below["x"]
 
 
 def test_all_texts_are_shown(visit: Callable[..., Page], api: str, watch: Watch) -> None:
