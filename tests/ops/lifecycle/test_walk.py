@@ -26,6 +26,17 @@ def endpoint(person: Person, stage: str) -> dict[str, Any]:
     return dict(person.client("sagemaker").describe_endpoint(EndpointName=name))
 
 
+def scaling_targets(person: Person, stage: str) -> list[tuple[str, int, int]]:
+    """Resource, minimum and maximum of what Application Auto Scaling scales."""
+    scaling = person.client("application-autoscaling")
+    targets = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    return [
+        (target["ResourceId"], target["MinCapacity"], target["MaxCapacity"])
+        for target in targets
+        if f"whatbreed-{stage}/" in target["ResourceId"]
+    ]
+
+
 def assert_gone(administrator: Person, stage: str) -> None:
     """Take the stage down, and assert that only the people's own policies are left."""
     everything = administrator("down", "--stage", stage, "--yes", "--data")
@@ -90,9 +101,24 @@ def test_walk(
     assert endpoint(operator, stage)["EndpointConfigName"] == serving
     set_state()
 
-    # -- back to the first model
+    # -- back to the first model, while the alarm about the endpoint's errors rings
+    alarm = f"whatbreed-{stage}-errors"
+    administrator.client("cloudwatch").set_alarm_state(
+        AlarmName=alarm, StateValue="ALARM", StateReason="set by a test"
+    )
     operator.succeeds("endpoint", "deploy", "--stage", stage, "--rollback")
     assert endpoint(operator, stage)["EndpointConfigName"] == first
+
+    # -- another instance type: autoscaling is suspended for the update and restored
+    targets = scaling_targets(operator, stage)
+    assert targets
+    larger = ("--instance-type", "ml.c6i.xlarge")
+    operator.succeeds("endpoint", "deploy", "--stage", stage, *larger)
+    config = operator.client("sagemaker").describe_endpoint_config(
+        EndpointConfigName=endpoint(operator, stage)["EndpointConfigName"]
+    )
+    assert config["ProductionVariants"][0]["InstanceType"] == "ml.c6i.xlarge"
+    assert scaling_targets(operator, stage) == targets
 
     # -- down: the operator's part, then the administrator's
     outcome = operator("down", "--stage", stage, "--yes")
