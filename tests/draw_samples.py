@@ -285,7 +285,7 @@ def main() -> None:
         page_data["samples"][breed] = _data_url(image)
     write_page_data(page_data)
     head = draw_sample(DALMATIAN).crop((0, 30, WIDTH, 30 + WIDTH * 315 // 600))  # 1.91 : 1
-    head.resize((600, 315), Image.Resampling.LANCZOS).save(PREVIEW, quality=75, optimize=True)
+    head.resize((600, 315), Image.Resampling.LANCZOS).save(PREVIEW, quality=45, optimize=True)
 
 
 def write_page_data(page_data: dict[str, dict[str, object]]) -> None:

@@ -35,4 +35,4 @@ def test_all_checks(product: str, tmp_path: Path) -> None:
             timeout=400,
         )
     assert completed.returncode == 0, completed.stdout + completed.stderr
-    assert "Tested: 8" in completed.stdout
+    assert "Tested: 10" in completed.stdout

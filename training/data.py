@@ -79,16 +79,27 @@ class DecodedPhoto:
 @click.option(
     "--output", type=click.Path(path_type=Path), required=True, help="Index file to write."
 )
+@click.option(
+    "--near-copies/--no-near-copies",
+    default=True,
+    show_default=True,
+    help="Find crops, mirror images and the like, not only exact copies.",
+)
 @commands.json_option
 @settings.options(DataSettings)
 def command(
-    root: Path | None, fetch: str | None, output: Path, as_json: bool, data: DataSettings
+    root: Path | None,
+    fetch: str | None,
+    output: Path,
+    near_copies: bool,
+    as_json: bool,
+    data: DataSettings,
 ) -> None:
     if (root is None) == (fetch is None):
         raise click.UsageError("Give either --data or --fetch.")
     if root is None:
         root = download_photos(fetch or data.url, data.sha256, output.parent)
-    kept, findings = check(photos.read(root))
+    kept, findings = check(photos.read(root), near_copies=near_copies)
     if root.is_dir():
         findings.empty = sorted({*findings.empty, *_empty_folders(root)})
         findings.ignored = _ignored(root)
@@ -121,7 +132,9 @@ def download_photos(url: str, sha256: str, folder: Path) -> Path:
     return unpacked
 
 
-def check(candidates: Sequence[Photo]) -> tuple[list[DecodedPhoto], Findings]:
+def check(
+    candidates: Sequence[Photo], *, near_copies: bool = True
+) -> tuple[list[DecodedPhoto], Findings]:
     """Decode all photos; return those fit for use and what was left out.
 
     Copies with different breeds are contradictions, and none of them is kept.
@@ -133,7 +146,9 @@ def check(candidates: Sequence[Photo]) -> tuple[list[DecodedPhoto], Findings]:
             decoded.append(_decode(photo))
         except ModelCodeError as error:
             findings.broken.append(f"{photo.path}: {error}")
-    kept = _without_near_copies(_without_copies(decoded, findings), findings)
+    kept = _without_copies(decoded, findings)
+    if near_copies:
+        kept = _without_near_copies(kept, findings)
     trained = {entry.photo.breed for entry in kept if entry.photo.split == "train"}
     known = {entry.photo.breed for entry in decoded if entry.photo.breed}
     findings.empty = sorted(known - trained)

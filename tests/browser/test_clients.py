@@ -33,4 +33,4 @@ def test_in_a_browser(
             expect(page.get_by_role("status")).to_have_text(result)
         assert watch.console == []
         page.locator("#image").set_input_files(file("x.png", b"no image"))
-        expect(page.get_by_role("status")).to_contain_text("not a supported image")
+        expect(page.get_by_role("status")).to_contain_text("not an image of a supported format")

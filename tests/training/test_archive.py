@@ -94,7 +94,7 @@ def test_names_as_macos_and_windows_write_them(tmp_path: Path) -> None:
 
 def test_an_archive_without_photos_is_refused(tmp_path: Path) -> None:
     source = zipped(tmp_path / "a.zip", {"dogs/labels.csv": b"id,breed", "__MACOSX/1.png": png()})
-    with pytest.raises(DataError, match=r"has no photos \(\.jfif, "):
+    with pytest.raises(DataError, match=r"has no photos \(\.avif, "):
         archive.unpack(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -120,7 +120,7 @@ def test_folders_next_to_the_splits_are_named(tmp_path: Path) -> None:
         ([], "neither index.csv nor photos in train/BREED/. Its folders: none"),
         (["photos/1.jpg", "photos/2.jpg"], "Its folders: photos"),
         (["a/Pug/1.jpg", "b/Pug/2.jpg"], "Its folders: a, b"),
-        (["train/Pug/1.gif"], "neither index.csv nor photos"),
+        (["train/Pug/1.svg"], "neither index.csv nor photos"),
         (["1.jpg", "Pug/2.jpg"], "1.jpg must be inside a folder named after its breed, or in an"),
         (["train/Golden_retriever/1.jpg", "val/golden-retriever/2.jpg"], "spells a breed"),
         (["train/1.jpg"], "must be inside a folder named after its breed"),

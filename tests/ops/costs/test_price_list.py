@@ -209,7 +209,7 @@ def test_a_region_without_any_price(
     before = path.read_text()
     outcome = command("ops", "costs", "--refresh", "--prices", path, "--region", "xx-1")
     assert outcome.code == 1
-    assert "The Price List API has none of these prices for xx-1." in outcome.err
+    assert "There is no region xx-1." in outcome.err
     assert path.read_text() == before
 
 
