@@ -16,6 +16,8 @@ from aws.instance_types import has_local_storage
 from aws.polling import retry
 from aws.settings import ServingSettings
 from cli.errors import SettingsError
+from ops.endpoint import lineage, model_archive
+from ops.endpoint.model_source import ModelSource
 
 VARIANT = "AllTraffic"
 MAX_ENDPOINT_CHARACTERS = 52
@@ -34,9 +36,13 @@ class ModelVersion:
 
 
 def plan(
-    account: Account, endpoint: str, image: str, model_uri: str, serving: ServingSettings
+    account: Account,
+    endpoint: str,
+    image: str,
+    source: ModelSource,
+    serving: ServingSettings,
 ) -> ModelVersion:
-    """Return the version of `endpoint` that serves `model_uri` in `image`, without creating it.
+    """Return the version of `endpoint` that serves `source` in `image`, without creating it.
 
     The names contain a digest of the content, so the same model and settings give the same names.
     """
@@ -46,10 +52,14 @@ def plan(
             f"{MAX_ENDPOINT_CHARACTERS} are possible, because models are named after it."
         )
     aws, tags = account.settings, account.settings.tag_list()
+    lineage_tags = [{"Key": key, "Value": value} for key, value in lineage.tags(source).items()]
     vpc = None if serving.serverless else aws.vpc_config()
     model = {
         "ExecutionRoleArn": account.role_arn(aws.serving_role),
-        "PrimaryContainer": {"Image": image, "ModelDataUrl": model_uri},
+        "PrimaryContainer": {
+            "Image": image,
+            "ModelDataUrl": model_archive.uri(account, source.archive),
+        },
         # The container needs no network. Serverless inference does not support isolation.
         "EnableNetworkIsolation": not serving.serverless,
         **({"VpcConfig": vpc} if vpc else {}),
@@ -59,7 +69,7 @@ def plan(
     config_name = f"{endpoint}-{_digest(config)}"
     return ModelVersion(
         model_name,
-        {"ModelName": model_name, **model, "Tags": tags},
+        {"ModelName": model_name, **model, "Tags": tags + lineage_tags},
         config_name,
         {"EndpointConfigName": config_name, **config, "Tags": tags},
     )
