@@ -17,9 +17,13 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
 """
 
 
-def keep(account: Account, endpoint: str, serving: ServingSettings) -> ServingSettings:
-    """Return `serving`, with what neither options nor settings.toml give as the endpoint has it."""
-    current = endpoints.describe(account, endpoint)
+def keep(
+    account: Account, current: dict[str, Any] | None, serving: ServingSettings
+) -> ServingSettings:
+    """Return `serving`, with what neither options nor settings.toml give as the endpoint has it.
+
+    `current` is AWS's description of the endpoint, if there is one.
+    """
     config = endpoints.describe_config(account, current["EndpointConfigName"]) if current else None
     if not config:
         return serving

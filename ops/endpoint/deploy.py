@@ -89,7 +89,8 @@ def command(
             else:
                 source = model_source.find(account, model or str(DEFAULT_MODEL_DIR))
             print(f"model: {source}")
-            serving = compatibility.keep(account, target.endpoint, serving)
+            find = endpoints.describe if dry_run else endpoints.settled
+            serving = compatibility.keep(account, find(account, target.endpoint), serving)
             image = _image(account, image, serving, dry_run=dry_run)
             version = model_version.plan(account, target.endpoint, image, source, serving)
             endpoint = deploy(

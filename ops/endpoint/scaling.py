@@ -78,6 +78,8 @@ def command(
     if endpoints.is_serverless(endpoints.in_service(account, endpoint)["ProductionVariants"]):
         raise AwsError(f"{endpoint} is serverless: AWS scales it, up to serverless_concurrency.")
     if not dry_run:
+        if current:
+            resume(account, endpoint)
         apply(account, endpoint, scaling, keep_schedules=bool(current))
     if as_json:
         print(json.dumps(state(account, endpoint), default=str, indent=2))
@@ -229,8 +231,11 @@ def scalable_target(endpoint: str) -> dict[str, str]:
 
 
 def _current(account: Account, endpoint: str) -> dict[str, Any]:
-    """Return the endpoint's autoscaling as values of [scaling], or {} if it has none."""
-    current = state(account, endpoint)
+    """Return the endpoint's autoscaling, even if it is paused, as values of [scaling].
+
+    Returns {} if it has none.
+    """
+    current = saved_scaling.read(account, endpoint) or state(account, endpoint)
     policies = [policy for policy in current["policies"] if policy["PolicyName"] == POLICY]
     if not (current["targets"] and policies):
         return {}
