@@ -5,15 +5,11 @@ import json
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from aws import endpoints
+from aws import endpoints, roles
 from aws.account import Account, or_none
 from aws.instance_types import has_local_storage
-from aws.polling import retry
 from aws.settings import ServingSettings
 from cli.errors import SettingsError
 from ops.endpoint import lineage, model_archive
@@ -22,7 +18,6 @@ from ops.endpoint.model_source import ModelSource
 VARIANT = "AllTraffic"
 MAX_ENDPOINT_CHARACTERS = 52
 """SageMaker's 63 for a name, less a hyphen and the digest of models and configs."""
-_ROLE_SPREADS = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +111,10 @@ def create(account: Account, version: ModelVersion) -> ExitStack:
     model, config = version.model_name, version.config_name
     with ExitStack() as created:
         if or_none(lambda: sagemaker.describe_model(ModelName=model)) is None:
-            retry(
+            roles.once_assumable(
                 account,
+                version.model["ExecutionRoleArn"],
                 lambda: sagemaker.create_model(**version.model),
-                lambda error: _is_new_role(account, version.model["ExecutionRoleArn"], error),
             )
             created.callback(sagemaker.delete_model, ModelName=model)
         if endpoints.describe_config(account, config) is None:
@@ -128,14 +123,6 @@ def create(account: Account, version: ModelVersion) -> ExitStack:
             )
             created.callback(sagemaker.delete_endpoint_config, EndpointConfigName=config)
         return created.pop_all()
-
-
-def _is_new_role(account: Account, arn: str, error: ClientError) -> bool:
-    """Whether SageMaker cannot assume the role because IAM has not spread it yet."""
-    if "assume role" not in error.response.get("Error", {}).get("Message", ""):
-        return False
-    role = or_none(lambda: account.client("iam").get_role(RoleName=arn.rpartition("/")[2]))
-    return role is not None and datetime.now(UTC) - role["Role"]["CreateDate"] < _ROLE_SPREADS
 
 
 def configs(account: Account, endpoint: str) -> list[str]:
