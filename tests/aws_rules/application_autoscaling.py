@@ -202,6 +202,47 @@ def cron_values_are_in_range(request: Request) -> None:
                 raise _invalid(f"Invalid schedule expression: {value} is not valid for {name}")
 
 
+@rule(
+    "application-autoscaling",
+    "PutScalingPolicy",
+    source="https://github.com/hashicorp/terraform-provider-aws/issues/41179",
+)
+def one_policy_per_metric(request: Request) -> None:
+    """A metric has one target tracking policy per target, whoever created it."""
+    resource, name = request.parameters["ResourceId"], request.parameters["PolicyName"]
+    metric = _metric(request.parameters.get("TargetTrackingScalingPolicyConfiguration"))
+    policies = applicationautoscaling_backends[request.account][request.region].policies.values()
+    for policy in policies:
+        tracked = _metric(policy.target_tracking_scaling_policy_configuration)
+        if not metric or metric != tracked:
+            continue
+        if policy.resource_id == resource and policy.policy_name != name:
+            raise _invalid(
+                "Only one TargetTrackingScaling policy for a given metric specification is allowed."
+            )
+
+
+@rule(
+    "application-autoscaling",
+    "PutScheduledAction",
+    source=f"{_API}/API_PutScheduledAction.html",
+)
+def schedules_have_a_known_form(request: Request) -> None:
+    """A schedule is at(yyyy-mm-ddThh:mm:ss), rate(NUMBER UNIT) or cron(FIELDS)."""
+    schedule = request.parameters.get("Schedule")
+    forms = (
+        r"at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)|cron\(.+\)"
+        r"|rate\((1 (minute|hour|day)|\d+ (minutes|hours|days))\)"
+    )
+    if schedule and not re.fullmatch(forms, schedule):
+        raise _invalid(f"Invalid schedule expression: {schedule}")
+
+
+def _metric(tracking: Any) -> Any:
+    metric = (tracking or {}).get("PredefinedMetricSpecification") or {}
+    return metric.get("PredefinedMetricType")
+
+
 def _target(request: Request) -> Any:
     backend = applicationautoscaling_backends[request.account][request.region]
     targets = backend.targets.get(request.parameters["ScalableDimension"], {})

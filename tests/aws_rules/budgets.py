@@ -65,3 +65,21 @@ def own_account(request: Request) -> None:
     """AccountId is the caller's account."""
     if request.parameters["AccountId"] != request.account:
         raise Refused("AccessDeniedException", "Account is not the caller's")
+
+
+@rule("budgets", "CreateBudget", source=f"{API}API_budgets_Notification.html")
+def thresholds_are_positive(request: Request) -> None:
+    """A threshold is above 0; a percentage at most 1,000,000,000."""
+    for item in request.parameters.get("NotificationsWithSubscribers", []):
+        threshold = float(item["Notification"]["Threshold"])
+        if not 0 < threshold <= 1e9:
+            raise Refused("InvalidParameterException", f"Notification threshold {threshold}")
+
+
+@rule("budgets", "CreateBudget", source=f"{API}API_budgets_Spend.html")
+def costs_are_in_dollars(request: Request) -> None:
+    """The limit of a cost budget is in USD."""
+    budget = request.parameters["Budget"]
+    unit = (budget.get("BudgetLimit") or {}).get("Unit", "USD")
+    if budget["BudgetType"] == "COST" and unit != "USD":
+        raise Refused("InvalidParameterException", f"Unit {unit} is not USD")

@@ -18,10 +18,10 @@ UPDATABLE = {
     "CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE",
     "IMPORT_ROLLBACK_COMPLETE", "UPDATE_FAILED",
 }  # fmt: skip
-_CHANGES = ("CreateChangeSet", "CreateStack", "UpdateStack")
+CHANGES = ("CreateChangeSet", "CreateStack", "UpdateStack")
 
 
-def _error(message: str) -> Refused:
+def error(message: str) -> Refused:
     return Refused("ValidationError", message)
 
 
@@ -54,20 +54,20 @@ def _content(request: Request) -> str:
     return found.value.decode() if found else ""
 
 
-@rule("cloudformation", *_CHANGES, source=QUOTAS)
+@rule("cloudformation", *CHANGES, source=QUOTAS)
 def template_fits(request: Request) -> None:
     """A template has at most 51,200 bytes in a request and 1 MB in S3, and 500 resources."""
     size = len(_content(request).encode())
     limit = S3_BYTES if request.parameters.get("TemplateURL") else INLINE_BYTES
     if size > limit:
-        raise _error(f"Template length of {size} bytes exceeds the limit of {limit} bytes")
-    template = _template(request)
+        raise error(f"Template length of {size} bytes exceeds the limit of {limit} bytes")
+    template = template_of(request)
     for section, most in (("Resources", 500), ("Outputs", 200), ("Parameters", 200)):
         if len(template.get(section, {})) > most:
-            raise _error(f"Template format error: Number of {section} exceeds maximum {most}")
+            raise error(f"Template format error: Number of {section} exceeds maximum {most}")
 
 
-def _template(request: Request) -> dict[str, Any]:
+def template_of(request: Request) -> dict[str, Any]:
     try:
         template: dict[str, Any] = json.loads(_content(request) or "{}")
     except ValueError:
@@ -75,43 +75,43 @@ def _template(request: Request) -> dict[str, Any]:
     return template
 
 
-@rule("cloudformation", *_CHANGES, source=f"{API}CreateChangeSet.html")
+@rule("cloudformation", *CHANGES, source=f"{API}CreateChangeSet.html")
 def template_is_at_an_s3_url(request: Request) -> None:
     """A template's URL is an HTTPS URL of S3, and names an existing object."""
     url = request.parameters.get("TemplateURL")
     if url is None:
         return
     if not re.fullmatch(r"https://[^/]*s3[.-][^/]*amazonaws\.com(\.cn)?/.+", url):
-        raise _error(f"S3 error: Domain name specified in {url} is not a valid S3 domain")
+        raise error(f"S3 error: Domain name specified in {url} is not a valid S3 domain")
     if not _content(request):
-        raise _error("S3 error: Access Denied")
+        raise error("S3 error: Access Denied")
 
 
-@rule("cloudformation", *_CHANGES, source=f"{GUIDE}/parameters-section-structure.html")
+@rule("cloudformation", *CHANGES, source=f"{GUIDE}/parameters-section-structure.html")
 def parameters_are_valid(request: Request) -> None:
     """Parameters are in the template, match its constraints, and have up to 4,096 bytes."""
-    declared = _template(request).get("Parameters", {})
+    declared = template_of(request).get("Parameters", {})
     given = {each["ParameterKey"]: each for each in request.parameters.get("Parameters", [])}
     if unknown := set(given) - set(declared):
         names = ", ".join(sorted(unknown))
-        raise _error(f"Parameters: [{names}] do not exist in the template")
+        raise error(f"Parameters: [{names}] do not exist in the template")
     if missing := [
         name for name, each in declared.items() if name not in given and "Default" not in each
     ]:
-        raise _error(f"Parameters: [{', '.join(missing)}] must have values")
+        raise error(f"Parameters: [{', '.join(missing)}] must have values")
     for name, each in given.items():
         value = str(each.get("ParameterValue", ""))
         if len(value.encode()) > 4_096:
-            raise _error(f"Parameter {name} is longer than 4096 bytes")
+            raise error(f"Parameter {name} is longer than 4096 bytes")
         pattern = declared[name].get("AllowedPattern")
         if pattern and "ParameterValue" in each and not re.fullmatch(pattern, value):
-            raise _error(f"Parameter {name} failed to satisfy constraint: {pattern}")
+            raise error(f"Parameter {name} failed to satisfy constraint: {pattern}")
 
 
-@rule("cloudformation", *_CHANGES, source=f"{API}CreateChangeSet.html")
+@rule("cloudformation", *CHANGES, source=f"{API}CreateChangeSet.html")
 def capabilities_are_acknowledged(request: Request) -> None:
     """A macro needs CAPABILITY_AUTO_EXPAND, IAM resources CAPABILITY_IAM or _NAMED_IAM."""
-    template = _template(request)
+    template = template_of(request)
     given = set(request.parameters.get("Capabilities", []))
     needed = {"CAPABILITY_AUTO_EXPAND"} if "Transform" in template else set()
     for resource in template.get("Resources", {}).values():
@@ -132,12 +132,12 @@ def stack_can_be_changed(request: Request) -> None:
     stack, kind = _stack(request), request.parameters.get("ChangeSetType", "UPDATE")
     name, status = request.parameters["StackName"], stack.status if stack else None
     if kind == "CREATE" and status not in (None, "REVIEW_IN_PROGRESS", "DELETE_COMPLETE"):
-        raise _error(f"Stack [{name}] already exists and cannot be created again")
+        raise error(f"Stack [{name}] already exists and cannot be created again")
     if kind == "UPDATE" and stack is None:
-        raise _error(f"Stack [{name}] does not exist")
+        raise error(f"Stack [{name}] does not exist")
     if kind == "UPDATE" and status not in UPDATABLE:
         state = f"{stack.stack_id} is in {status} state and can not be updated."
-        raise _error(f"Stack:{state}")
+        raise error(f"Stack:{state}")
 
 
 @rule(
@@ -150,7 +150,7 @@ def change_set_is_found(request: Request) -> None:
     name = request.parameters["ChangeSetName"]
     if not name.startswith("arn:") and not request.parameters.get("StackName"):
         message = "StackName must be specified if ChangeSetName is not specified as an ARN."
-        raise _error(message)
+        raise error(message)
     if _change_set(request) is None and request.operation != "DeleteChangeSet":
         raise Refused("ChangeSetNotFound", f"ChangeSet [{name}] does not exist", 404)
 
@@ -173,7 +173,7 @@ def only_updates_are_cancelled(request: Request) -> None:
     stack = _stack(request)
     if stack is None or stack.status != "UPDATE_IN_PROGRESS":
         state = stack.status if stack else "missing"
-        raise _error(f"CancelUpdateStack cannot be called from current stack status: {state}")
+        raise error(f"CancelUpdateStack cannot be called from current stack status: {state}")
 
 
 @rule("cloudformation", "ContinueUpdateRollback", source=f"{API}ContinueUpdateRollback.html")
@@ -182,7 +182,7 @@ def only_failed_rollbacks_continue(request: Request) -> None:
     stack = _stack(request)
     if stack is None or stack.status != "UPDATE_ROLLBACK_FAILED":
         name = request.parameters["StackName"]
-        raise _error(f"Stack [{name}] is not in UPDATE_ROLLBACK_FAILED state")
+        raise error(f"Stack [{name}] is not in UPDATE_ROLLBACK_FAILED state")
 
 
 @rule("cloudformation", "DeleteStack", source=f"{API}DeleteStack.html")
@@ -191,4 +191,4 @@ def stack_can_be_deleted(request: Request) -> None:
     stack = _stack(request)
     if stack and re.fullmatch("UPDATE_.*IN_PROGRESS", stack.status):
         state = f"cannot be deleted while in status {stack.status}"
-        raise _error(f"Stack [{request.parameters['StackName']}] {state}")
+        raise error(f"Stack [{request.parameters['StackName']}] {state}")

@@ -140,3 +140,14 @@ def _missing(name: str) -> Refused:
 
 def _invalid(message: str) -> Refused:
     return Refused("ValidationError", message)
+
+
+@rule(
+    "cloudwatch",
+    "DescribeAlarms",
+    source="https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html",
+)
+def alarms_are_found_one_way(request: Request) -> None:
+    """Alarms are described by their names or by a prefix, not by both."""
+    if request.parameters.get("AlarmNames") and request.parameters.get("AlarmNamePrefix"):
+        raise _invalid("AlarmNames and AlarmNamePrefix cannot both be specified")

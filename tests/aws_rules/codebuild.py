@@ -2,6 +2,7 @@
 
 import re
 
+import yaml
 from moto.iam.models import iam_backends
 
 from tests.aws_rules.rules import Refused, Request, rule
@@ -65,6 +66,53 @@ def role_trusts_codebuild(request: Request) -> None:
     trust = next((role.assume_role_policy_document for role in roles if role.arn == arn), "")
     if arn and "codebuild.amazonaws.com" not in trust:
         raise _invalid(f"CodeBuild is not authorized to perform: sts:AssumeRole on {arn}")
+
+
+_SIZES = {
+    "LINUX_CONTAINER": {"SMALL", "MEDIUM", "LARGE", "XLARGE", "2XLARGE"},
+    "ARM_CONTAINER": {"SMALL", "MEDIUM", "LARGE", "XLARGE", "2XLARGE"},
+    "LINUX_GPU_CONTAINER": {"SMALL", "LARGE"},
+}
+
+
+@rule(
+    "codebuild",
+    *("CreateProject", "UpdateProject"),
+    source="https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-compute-types.html",
+)
+def machines_have_the_size(request: Request) -> None:
+    """The compute type is one that the environment type has."""
+    environment = request.parameters.get("environment") or {}
+    machine, size = environment.get("type", ""), environment.get("computeType", "")
+    sizes = _SIZES.get(machine)
+    if environment and sizes and size.removeprefix("BUILD_GENERAL1_") not in sizes:
+        raise _invalid(f"Invalid environment: {size} is not available for {machine}")
+
+
+@rule(
+    "codebuild",
+    *("CreateProject", "UpdateProject", "StartBuild"),
+    source="https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html",
+)
+def buildspecs_are_yaml(request: Request) -> None:
+    """A buildspec is YAML with a version, 0.1 or 0.2, and known phases, which have commands."""
+    source = request.parameters.get("source") or {}
+    text = source.get("buildspec") or request.parameters.get("buildspecOverride") or ""
+    if "\n" not in text:  # the name of a file
+        return
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise _invalid(f"YAML_FILE_ERROR: {error}") from None
+    if str(document.get("version")) not in ("0.1", "0.2"):
+        raise _invalid("YAML_FILE_ERROR: invalid buildspec version")
+    phases = document.get("phases") or {}
+    unknown = set(phases) - {"install", "pre_build", "build", "post_build"}
+    if unknown or not all(phase.get("commands") for phase in phases.values()):
+        raise _invalid("YAML_FILE_ERROR: a phase is unknown or has no commands")
+    for phase in phases.values():
+        if not all(isinstance(command, str) for command in phase["commands"]):
+            raise _invalid("YAML_FILE_ERROR: Expected Commands to be of string type")
 
 
 def _invalid(message: str) -> Refused:

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from moto.ecr.models import ecr_backends
+
 from tests.aws_rules.rules import Refused, Request, rule
 
 
@@ -44,6 +46,47 @@ def lifecycle_policy_is_valid(request: Request) -> None:
         _check_selection(each.get("selection", {}), each["rulePriority"] == max(priorities))
         if each.get("action") != {"type": "expire"}:
             raise _invalid("the action is expire")
+
+
+@rule(
+    "ecr",
+    "PutLifecyclePolicy",
+    source="https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html",
+)
+def tags_of_lifecycle_rules_are_valid(request: Request) -> None:
+    """Prefixes or patterns, up to four * in each, and none with untagged images or a new count."""
+    for each in json.loads(request.parameters["lifecyclePolicyText"])["rules"]:
+        selection = each.get("selection", {})
+        prefixes, patterns = selection.get("tagPrefixList"), selection.get("tagPatternList")
+        if prefixes and patterns:
+            raise _invalid("a rule has tagPrefixList or tagPatternList")
+        if (prefixes or patterns) and selection.get("tagStatus") != "tagged":
+            raise _invalid("only rules for tagged images name tags")
+        if any(pattern.count("*") > 4 for pattern in patterns or []):
+            raise _invalid("a pattern has at most four wildcards")
+
+
+@rule(
+    "ecr",
+    "PutImage",
+    source="https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html",
+)
+def immutable_tags_stay(request: Request) -> None:
+    """A tag of a repository with immutable tags names one image forever."""
+    parameters = request.parameters
+    repository = ecr_backends[request.account][request.region].repositories.get(
+        parameters["repositoryName"]
+    )
+    tag = parameters.get("imageTag")
+    if repository is None or repository.image_tag_mutability != "IMMUTABLE" or not tag:
+        return
+    for image in repository.images:
+        if tag in image.image_tags and image.image_manifest != parameters["imageManifest"]:
+            raise Refused(
+                "ImageTagAlreadyExistsException",
+                f"The image tag '{tag}' already exists in the '{repository.name}' repository and "
+                "cannot be overwritten because the repository is immutable.",
+            )
 
 
 def _check_selection(selection: dict[str, Any], is_last: bool) -> None:

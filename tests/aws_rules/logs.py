@@ -35,3 +35,22 @@ def names_are_not_reserved(request: Request) -> None:
     """A log group's name does not start with aws/."""
     if request.parameters["logGroupName"].startswith("aws/"):
         raise Refused("InvalidParameterException", "Log group names must not start with aws/")
+
+
+@rule(
+    "logs",
+    "FilterLogEvents",
+    source=(
+        "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/"
+        "API_FilterLogEvents.html"
+    ),
+)
+def streams_are_named_once(request: Request) -> None:
+    """Events are filtered by names or by a prefix of streams, and start before they end."""
+    parameters = request.parameters
+    if parameters.get("logStreamNames") and parameters.get("logStreamNamePrefix"):
+        message = "logStreamNames and logStreamNamePrefix cannot both be specified"
+        raise Refused("InvalidParameterException", message)
+    start, end = parameters.get("startTime"), parameters.get("endTime")
+    if start is not None and end is not None and start > end:
+        raise Refused("InvalidParameterException", "startTime is after endTime")

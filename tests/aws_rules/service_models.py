@@ -17,6 +17,7 @@ from tests.aws_rules.rules import Refused, Request, rule
 # the error.
 _CODES = {
     "application-autoscaling": "ValidationException",
+    "budgets": "InvalidParameterException",
     "cloudformation": "ValidationError",
     "cloudwatch": "ValidationError",
     "codebuild": "InvalidInputException",
@@ -26,11 +27,14 @@ _CODES = {
     "lambda": "ValidationException",
     "logs": "InvalidParameterException",
     "sagemaker": "ValidationException",
+    "service-quotas": "IllegalArgumentException",
     "ssm": "ValidationException",
+    "sts": "ValidationError",
 }
 _URL = "https://docs.aws.amazon.com"
 _SOURCES = {
     "application-autoscaling": f"{_URL}/autoscaling/application/APIReference/Welcome.html",
+    "budgets": f"{_URL}/aws-cost-management/latest/APIReference/Welcome.html",
     "cloudformation": f"{_URL}/AWSCloudFormation/latest/APIReference/Welcome.html",
     "cloudwatch": f"{_URL}/AmazonCloudWatch/latest/APIReference/Welcome.html",
     "codebuild": f"{_URL}/codebuild/latest/APIReference/Welcome.html",
@@ -40,7 +44,9 @@ _SOURCES = {
     "lambda": f"{_URL}/lambda/latest/api/welcome.html",
     "logs": f"{_URL}/AmazonCloudWatchLogs/latest/APIReference/Welcome.html",
     "sagemaker": f"{_URL}/sagemaker/latest/APIReference/Welcome.html",
+    "service-quotas": f"{_URL}/servicequotas/2019-06-24/apireference/Welcome.html",
     "ssm": f"{_URL}/systems-manager/latest/APIReference/Welcome.html",
+    "sts": f"{_URL}/STS/latest/APIReference/welcome.html",
 }
 
 

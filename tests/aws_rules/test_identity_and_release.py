@@ -184,7 +184,7 @@ def test_templates_in_s3(aws: None) -> None:
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket=BUCKET)
     for key, size in (("fits", 1_000_000), ("large", 1_048_577)):
-        body = template(Description="a" * (size - len(template(Description=""))))
+        body = template(Metadata="a" * (size - len(template(Metadata=""))))
         s3.put_object(Bucket=BUCKET, Key=key, Body=body)
     host = f"https://{BUCKET}.s3.{REGION}.amazonaws.com"
     urls = {"fits": "", "large": "ValidationError", "missing": "ValidationError"}
