@@ -31,6 +31,16 @@ _ADVICE = {
         "AWS cannot be reached: {message}. Check the network and the region."
     ),
     "^[^:]*(SSO|Token)[^:]*Error:": "The login has expired: run `aws sso login`.",
+    "^VPCIdNotSpecified": (
+        "The region has no default VPC: set subnets and security_groups in [aws] of settings.toml."
+    ),
+    "Invalid principal": (
+        "{message}. That user or role does not exist: correct --releaser, or the account number."
+    ),
+    "^OperationAborted": (
+        "{message} S3 frees the name of a deleted bucket within hours: wait, or choose another "
+        "with --bucket or in settings.toml."
+    ),
     "ServiceLinkedRole": (
         "{operation}: {message}. An administrator runs `aws iam create-service-linked-role "
         "--aws-service-name spot.amazonaws.com` once."

@@ -22,7 +22,7 @@ RetentionDays = Literal[
 ]  # fmt: skip
 """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
 
-_TAG = r"^[\w\s.:/=+@-]*$"
+_TAG = r"^[\p{L}\p{Z}\p{N}_.:/=+@-]*$"  # pydantic compiles patterns in Rust
 
 
 def _check_bucket(name: str) -> str:

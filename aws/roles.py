@@ -99,11 +99,17 @@ def remove_policy(account: Account, name: str) -> str:
     ]
     if holders:
         return f"policy {name} is obsolete: detach it from {', '.join(holders)} and run this again"
+    delete_policy(account, arn)
+    return f"policy {name} deleted"
+
+
+def delete_policy(account: Account, arn: str) -> None:
+    """Delete a managed policy, which is attached to no one, with all its versions."""
+    iam = account.client("iam")
     for version in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
         if not version["IsDefaultVersion"]:
             iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
     iam.delete_policy(PolicyArn=arn)
-    return f"policy {name} deleted"
 
 
 def ensure_service_linked_role(account: Account, service: str) -> None:

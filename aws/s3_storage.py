@@ -14,6 +14,7 @@ from tqdm import tqdm
 from aws.account import Account, error_code, missing_bucket, or_none
 from aws.errors import AwsError
 from aws.policy_statements import account_root, allow
+from aws.polling import retry
 
 # The ETag of an object uploaded in one part is the MD5 of its content.
 _PART_BYTES = 64 * 1024 * 1024
@@ -43,7 +44,12 @@ def create_bucket(account: Account) -> bool:
     location = {"LocationConstraint": account.region}
     # CreateBucket refuses us-east-1 as a location: it is the default.
     extra = {} if account.region == "us-east-1" else {"CreateBucketConfiguration": location}
-    s3.create_bucket(Bucket=bucket, **extra)
+    # The name of a bucket that was deleted a moment ago is not free yet.
+    retry(
+        account,
+        lambda: s3.create_bucket(Bucket=bucket, **extra),
+        lambda error: error_code(error) == "OperationAborted",
+    )
     try:
         _secure(account)
     except BaseException:
@@ -54,6 +60,8 @@ def create_bucket(account: Account) -> bool:
 
 def _secure(account: Account) -> None:
     s3, bucket = account.client("s3"), account.bucket
+    # Once public policies are blocked, S3 also refuses to keep a public statement of the old one.
+    put_statements(account, [tls_only(account)])
     s3.put_public_access_block(
         Bucket=bucket,
         PublicAccessBlockConfiguration={
@@ -70,16 +78,18 @@ def _secure(account: Account) -> None:
         Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [encryption]}
     )
     # Parts of an interrupted upload are invisible, but billed until they are removed.
-    lifecycle = {
+    abort = {
         "ID": "abort-interrupted-uploads",
         "Status": "Enabled",
         "Filter": {"Prefix": ""},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
     }
+    # S3 replaces the whole configuration, and a bucket of the user may have rules of its own.
+    lifecycle = or_none(lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket)) or {}
+    others = [rule for rule in lifecycle.get("Rules", []) if rule.get("ID") != abort["ID"]]
     s3.put_bucket_lifecycle_configuration(
-        Bucket=bucket, LifecycleConfiguration={"Rules": [lifecycle]}
+        Bucket=bucket, LifecycleConfiguration={"Rules": [*others, abort]}
     )
-    put_statements(account, [tls_only(account)])
 
 
 def exists(account: Account) -> bool:
@@ -146,17 +156,17 @@ def read_by(account: Account, reader: str, prefix: str) -> list[dict[str, Any]]:
 def put_statements(account: Account, statements: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Add `statements` to the bucket's policy, replacing those of the same Sid; return it."""
     s3 = account.client("s3")
-    try:
-        policy = json.loads(s3.get_bucket_policy(Bucket=account.bucket)["Policy"])
-    except ClientError as error:
-        if error_code(error) != "NoSuchBucketPolicy":
-            raise
-        policy = {"Version": "2012-10-17", "Statement": []}
+    response = or_none(lambda: s3.get_bucket_policy(Bucket=account.bucket))
+    text = response["Policy"] if response else '{"Version": "2012-10-17", "Statement": []}'
+    policy: dict[str, Any] = json.loads(text)
+    current = policy["Statement"]
+    if all(statement in current for statement in statements):
+        return policy
     replaced = {statement["Sid"] for statement in statements}
-    kept = [statement for statement in policy["Statement"] if statement.get("Sid") not in replaced]
+    kept = [statement for statement in current if statement.get("Sid") not in replaced]
     policy["Statement"] = [*kept, *statements]
     s3.put_bucket_policy(Bucket=account.bucket, Policy=json.dumps(policy))
-    return dict(policy)
+    return policy
 
 
 def listing(account: Account, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:

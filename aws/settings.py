@@ -41,8 +41,8 @@ class AwsSettings(Section):
     """Days that the logs of jobs, builds and endpoints are kept."""
     poll_s: float = Field(10.0, ge=0)
     """Seconds between two polls of a job, an endpoint, a build or a stack."""
-    # AWS allows 50; some resources get up to two more.
-    tags: Tags = Field({"project": "whatbreed"}, max_length=48)
+    # AWS allows 50; models get five more, with where they came from.
+    tags: Tags = Field({"project": "whatbreed"}, max_length=45)
     """Tags of every resource, for cost allocation."""
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from aws.naming import RetentionDays
+from aws.naming import RetentionDays, Tags
 from cli.errors import SettingsError
 from cli.settings import unknown_key
 
@@ -68,7 +68,8 @@ class FunctionConfig(_Keys):
     reserved_concurrency: Annotated[int, Field(ge=0)] | None = None
     security_group_ids: list[str] | None = None
     subnet_ids: list[str] | None = None
-    tags: Annotated[dict[str, str], Field(max_length=50)] = {}
+    # AWS allows 50; Chalice, SAM and chalice_release.py add one each.
+    tags: Annotated[Tags, Field(max_length=47)] = {}
     xray: bool | None = None
 
     @field_validator("environment_variables")
@@ -82,19 +83,11 @@ class FunctionConfig(_Keys):
                 raise ValueError(f'"{name}" must be letters, digits and _, after a letter')
         return variables
 
-    @field_validator("tags")
-    @classmethod
-    def _not_reserved(cls, tags: dict[str, str]) -> dict[str, str]:
-        for key in tags:
-            if key.lower().startswith("aws:"):
-                raise ValueError(f'tags that start with "aws:" are reserved: rename "{key}"')
-        return tags
-
 
 class CustomDomain(_Keys):
     domain_name: str
     certificate_arn: str
-    tags: dict[str, str] | None = None
+    tags: Tags | None = None
     tls_version: Literal["TLS_1_0", "TLS_1_1", "TLS_1_2"] | None = None
     url_prefix: str | None = None
 

@@ -9,11 +9,10 @@ from cli.errors import SettingsError
 from ops.deployment import Deployment
 from ops.doctor.line import Line, Status
 from ops.endpoint.compatibility import check_image_size
+from ops.endpoint.model_version import ENDPOINT, MAX_ENDPOINT_CHARACTERS
 
 GATEWAY_TIMEOUT_S = 29
 """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"""
-LONGEST_ENDPOINT_NAME = 63 - 11
-"""SageMaker's limit, less the suffix of configs and models."""
 _FILE = ".chalice/config.json"
 
 
@@ -30,10 +29,10 @@ def check(deployment: Deployment) -> Iterator[Line]:
 def _names(deployment: Deployment) -> Iterator[Line]:
     stage = deployment.stage
     name = stage.endpoint
-    if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*", name) or len(name) > LONGEST_ENDPOINT_NAME:
+    if not re.fullmatch(ENDPOINT, name) or len(name) > MAX_ENDPOINT_CHARACTERS:
         yield _blocks(
             f'ENDPOINT_NAME is "{name}"',
-            f"write letters, digits and hyphens, at most {LONGEST_ENDPOINT_NAME}",
+            f"write letters, digits and hyphens, at most {MAX_ENDPOINT_CHARACTERS}",
         )
     for other in map(stages.read, stages.names()):
         if other.name != stage.name and other.endpoint.lower() == name.lower():

@@ -151,11 +151,17 @@ def _unlisted(service: str, name: str) -> Line:
 
 
 def _value(account: Account, service: str, name: str) -> float | None:
-    """Return the applied value of a quota; None if Service Quotas does not list it."""
-    pages = account.client("service-quotas").get_paginator("list_service_quotas")
-    for quota in pages.paginate(ServiceCode=service).search("Quotas[]"):
-        if quota["QuotaName"] == name:
-            return float(quota["Value"])
+    """Return the value of a quota; None if Service Quotas does not list it.
+
+    If the account has no applied value, only the default ones contain the quota:
+    https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ListServiceQuotas.html
+    """
+    client = account.client("service-quotas")
+    for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
+        pages = client.get_paginator(operation).paginate(ServiceCode=service)
+        for quota in pages.search("Quotas[]"):
+            if quota["QuotaName"] == name:
+                return float(quota["Value"])
     return None
 
 

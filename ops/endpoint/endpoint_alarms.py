@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configurat
 from collections.abc import Sequence
 from typing import Any
 
+from aws import alerts
 from aws.account import Account, or_none
 from aws.settings import ServingSettings
 from aws.stages import Stage
@@ -46,12 +47,11 @@ def names(owner: str) -> list[str]:
 def existing(account: Account, owners: Sequence[str]) -> list[str]:
     """Return the names of the alarms of endpoints and configs that exist."""
     all_names = [name for owner in owners for name in names(owner)]
+    pages = account.client("cloudwatch").get_paginator("describe_alarms")
     found: list[str] = []
     for start in range(0, len(all_names), _MAX_NAMES):
-        response = account.client("cloudwatch").describe_alarms(
-            AlarmNames=all_names[start : start + _MAX_NAMES]
-        )
-        found += [alarm["AlarmName"] for alarm in response["MetricAlarms"]]
+        described = pages.paginate(AlarmNames=all_names[start : start + _MAX_NAMES])
+        found += described.search("MetricAlarms[].AlarmName")
     return found
 
 
@@ -66,7 +66,7 @@ def _topic(account: Account, stage: Stage, serving: ServingSettings) -> str | No
     """The topic of the settings, or that of the API's stack if it exists."""
     if serving.alarm_topic:
         return serving.alarm_topic
-    arn = account.arn("sns", f"{stage.function}-alarms")
+    arn = alerts.alarm_topic(account, stage)
     sns = account.client("sns")
     return arn if or_none(lambda: sns.get_topic_attributes(TopicArn=arn)) else None
 

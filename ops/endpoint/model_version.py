@@ -18,6 +18,8 @@ from ops.endpoint.model_source import ModelSource
 VARIANT = "AllTraffic"
 MAX_ENDPOINT_CHARACTERS = 52
 """SageMaker's 63 for a name, less a hyphen and the digest of models and configs."""
+ENDPOINT = rf"[a-zA-Z0-9](-*[a-zA-Z0-9]){{0,{MAX_ENDPOINT_CHARACTERS - 1}}}"
+"""https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,10 @@ def plan(
 
     The names contain a digest of the content, so the same model and settings give the same names.
     """
-    if len(endpoint) > MAX_ENDPOINT_CHARACTERS:
+    if not re.fullmatch(ENDPOINT, endpoint) or len(endpoint) > MAX_ENDPOINT_CHARACTERS:
         raise SettingsError(
-            f"The endpoint name {endpoint} has {len(endpoint)} characters. At most "
-            f"{MAX_ENDPOINT_CHARACTERS} are possible, because models are named after it."
+            f'config.json: ENDPOINT_NAME is "{endpoint}": write letters, digits and hyphens, at '
+            f"most {MAX_ENDPOINT_CHARACTERS}, because models are named after it."
         )
     aws, tags = account.settings, account.settings.tag_list()
     lineage_tags = [{"Key": key, "Value": value} for key, value in lineage.tags(source).items()]

@@ -124,6 +124,7 @@ def apply(
     """
     client, target = account.client("application-autoscaling"), scalable_target(endpoint)
     current = state(account, endpoint)
+    _refuse_other_policies(current["policies"], endpoint)
     existing = {schedule["ScheduledActionName"] for schedule in current["schedules"]}
     client.register_scalable_target(
         **target, MinCapacity=scaling.min_instances, MaxCapacity=scaling.max_instances
@@ -214,10 +215,12 @@ def state(account: Account, endpoint: str) -> dict[str, list[dict[str, Any]]]:
     targets = client.describe_scalable_targets(
         ServiceNamespace=SERVICE, ResourceIds=[target["ResourceId"]], ScalableDimension=DIMENSION
     )["ScalableTargets"]
+    policies = client.get_paginator("describe_scaling_policies").paginate(**target)
+    schedules = client.get_paginator("describe_scheduled_actions").paginate(**target)
     return {
         "targets": targets,
-        "policies": client.describe_scaling_policies(**target)["ScalingPolicies"],
-        "schedules": client.describe_scheduled_actions(**target)["ScheduledActions"],
+        "policies": list(policies.search("ScalingPolicies[]")),
+        "schedules": list(schedules.search("ScheduledActions[]")),
     }
 
 
@@ -249,6 +252,21 @@ def _current(account: Account, endpoint: str) -> dict[str, Any]:
         "scale_out_cooldown_s": tracking["ScaleOutCooldown"],
         "disable_scale_in": tracking.get("DisableScaleIn", False),
     }
+
+
+def _refuse_other_policies(policies: list[dict[str, Any]], endpoint: str) -> None:
+    """Raise AwsError if another policy tracks the metric: AWS allows one, whoever created it.
+
+    https://github.com/hashicorp/terraform-provider-aws/issues/41179
+    """
+    for policy in policies:
+        tracking = policy.get("TargetTrackingScalingPolicyConfiguration", {})
+        metric = tracking.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
+        if metric == METRIC and policy["PolicyName"] != POLICY:
+            raise AwsError(
+                f"The scaling policy {policy['PolicyName']} of {endpoint} tracks {METRIC} already: "
+                "remove all autoscaling of the endpoint with `endpoint scale --off` first."
+            )
 
 
 def _switch_off(account: Account, endpoint: str, dry_run: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aws import roles
 from aws.account import Account, is_denied, or_none
 from ops.deployment import Deployment
 from ops.endpoint.teardown import Removal
@@ -78,15 +79,7 @@ def _delete_role(account: Account, name: str) -> None:
 def _policy(account: Account, name: str) -> Iterator[Removal]:
     iam, arn = account.client("iam"), f"arn:{account.partition}:iam::{account.id}:policy/{name}"
     if or_none(lambda: iam.get_policy(PolicyArn=arn)):
-        yield f"policy {name}", partial(_delete_policy, account, arn)
-
-
-def _delete_policy(account: Account, arn: str) -> None:
-    iam = account.client("iam")
-    for version in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
-        if not version["IsDefaultVersion"]:
-            iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
-    iam.delete_policy(PolicyArn=arn)
+        yield f"policy {name}", partial(roles.delete_policy, account, arn)
 
 
 def _provider(account: Account) -> Iterator[Removal]:

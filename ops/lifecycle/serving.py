@@ -1,10 +1,8 @@
 """The part of `up` for operators: image, endpoint, scaling."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from aws import endpoints
-from aws.polling import poll
 from model_code.artifact import DEFAULT_MODEL_DIR
 from ops.deployment import Deployment
 from ops.endpoint import deploy, docker_build, model_source, model_version, scaling, serving_image
@@ -74,21 +72,14 @@ def _pending_endpoint(deployment: Deployment) -> str:
     status = description["EndpointStatus"]
     if status == "InService":
         return ""
-    return f"wait for it, it is {status}" if _is_busy(description) else f"repair it, it is {status}"
-
-
-def _is_busy(description: dict[str, Any] | None) -> bool:
-    return description is not None and description["EndpointStatus"] not in ("InService", "Failed")
+    verb = "wait for" if status in endpoints.BUSY else "repair"
+    return f"{verb} it, it is {status}"
 
 
 def _deploy(deployment: Deployment) -> None:
     """Deploy the shipped model, after what an interrupted command has started."""
     account, serving, stage = deployment.account, deployment.serving, deployment.stage
-    description = poll(
-        account,
-        read=lambda: endpoints.describe(account, stage.endpoint),
-        settled=lambda description: not _is_busy(description),
-    )
+    description = endpoints.settled(account, stage.endpoint)
     if description and description["EndpointStatus"] == "InService":
         return
     architecture = serving_image.architecture(serving)

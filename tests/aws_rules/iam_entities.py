@@ -80,7 +80,8 @@ def statements_have_known_elements(request: Request) -> None:
 def principals_exist(request: Request) -> None:
     """A user or role of the account that a trust policy names exists."""
     backend = _backend(request)
-    known = {each.arn for each in (*backend.users.values(), *backend.roles.values())}
+    entities: list[Any] = [*backend.users.values(), *backend.roles.values()]
+    known = {each.arn for each in entities}
     for statement in _statements(request):
         principal = statement.get("Principal", {})
         named = principal.get("AWS", []) if isinstance(principal, dict) else []

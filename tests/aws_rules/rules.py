@@ -92,7 +92,7 @@ def enforced() -> Iterator[None]:
 
 
 def _check(response: Any) -> None:
-    service, operation = response.boto3_service_name, response._get_action()
+    service, operation = response.boto3_service_name, _operation(response)
     rules = [item for item in RULES if item.service == service and operation in item.operations]
     if not rules:
         return
@@ -104,9 +104,29 @@ def _check(response: Any) -> None:
             raise _error(response, refused) from None
 
 
+# Operations of S3 for which moto has the name of an IAM action, or that of the whole bucket.
+_S3_OPERATIONS = {
+    ("POST", "delete"): "DeleteObjects",
+    ("PUT", "encryption"): "PutBucketEncryption",
+    ("PUT", "lifecycle"): "PutBucketLifecycleConfiguration",
+    ("PUT", "publicAccessBlock"): "PutPublicAccessBlock",
+}
+
+
+def _operation(response: Any) -> str:
+    operation = str(response._get_action())
+    if response.service_name != "s3":
+        return operation
+    request = response.normalized_request
+    query = request.query_string
+    setting = (query.decode() if isinstance(query, bytes) else query).rstrip("=")
+    other = f"{operation}?{setting}" if operation in ("CreateBucket", "DeleteBucket") else operation
+    return _S3_OPERATIONS.get((request.method, setting), other if setting else operation)
+
+
 def request_of(response: Any) -> Request:
     """Return the call that moto's `response` is about to handle."""
-    operation = response._get_action()
+    operation = _operation(response)
     model = get_service_model(response.boto3_service_name).operation_model(operation)
     return Request(
         operation,

@@ -39,7 +39,7 @@ def a_bucket_is_empty(request: Request) -> None:
         return
     if bucket.keys:
         raise Refused("BucketNotEmpty", "The bucket you tried to delete is not empty", 409)
-    deleted = getattr(backend, "just_deleted", set())
+    deleted: set[str] = getattr(backend, "just_deleted", set())
     backend.just_deleted = deleted | {bucket.name}
 
 
@@ -47,7 +47,7 @@ def a_bucket_is_empty(request: Request) -> None:
 def names_take_time_to_be_free(request: Request) -> None:
     """The first attempt to create a bucket that was just deleted is refused."""
     backend: Any = s3_backends[request.account]["aws"]
-    deleted = getattr(backend, "just_deleted", set())
+    deleted: set[str] = getattr(backend, "just_deleted", set())
     if request.parameters["Bucket"] in deleted:
         backend.just_deleted = deleted - {request.parameters["Bucket"]}
         raise Refused(

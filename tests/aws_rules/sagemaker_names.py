@@ -59,15 +59,6 @@ def transform_jobs_are_created_once(request: Request) -> None:
         raise Refused("ResourceInUse", f"Job name must be unique: {name}")
 
 
-@rule("sagemaker", "StopTrainingJob", source=f"{API}StopTrainingJob.html")
-def finished_jobs_are_not_stopped(request: Request) -> None:
-    """A job that has ended cannot be stopped."""
-    job = _backend(request).training_jobs.get(request.parameters["TrainingJobName"])
-    status = job.training_job_status if job else "InProgress"
-    if status in ("Completed", "Failed", "Stopped"):
-        raise _invalid(f"The request was rejected because the training job is in status {status}.")
-
-
 @rule("sagemaker", "AddTags", source=f"{API}AddTags.html")
 def fifty_tags_together(request: Request) -> None:
     """A resource has at most 50 tags, those it has already included."""

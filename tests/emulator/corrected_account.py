@@ -48,10 +48,13 @@ def quota(name: str) -> float | None:
 
 def list_service_quotas(self: Any) -> ActionResult:
     """moto only has default quotas, and only those of VPC."""
+    from tests.emulator.corrected_moto import STATE
+
+    applied = self._get_action() == "ListServiceQuotas"
     service = self._get_param("ServiceCode")
     if service not in QUOTAS:
         raise NoSuchResource
-    names = sorted(QUOTAS[service])
+    names = sorted(set(QUOTAS[service]) - (STATE.not_applied if applied else set()))
     start = int(self._get_param("NextToken") or 0)
     end = start + _PAGE
     quotas = [

@@ -81,6 +81,8 @@ class State:
     """The operation and the expected owner of each call so far that may name one."""
     quotas: dict[str, float] = field(default_factory=dict)
     """Quotas that differ from those of corrected_account, by name."""
+    not_applied: set[str] = field(default_factory=set)
+    """Quotas of which ListServiceQuotas returns none, because only a default value exists."""
     confirmed: set[str] = field(default_factory=set)
     """Mail addresses that have confirmed their subscriptions."""
     studio_apps: list[dict[str, Any]] = field(default_factory=list)

@@ -188,7 +188,9 @@ def test_a_public_bucket(clean: None, command: Command) -> None:
     assert problems[0] == "is public"
     assert "accepts requests without TLS" in problems
     # the suggested fix works
-    assert command("training", "upload", "--create-bucket", "--bucket", "public").code == 0
+    for _ in range(2):  # S3 keeps a public statement only if the policy is not written again
+        outcome = command("training", "upload", "--create-bucket", "--bucket", "public")
+        assert outcome.code == 0, outcome.err
     remaining = dict(findings(command))
     assert remaining.get("bucket public") in (None, "is public")
 

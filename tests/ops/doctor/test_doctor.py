@@ -114,6 +114,12 @@ def test_an_instance_type_that_service_quotas_does_not_list(
     assert of(doctor(), "quota")[0][0] == "unknown"
 
 
+def test_a_quota_that_has_only_a_default_value(doctor: Any, emulator: State) -> None:
+    emulator.not_applied.add("ml.c6i.large for endpoint usage")
+    details = [line["detail"] for line in doctor() if line["subject"] == "quota"]
+    assert "20 ml.c6i.large for endpoint usage" in details
+
+
 def test_machines_on_demand_have_a_quota_of_their_own(
     doctor: Any, emulator: State, change_settings: Change
 ) -> None:

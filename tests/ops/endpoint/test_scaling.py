@@ -235,3 +235,39 @@ def test_a_low_target_is_confirmed_once(deployed: None, command: Command) -> Non
     outcome = command(*scale, "--max-instances", 3)
     assert outcome.code == 0, outcome.err
     assert command(*scale, "--target-per-minute", 30).code == 2
+
+
+def test_a_policy_of_others_for_the_same_metric(deployed: None, command: Command) -> None:
+    """The console names its policy differently, and AWS allows one per metric."""
+    client = boto3.client("application-autoscaling")
+    scale = ("ops", "endpoint", "scale", "--stage", "dev")
+    assert command(*scale).code == 0
+    [policy] = state()["policies"]
+    names = ("ServiceNamespace", "ResourceId", "ScalableDimension")
+    target = {name: policy[name] for name in names}
+    client.delete_scaling_policy(**target, PolicyName=policy["PolicyName"])
+    client.put_scaling_policy(
+        **target,
+        PolicyName="SageMakerEndpointInvocationScalingPolicy",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration=policy["TargetTrackingScalingPolicyConfiguration"],
+    )
+    outcome = command(*scale)
+    assert outcome.code == 1
+    assert "The scaling policy SageMakerEndpointInvocationScalingPolicy of whatbreed" in outcome.err
+    assert command(*scale, "--off").code == 0
+    assert command(*scale).code == 0
+
+
+def test_schedules_of_several_pages(
+    deployed: None, command: Command, change_settings: Change
+) -> None:
+    """AWS describes at most 50 scheduled actions at once."""
+    schedules = [
+        {"name": f"s{number}", "cron": "0 22 * * ? *", "min": 1, "max": 2} for number in range(60)
+    ]
+    change_settings("scaling", schedules=schedules)
+    assert command("ops", "endpoint", "scale", "--stage", "dev").code == 0
+    change_settings("scaling", schedules=[])
+    assert command("ops", "endpoint", "scale", "--stage", "dev").code == 0
+    assert state()["schedules"] == []

@@ -179,6 +179,10 @@ def test_an_unknown_price_does_not_stop_it(up: Up, change_settings: Change) -> N
 
 
 def test_another_releaser_is_added(up: Up) -> None:
+    refused = up("--yes", "--releaser", f"arn:aws:iam::{ACCOUNT}:user/me")
+    assert "That user or role does not exist: correct --releaser" in refused.err
+    for name in ("me", "you"):
+        boto3.client("iam").create_user(UserName=name)
     for name in ("me", "you", "you"):
         outcome = up("--yes", "--releaser", f"arn:aws:iam::{ACCOUNT}:user/{name}")
         assert outcome.code == 0, outcome.err

@@ -52,6 +52,24 @@ def test_a_new_bucket_is_secured(aws: None, command: Command) -> None:
     assert "secured existing" in command("training", "upload", "--create-bucket").out
 
 
+def test_the_name_of_a_deleted_bucket_is_free_after_some_time(
+    bucket: str, command: Command
+) -> None:
+    boto3.client("s3").delete_bucket(Bucket=bucket)
+    outcome = command("training", "upload", "--create-bucket")
+    assert outcome.code == 0, outcome.err
+
+
+def test_rules_of_a_bucket_that_exists_stay(bucket: str, command: Command) -> None:
+    s3 = boto3.client("s3")
+    own = {"ID": "mine", "Status": "Enabled", "Filter": {"Prefix": "x"}, "Expiration": {"Days": 1}}
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [own]})
+    for _ in range(2):
+        assert command("training", "upload", "--create-bucket").code == 0
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert [rule["ID"] for rule in rules] == ["mine", "abort-interrupted-uploads"]
+
+
 def test_a_bucket_that_cannot_be_secured_is_deleted(emulator: State, command: Command) -> None:
     emulator.refused["PutBucketPolicy"] = ("AccessDenied", "no")
     outcome = command("training", "upload", "--create-bucket")
