@@ -1,7 +1,9 @@
 """Quotas, budgets and subscriptions, which moto lacks or simplifies."""
 
+import json
 from typing import Any
 
+from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.awslambda import urls as lambda_urls
 from moto.awslambda.models import lambda_backends
 from moto.awslambda.responses import LambdaResponse
@@ -118,12 +120,31 @@ def list_subscriptions_by_topic(self: Any) -> ActionResult:
     return ActionResult({**response.result, "Subscriptions": subscriptions})
 
 
+_describe_scheduled_actions = ApplicationAutoScalingResponse.describe_scheduled_actions
+
+
+def describe_scheduled_actions(self: Any) -> str:
+    """moto returns all scheduled actions at once; AWS, at most 50."""
+    request = json.loads(self.body)
+    start = int(request.get("NextToken") or 0)
+    end = start + min(request.get("MaxResults") or 50, 50)
+    response = json.loads(_describe_scheduled_actions(self))
+    actions = response["ScheduledActions"]
+    rest = {"NextToken": str(end)} if end < len(actions) else {}
+    return json.dumps({"ScheduledActions": actions[start:end], **rest})
+
+
 lambda_urls.url_paths.setdefault(
     r"{0}/(?P<api_version>[^/]+)/account-settings/?$", LambdaResponse.dispatch
 )
 REPLACEMENTS: list[tuple[Any, str, Any]] = [
     (ServiceQuotasResponse, "list_service_quotas", list_service_quotas),
     (ServiceQuotasResponse, "list_aws_default_service_quotas", list_service_quotas),
+    (
+        ApplicationAutoScalingResponse,
+        "describe_scheduled_actions",
+        describe_scheduled_actions,
+    ),
     (LambdaResponse, "get_account_settings", get_account_settings),
     (BudgetsResponse, "describe_subscribers_for_notification", describe_subscribers),
     (SNSResponse, "list_subscriptions_by_topic", list_subscriptions_by_topic),
