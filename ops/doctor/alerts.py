@@ -30,7 +30,15 @@ def budget(deployment: Deployment) -> Iterator[Line]:
 
 
 def alarms(deployment: Deployment) -> Iterator[Line]:
-    """Check that someone has confirmed the subscription to the alarms of a stack."""
+    """Check that someone has confirmed the subscription to the alarms of a stack.
+
+    An alarm notifies only topics of its region:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+    """
+    arn, region = deployment.serving.alarm_topic, deployment.account.region
+    if arn and arn.split(":")[3] != region:
+        detail = f"alarm_topic {arn} is not in {region}"
+        yield Line(Status.BLOCKS, "alarms", detail, "set it in [serving] to a topic of the region")
     if not deployment.has_stack:
         return
     topic = alerts.alarm_topic(deployment.account, deployment.stage).rpartition(":")[2]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chalicelib import problems
+from tests.aws_rules import cloudwatch_dashboards
 from tests.ops.api.lambda_events import Handle, event
 from tests.ops.api.project import REGION
 from tests.servers import HOST, ROOT, answer, free_port, model_server, web_server
@@ -61,6 +62,7 @@ def drawn(widgets: list[dict[str, Any]]) -> Iterator[Metric]:
 
 
 def test_the_dashboard_is_valid(widgets: list[dict[str, Any]]) -> None:
+    cloudwatch_dashboards.check(json.dumps({"widgets": widgets}))
     positions = {(widget["x"], widget["y"]) for widget in widgets}
     assert len(positions) == len(widgets) == 12
     assert len(list(drawn(widgets))) <= 50  # the limit of a free dashboard

@@ -18,7 +18,7 @@ from aws.settings import AwsSettings
 from ops.api import stack_template
 from ops.api.bundle import Bundle
 from ops.api.stack_template import ALIAS, routes_bypassing_alias
-from tests.aws_rules import apigateway
+from tests.aws_rules import apigateway, apigateway_definitions
 from tests.aws_rules.apigateway import gateway_status
 from tests.ops.api.conftest import transform
 from tests.ops.api.project import (
@@ -76,6 +76,11 @@ def test_cfn_lint_finds_nothing(
         timeout=120,
     )
     assert process.returncode == 0, process.stdout + process.stderr
+
+
+def test_api_gateway_accepts_the_definition(resources: dict[str, Any]) -> None:
+    properties = resources["RestAPI"]["Properties"]
+    apigateway_definitions.check(properties.get("Body") or properties["DefinitionBody"])
 
 
 def test_every_route_calls_the_alias(operations: dict[tuple[str, str], Any]) -> None:

@@ -464,6 +464,13 @@ def test_the_budget(doctor: Any, command: Command, change_settings: Change) -> N
     assert of(doctor(), "budget")[0][0] == "warning"
 
 
+def test_an_alarm_topic_of_another_region(doctor: Any, change_settings: Change) -> None:
+    change_settings("serving", alarm_topic="arn:aws:sns:eu-north-1:123456789012:ours")
+    [line] = [line for line in doctor() if line["subject"] == "alarms"]
+    assert line["status"] == "blocks"
+    assert line["detail"].endswith("ours is not in us-east-1")
+
+
 def test_subscriptions_to_the_alarms(doctor: Any, emulator: State) -> None:
     assert of(doctor("dev"), "alarms") == []
     assert of(doctor("prod"), "alarms")[0][0] == "to do"
