@@ -114,10 +114,10 @@ def test_roles(aws: None) -> None:
     call("iam", "CreateUser", UserName="me")
     call("iam", "CreateRole", **of_me)
     refused("iam", "CreateRole", "exists", **{**of_me, "RoleName": "R"})
-    session = {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/r", "RoleSessionName": "s"}
+    session = {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/r", "RoleSessionName": "session"}
     refused("sts", "AssumeRole", "MaxSessionDuration", **session, DurationSeconds=7200)
     long = {**session, "RoleSessionName": "a" * 65}
-    refused("sts", "AssumeRole", "RoleSessionName", **long)
+    refused("sts", "AssumeRole", "oleSessionName", **long)
 
 
 def test_profiles_and_providers(aws: None) -> None:

@@ -131,7 +131,8 @@ def test_life_cycle(
     # an administrator creates the bucket
     used -= {
         "s3:CreateBucket", "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock",
-        "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
+        "s3:GetLifecycleConfiguration", "s3:PutEncryptionConfiguration",
+        "s3:PutLifecycleConfiguration",
     }  # fmt: skip
     # the first needs no permission, and the SDK continues without the second
     used -= {"sts:GetCallerIdentity", "iam:SimulatePrincipalPolicy"}

@@ -302,7 +302,7 @@ def test_long_endpoint_names(release: Any, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("WHATBREED_PROJECT", str(tmp_path))
     outcome = release()
     assert outcome.code == 2
-    assert "has 53 characters" in outcome.err
+    assert "letters, digits and hyphens, at most 52" in outcome.err
 
 
 # -- states
