@@ -71,7 +71,7 @@ def test_an_ec2_instance_reads_them_too(
 ) -> None:
     grant(theirs)
     change_settings("fit", data=DATA, data_key=THEIR_KEY)
-    outcome = command("training", "ec2", "--dry-run")
+    outcome = command("training", "ec2", "--instance-type", "c5.xlarge", "--dry-run")
     assert outcome.code == 0, outcome.err
     assert f"DATA={DATA}" in outcome.out
     role = command("ops", "policy", "--role", "ec2").out
