@@ -53,7 +53,7 @@ UNUSED = (
 )
 """Patterns in site-packages. Each must match, so that an upgrade that renames a file is noticed.
 
-`test_serving_image.py` checks that the server opens none of these files.
+`tests/ops/endpoint/test_container.py` checks that the server opens none of these files.
 """
 UNUSED_ON = {
     "x86_64": (
@@ -75,7 +75,10 @@ def unused(packages: Path, machine: str) -> Iterator[Path]:
     for pattern in (*UNUSED, *UNUSED_ON[machine]):
         matches = list(packages.glob(pattern))
         if not matches:
-            raise LookupError(f"{pattern} in slim_packages.py matches no file in {packages}.")
+            raise LookupError(
+                f"{pattern} in slim_packages.py matches no file in {packages}: remove the pattern "
+                "or correct it."
+            )
         yield from matches
 
 
@@ -110,12 +113,17 @@ def strip(library: Path) -> None:
             file.write(bytes(length))
 
 
-def main(environment: Path) -> None:
+def main(environment: Path) -> str:
+    """Slim the packages of a virtual environment. Return an error, or an empty string."""
     [packages] = environment.glob("lib/python3*/site-packages")
-    remove(packages, platform.machine())
+    try:
+        remove(packages, platform.machine())
+    except LookupError as error:
+        return str(error)
     for library in packages.rglob("*.so*"):
         strip(library)
+    return ""
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.exit(main(Path(sys.argv[1])) or 0)

@@ -3,11 +3,8 @@
 import io
 import json
 import os
-import shlex
-import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -22,7 +19,7 @@ from aws.account import Account
 from aws.errors import AwsError
 from aws.settings import AwsSettings, ServingSettings
 from cli.errors import SettingsError
-from ops.endpoint import codebuild, docker_build, model_archive, serving_image
+from ops.endpoint import codebuild, docker_build, serving_image
 from tests.aws_rules.sagemaker_images import DOCKER_MANIFEST
 from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import ACCOUNT, BUCKET, REGION, Command, push_image
