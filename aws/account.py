@@ -145,11 +145,14 @@ class Account:
 
 
 def options(
-    *sections: type[Section], without_options: Sequence[type[Section]] = ()
+    *sections: type[Section],
+    without_options: Sequence[type[Section]] = (),
+    merged: Sequence[type[Section]] = (),
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add the options of [aws] and of `sections` to a command, which also receives `account`.
 
-    Errors of boto3 become AwsError: this is the only place that translates them.
+    See `cli.settings.options` for `without_options` and `merged`. Errors of boto3 become AwsError:
+    this is the only place that translates them.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -160,7 +163,9 @@ def options(
             except (BotoCoreError, ClientError, Boto3Error) as error:
                 raise AwsError(explain(error)) from error
 
-        return settings.options(*sections, AwsSettings, without_options=without_options)(wrapper)
+        return settings.options(
+            *sections, AwsSettings, without_options=without_options, merged=merged
+        )(wrapper)
 
     return decorate
 

@@ -61,15 +61,16 @@ def serving(account: Account, repository: str, endpoints: Sequence[str]) -> Poli
     )
 
 
-def ec2(account: Account) -> Policy:
+def ec2(account: Account, fit: FitSettings) -> Policy:
     """Return the policy of the EC2 instance: read code and photos, write checkpoints and models.
 
-    Session Manager, the way to a shell, needs the last statement.
+    The photos are those of `fit`. Session Manager, the way to a shell, needs the last statement.
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
     """
     return statements.policy(
         statements.list_below(account),
         statements.read(account, "data", "ec2"),
+        *statements.read_elsewhere(account, fit.data, fit.data_key),
         statements.write(account, "ec2"),
         *statements.use_keys(account),
         allow("OpenShells", statements.SESSION_MANAGER, "*"),

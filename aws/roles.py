@@ -1,17 +1,23 @@
 """Create IAM roles and bring them up to date with generated policies."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
 from aws import policy_statements
 from aws.account import Account, error_code, or_none
 from aws.policy_statements import Policy
+from aws.polling import retry
 from cli.errors import SettingsError
+
+T = TypeVar("T")
 
 POLICY = "whatbreed"
 """Name of the one inline policy of each role."""
+_SPREADING = timedelta(minutes=5)
 MAX_VERSIONS = 5
 """Versions of a managed policy that IAM keeps.
 
@@ -123,6 +129,22 @@ def ensure_instance_profile(account: Account, role: str) -> None:
         )
     if not response["InstanceProfile"]["Roles"]:
         iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
+
+
+def once_assumable(account: Account, arn: str, call: Callable[[], T]) -> T:
+    """Call SageMaker again while it cannot assume the role `arn` that was just created.
+
+    IAM needs seconds to spread a role.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
+    """
+    return retry(account, call, lambda error: _is_spreading(account, arn, error))
+
+
+def _is_spreading(account: Account, arn: str, error: ClientError) -> bool:
+    if "assume role" not in error.response.get("Error", {}).get("Message", ""):
+        return False
+    role = or_none(lambda: account.client("iam").get_role(RoleName=arn.rpartition("/")[2]))
+    return role is not None and datetime.now(UTC) - role["Role"]["CreateDate"] < _SPREADING
 
 
 def _check_size(name: str, document: Policy, limit: int) -> None:

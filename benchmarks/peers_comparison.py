@@ -162,7 +162,7 @@ def rows(visits: dict[str, Visits], clients: int) -> list[Row]:
 
     return [
         *throughput(f"TorchServe with {RESNET50_ONE_WORKER}", clients, 15),
-        *throughput(f"TorchServe with {RESNET50_ALL_CORES}", clients, 15),
+        *throughput(f"TorchServe with {RESNET50_ALL_CORES}", clients, 12),
         *_latency_and_memory(visits),
         *throughput(f"TorchServe with {LITE2}", clients, 3),
         *(
@@ -195,6 +195,6 @@ def _latency_and_memory(visits: dict[str, Visits]) -> list[Row]:
             "MB",
             ours.memory_mb(),
             all_cores.memory_mb(),
-            1 / 8,
+            0.12,
         ),
     ]

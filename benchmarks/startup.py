@@ -22,7 +22,7 @@ from benchmarks.scale import Scale
 from benchmarks.stacks import Server
 
 PART = "startup"
-MAX_STARTUP_S = 1.5
+MAX_STARTUP_S = 1.2
 TIMEOUT_S = 60.0
 POLL_S = 0.002
 

@@ -109,26 +109,33 @@ class Section(pydantic.BaseModel):
 
 
 def options(
-    *sections: type[Section], without_options: Sequence[type[Section]] = ()
+    *sections: type[Section],
+    without_options: Sequence[type[Section]] = (),
+    merged: Sequence[type[Section]] = (),
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add an option for every scalar field of `sections`, and pass the sections to the command.
 
     The command receives each section as the keyword argument `TABLE`. `--settings FILE` is added
     too. If the command has an argument `stage`, the tables of that stage count. The sections of
-    `without_options` are only read and passed.
+    `without_options` are only read and passed. Those of `merged` have options, but are passed
+    without them: the command merges what is `given` itself.
     """
+    with_options = (*sections, *merged)
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def wrapper(settings_file: Path | None, **arguments: Any) -> None:
-            for section in (*sections, *without_options):
+            for section in (*with_options, *without_options):
                 table, stage = section.TABLE, arguments.get("stage")
                 given = {key: arguments.pop(f"{table}__{key}", None) for key in _scalars(section)}
-                arguments[table] = section.read(given, stage=stage, file=settings_file)
+                if section in merged:
+                    arguments[table] = section.read(stage=stage)
+                else:
+                    arguments[table] = section.read(given, stage=stage, file=settings_file)
             function(**arguments)
 
         wrapped: Callable[..., None] = wrapper
-        for section in reversed(sections):
+        for section in reversed(with_options):
             for field in reversed(_scalars(section)):
                 wrapped = _option(section, field)(wrapped)
         return click.option(
@@ -145,7 +152,10 @@ def given(section: type[Section]) -> dict[str, Any]:
     """Return the values of `section` that this command's options and --settings file give."""
     parameters = click.get_current_context().params
     file = parameters.get("settings_file")
-    values = dict(_table(file, read_toml(file), section.TABLE)) if file else {}
+    values: dict[str, Any] = {}
+    for origin, table in section._tables(file, parameters.get("stage")) if file else ():
+        _check_keys(origin, table, section.model_fields)
+        values |= table
     for key in _scalars(section):
         if (value := parameters.get(f"{section.TABLE}__{key}")) is not None:
             values[key] = value

@@ -50,7 +50,7 @@ class _Frame:
 class _Reader:
     """The segments for the decoder, and the state of reading them."""
 
-    output: list[bytes] = field(default_factory=lambda: [b"\xff\xd8"])
+    output: list[bytes | memoryview] = field(default_factory=lambda: [b"\xff\xd8"])
     tables: dict[tuple[int, int], bytes] = field(default_factory=dict)
     written: dict[tuple[int, int], bytes] = field(default_factory=dict)
     frame: _Frame | None = None
@@ -81,7 +81,7 @@ def read(payload: bytes) -> Structure:
         if code == 0xDA:
             following = _MARKER.search(payload, end)
             position = following.start() if following else len(payload)
-            _read_scan(reader, payload[start + 2 : end], payload[end:position])
+            _read_scan(reader, payload[start + 2 : end], memoryview(payload)[end:position])
         else:
             _read_segment(reader, code, payload[start + 2 : end])
     else:
@@ -98,7 +98,7 @@ def read(payload: bytes) -> Structure:
         width=frame.width,
         height=frame.height,
         orientation=reader.orientation or 1,
-        payload=b"".join(reader.output) + _EOI,
+        payload=b"".join([*reader.output, _EOI]),
         heavy=decode_bytes >= HEAVY_DECODE_BYTES or reader.scan_blocks >= HEAVY_SCAN_BLOCKS,
         complete=complete,
     )
@@ -183,7 +183,7 @@ def _read_quantization_tables(reader: _Reader, body: bytes) -> None:
         body = body[size:]
 
 
-def _read_scan(reader: _Reader, header: bytes, data: bytes) -> None:
+def _read_scan(reader: _Reader, header: bytes, data: memoryview) -> None:
     frame = reader.frame
     if frame is None or not header or len(header) < 4 + 2 * header[0]:
         raise NotAnImage("The JPEG is damaged: a scan has no frame or a short header.")

@@ -17,7 +17,23 @@ import openvino as ov  # noqa: E402
 if sys.modules[_CONVERTER] is None:
     del sys.modules[_CONVERTER]  # so that an export in the same process can import it
 
-__all__ = ["ov", "release_mapped_file"]
+__all__ = ["ov", "release_mapped_file", "reuse_buffers"]
+
+# Parameters of glibc's mallopt, from malloc.h
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_BUFFER_BYTES = 32 * 1024 * 1024
+
+
+def reuse_buffers() -> None:
+    """Let malloc reuse the memory of large bodies and images (glibc).
+
+    By default each gets new pages from the kernel, which clears them: 5 ms of CPU time for a JPEG
+    of 2 MB. https://man7.org/linux/man-pages/man3/mallopt.3.html
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+            library.mallopt(parameter, _BUFFER_BYTES)
 
 
 def release_mapped_file(file: Path) -> None:

@@ -27,7 +27,7 @@ from model_code import artifact, images, inference
 from model_code.errors import BrokenArtifact, InvocationError, Overloaded, RequestTimeout
 from model_code.http_limits import BODY_TIMEOUT_S, LimitedProtocol
 from model_code.images import InputImage
-from model_code.runtime import release_mapped_file
+from model_code.runtime import release_mapped_file, reuse_buffers
 
 PORT = 8080
 SAGEMAKER_MODEL_DIR = Path("/opt/ml/model")
@@ -162,15 +162,16 @@ def create_app(predictor: Predictor) -> Starlette:
 
 async def _read(request: Request) -> bytes:
     """Return the request body. Stop reading as soon as it is too large, or too late."""
-    body = bytearray()
+    chunks, count = [], 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             async for chunk in request.stream():
-                body += chunk
-                images.check_bytes(len(body))
+                chunks.append(chunk)
+                count += len(chunk)
+                images.check_bytes(count)
     except TimeoutError:
         raise RequestTimeout(f"The body did not arrive within {BODY_TIMEOUT_S:g} s.") from None
-    return bytes(body)
+    return b"".join(chunks)
 
 
 def _on_invocation_error(_: Request, error: Exception) -> Response:
@@ -194,6 +195,7 @@ def load_predictor(model_dir: Path) -> Predictor:
     predictor = Predictor(inference.model_fn(model_dir))
     predictor.warm_up()
     release_mapped_file(model_dir / artifact.WEIGHTS_FILE)
+    reuse_buffers()
     return predictor
 
 

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 from training.__main__ import group as training
 
 GROUPS = {"training": training, "ops": ops}
-NOTEBOOK = ROOT / "docs" / "walkthrough.ipynb"
+NOTEBOOKS = [ROOT / "docs" / name for name in ("walkthrough.ipynb", "walkthrough-aws.ipynb")]
 MARKDOWN = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -40,7 +40,7 @@ def text(page: Path) -> str:
     return re.sub(r"\\\n\s*", "", content)
 
 
-PAGES = {str(page.relative_to(ROOT)): text(page) for page in [*MARKDOWN, NOTEBOOK]}
+PAGES = {str(page.relative_to(ROOT)): text(page) for page in [*MARKDOWN, *NOTEBOOKS]}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 

@@ -225,6 +225,8 @@ def _calibrate(
     description["trained_with"] = {
         "backbone": trained.backbone,
         "data": trained.data,
+        "commit": trained.commit,
+        "job": trained.job,
         "command": trained.command,
         "settings": trained.settings,
         "epoch": trained.epoch,

@@ -30,10 +30,11 @@ class TrainedModel:
     """The result of training: weights, breeds and input size.
 
     `state` holds the weights after `epoch`, the best one (0: the linear head alone), and
-    `valid_top1` their accuracy on held-out photos. `data` is the fingerprint of the photos. If
-    there was no split valid, `held_out` holds the cross-validation of the head for one or two looks
-    at each photo: `logits` float32 [N, looks, breeds], `dog_probabilities` float32 [N, looks],
-    `targets` int64 [N] and, for two looks, `sizes` int64 [N, 2], width and height in pixels.
+    `valid_top1` their accuracy on held-out photos. `data` is the fingerprint of the photos,
+    `commit` that of the code, `job` the job or run in AWS. If there was no split valid, `held_out`
+    holds the cross-validation of the head for one or two looks at each photo: `logits` float32
+    [N, looks, breeds], `dog_probabilities` float32 [N, looks], `targets` int64 [N] and, for two
+    looks, `sizes` int64 [N, 2], width and height in pixels.
     """
 
     backbone: str
@@ -47,6 +48,8 @@ class TrainedModel:
     data: str
     command: str
     held_out: Mapping[str, Tensor] | None = None
+    commit: str | None = None
+    job: str | None = None
 
     def network(self) -> BreedClassifier:
         """Build the classifier with these weights, in inference mode."""

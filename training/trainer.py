@@ -23,6 +23,7 @@ from training import (
     checkpoint,
     linear_head,
     optimiser,
+    provenance,
     run_files,
     second_look,
     training_set,
@@ -276,6 +277,8 @@ class Trainer:
             data=self.photos.fingerprint,
             command=_command_line(),
             held_out=self.head.held_out,
+            commit=provenance.commit(),
+            job=provenance.job(),
         )
         if self.world.is_leader:
             trained.save(self.output)

@@ -8,7 +8,7 @@ from chalicelib import settings as api_settings
 from cli.errors import SettingsError
 from ops.deployment import Deployment
 from ops.doctor.line import Line, Status
-from ops.endpoint.deploy import check_image_size
+from ops.endpoint.compatibility import check_image_size
 
 GATEWAY_TIMEOUT_S = 29
 """https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"""

@@ -5,19 +5,22 @@ traffic to the new version in steps, watched by CloudWatch alarms that roll it b
 instance count is kept. If the stage already serves this version, nothing changes. A failed
 deployment removes what it created, and the old version keeps serving.
 
+The model may be in a folder, in an archive, in S3, or be the result of a training job or an EC2
+run. It is checked and copied to the bucket's models. What neither options nor settings.toml give,
+such as the instance type, stays as the endpoint has it.
+
 An endpoint that is changing is waited for; one whose creation failed is replaced. For another
 instance type, autoscaling is paused during the update. If the command is interrupted, run it again.
 
 example:
   python -m ops endpoint deploy --stage dev --model model_code/default
-  python -m ops endpoint deploy --stage prod --job whatbreed-fit-20261121120000 --rollout rolling
+  python -m ops endpoint deploy --stage prod --model fit-20261121120000 --rollout rolling
   python -m ops endpoint deploy --stage prod --rollback
 """
 
 import json
 import sys
 from contextlib import ExitStack, redirect_stdout
-from pathlib import Path
 from typing import Any
 
 import click
@@ -27,30 +30,33 @@ from aws import endpoints, log_groups, stages
 from aws.account import Account
 from aws.errors import AwsError
 from aws.settings import ServingSettings
-from aws.stages import Config, Stage
-from chalicelib.settings import Settings
+from aws.stages import Stage
 from cli import commands
 from cli.errors import SettingsError
 from model_code.artifact import DEFAULT_MODEL_DIR
-from ops.endpoint import endpoint_alarms, model_archive, model_version, rollout, scaling
+from ops.endpoint import (
+    compatibility,
+    endpoint_alarms,
+    model_archive,
+    model_source,
+    model_version,
+    rollout,
+    scaling,
+)
+from ops.endpoint.model_source import ModelSource
 from ops.endpoint.model_version import ModelVersion
 from ops.endpoint.serving_image import architecture, latest_image, require_usable
-
-SERVERLESS_PAYLOAD_BYTES = 4_000_000
-"""The largest request of a serverless endpoint.
-
-https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
-"""
 
 
 @commands.command(__doc__)
 @click.option("--stage", required=True, help="Stage in .chalice/config.json.")
 @click.option(
     "--model",
-    type=click.Path(path_type=Path),
-    help="Folder of the model artifact. Default: the model that the project ships.",
+    metavar="SOURCE",
+    help="A folder, a model.tar.gz, its S3 URI, or the name of a training job or run. "
+    "Default: the model that the project ships.",
 )
-@click.option("--job", metavar="NAME", help="Deploy the model of this training job.")
+@click.option("--job", metavar="NAME", help="Like --model, for a training job or a run only.")
 @click.option("--rollback", is_flag=True, help="Return to the previous version.")
 @click.option("--image", help="Serving image. Default: the latest one that `image` pushed.")
 @click.option("--yes", is_flag=True, help="Move a serverless endpoint to instances, for good.")
@@ -62,7 +68,7 @@ def command(
     account: Account,
     serving: ServingSettings,
     stage: str,
-    model: Path | None,
+    model: str | None,
     job: str | None,
     rollback: bool,
     image: str | None,
@@ -78,24 +84,21 @@ def command(
         if rollback:
             endpoint = roll_back(account, target, serving, dry_run=dry_run)
         else:
-            needed = architecture(serving)
-            image = (
-                require_usable(account, image, needed)
-                if image
-                else latest_image(account, serving.repository, needed)
-            )
             if job:
-                archive, uri = None, model_archive.job_model_uri(account, job)
+                source = model_source.of_name(account, job)
             else:
-                archive = model_archive.pack(model or DEFAULT_MODEL_DIR)
-                uri = model_archive.uri(account, archive)
-            version = model_version.plan(account, target.endpoint, image, uri, serving)
+                source = model_source.find(account, model or str(DEFAULT_MODEL_DIR))
+            print(f"model: {source}")
+            find = endpoints.describe if dry_run else endpoints.settled
+            serving = compatibility.keep(account, find(account, target.endpoint), serving)
+            image = _image(account, image, serving, dry_run=dry_run)
+            version = model_version.plan(account, target.endpoint, image, source, serving)
             endpoint = deploy(
                 account,
                 target,
                 serving,
                 version,
-                archive,
+                source,
                 wait=not detach,
                 dry_run=dry_run,
                 leave_serverless=yes,
@@ -109,7 +112,7 @@ def deploy(
     stage: Stage,
     serving: ServingSettings,
     version: ModelVersion,
-    archive: bytes | None,
+    source: ModelSource,
     *,
     wait: bool,
     dry_run: bool,
@@ -117,11 +120,11 @@ def deploy(
 ) -> dict[str, Any] | None:
     """Deploy `version` and return the endpoint's description, or None after a dry run.
 
-    `archive` is uploaded first, unless the model is in S3 already. AWS cannot undo the move of a
-    serverless endpoint to instances, which therefore needs `leave_serverless`.
+    The archive of `source` is uploaded first. AWS cannot undo the move of a serverless endpoint to
+    instances, which therefore needs `leave_serverless`.
     """
     name = stage.endpoint
-    check_image_size(stage, serving)
+    compatibility.check_image_size(stage, serving)
     current = endpoints.describe(account, name) if dry_run else endpoints.settled(account, name)
     status = current["EndpointStatus"] if current else ""
     if current and status == "InService":
@@ -131,7 +134,7 @@ def deploy(
                 endpoint_alarms.delete(account, [version.config_name])
             print(f"{name} already serves {version.config_name}")
             return current
-        _require_same_kind(
+        compatibility.require_same_kind(
             stage,
             current["ProductionVariants"],
             version.config["ProductionVariants"],
@@ -145,8 +148,7 @@ def deploy(
             f"{name} is OutOfService: {endpoints.failure_reason(current or {})}. Run `python -m "
             f"ops endpoint teardown --stage {stage.name}` and deploy again."
         )
-    if archive:
-        model_archive.upload(account, archive)
+    model_archive.upload(account, source.archive)
     if current and status == "Failed":
         print(f"replacing {name}, which failed: {endpoints.failure_reason(current)}")
         scaling.pause(account, name)
@@ -165,19 +167,18 @@ def deploy(
     return endpoint
 
 
-def check_image_size(stage: Stage, serving: ServingSettings) -> None:
-    """Raise SettingsError if the API accepts images that a serverless endpoint cannot receive."""
-    if not serving.serverless:
-        return
-    value = Config.read().environment(stage.name).get("MAX_IMAGE_BYTES", "")
-    largest = int(value) if value.isdigit() else Settings("any").max_image_bytes
-    if largest > SERVERLESS_PAYLOAD_BYTES:
-        raise SettingsError(
-            f"The API of stage {stage.name} accepts images of {largest} bytes, and a serverless "
-            f"endpoint {SERVERLESS_PAYLOAD_BYTES}: set MAX_IMAGE_BYTES to "
-            f'"{SERVERLESS_PAYLOAD_BYTES}" in the stage\'s environment_variables in '
-            ".chalice/config.json."
-        )
+def _image(account: Account, image: str | None, serving: ServingSettings, *, dry_run: bool) -> str:
+    """Return the image to serve with. A dry run goes on without one, and says so."""
+    needed = architecture(serving)
+    try:
+        if image:
+            return require_usable(account, image, needed)
+        return latest_image(account, serving.repository, needed)
+    except AwsError as error:
+        if not dry_run:
+            raise
+        print(f"before that: {error}")
+        return image or f"{serving.repository}:{needed}"
 
 
 def _describe_dry_run(name: str, current: dict[str, Any] | None, version: ModelVersion) -> None:
@@ -187,33 +188,6 @@ def _describe_dry_run(name: str, current: dict[str, Any] | None, version: ModelV
     action = {"": "create", "Failed": "replace", "Deleting": "create"}.get(status, "update")
     print(f"would {action} endpoint {name}:")
     print(json.dumps({"model": version.model, "config": version.config}, indent=2))
-
-
-def _require_same_kind(
-    stage: Stage,
-    current: list[dict[str, Any]],
-    wanted: list[dict[str, Any]],
-    *,
-    leave_serverless: bool,
-) -> None:
-    """Raise AwsError if AWS cannot update the endpoint, because one is serverless.
-
-    https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
-    """
-    serverless = endpoints.is_serverless(current)
-    if serverless == endpoints.is_serverless(wanted):
-        return
-    if not serverless:
-        raise AwsError(
-            f"{stage.endpoint} runs on instances, and AWS cannot make it serverless. Run `python "
-            f"-m ops endpoint teardown --stage {stage.name}` and deploy again with --serverless "
-            "true: until then the stage has no model."
-        )
-    if not leave_serverless:
-        raise AwsError(
-            f"{stage.endpoint} is serverless. AWS can move it to instances but not back, and "
-            "--rollback will not work: add --yes to do so."
-        )
 
 
 def _roll_out(
@@ -281,7 +255,7 @@ def roll_back(
     config = endpoints.describe_config(account, previous) if previous else None
     if config is None or previous is None or previous == current_config:
         raise AwsError(f"{name} has no version before {current_config}.")
-    _require_same_kind(
+    compatibility.require_same_kind(
         stage,
         current.get("ProductionVariants", []),
         config["ProductionVariants"],

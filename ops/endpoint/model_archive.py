@@ -4,17 +4,19 @@ import gzip
 import hashlib
 import io
 import tarfile
-from pathlib import Path
+import zlib
+from pathlib import Path, PurePosixPath
 
-from aws import s3_storage, training_jobs
-from aws.account import Account, missing_bucket, or_none
+from aws import s3_storage
+from aws.account import Account, missing_bucket
 from aws.errors import AwsError
-from aws.s3_layout import MODELS
+from aws.s3_layout import ARCHIVE, MODELS
 from aws.s3_storage import split_uri
 from model_code import artifact
 from model_code.errors import BrokenArtifact
 
 FILES = (artifact.DESCRIPTION_FILE, artifact.GRAPH_FILE, artifact.WEIGHTS_FILE)
+MAX_FILE_BYTES = 500_000_000
 
 
 def pack(folder: Path) -> bytes:
@@ -40,9 +42,32 @@ def pack(folder: Path) -> bytes:
     return target.getvalue()
 
 
+def unpack(archive: bytes, folder: Path, name: str) -> None:
+    """Write the files of the model in `archive`, which is called `name`, to `folder`.
+
+    They may be in a folder of the archive. Nothing else is written. Raises AwsError if it is no
+    archive or lacks a file.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as content:
+            found = {PurePosixPath(entry.name): entry for entry in content if entry.isfile()}
+            roots = [path.parent for path in found if path.name == artifact.DESCRIPTION_FILE]
+            root = min(roots, key=lambda path: len(path.parts), default=PurePosixPath())
+            for file in FILES:
+                entry = found.get(root / file)
+                if entry is None:
+                    raise AwsError(f"{name} has no {file}: it is not an exported model.")
+                if entry.size > MAX_FILE_BYTES:
+                    raise AwsError(f"{name}: {file} has {entry.size / 1e6:.0f} MB, too many.")
+                stream = content.extractfile(entry)
+                (folder / file).write_bytes(stream.read() if stream else b"")
+    except (tarfile.TarError, EOFError, OSError, zlib.error):
+        raise AwsError(f"{name} is not a complete tar archive of a model.") from None
+
+
 def uri(account: Account, archive: bytes) -> str:
     """Return the S3 URI to which `upload` writes; it contains a digest of the archive."""
-    return account.uri(MODELS, hashlib.sha256(archive).hexdigest()[:16], "model.tar.gz")
+    return account.uri(MODELS, hashlib.sha256(archive).hexdigest()[:16], ARCHIVE)
 
 
 def upload(account: Account, archive: bytes) -> None:
@@ -50,32 +75,9 @@ def upload(account: Account, archive: bytes) -> None:
     if not s3_storage.exists(account):
         raise AwsError(missing_bucket(account.bucket))
     target = uri(account, archive)
-    if _exists(account, target):
+    if s3_storage.object_exists(account, target):
         print(f"{target} is already uploaded", flush=True)
         return
     bucket, key = split_uri(target)
     account.client("s3").upload_fileobj(io.BytesIO(archive), bucket, key)
     print(f"uploaded {target}", flush=True)
-
-
-def job_model_uri(account: Account, job_name: str) -> str:
-    """Return the S3 URI of the model that a training job wrote.
-
-    Raises AwsError if the job has not completed or its model was deleted.
-    """
-    job = training_jobs.describe(account, job_name)
-    if job["TrainingJobStatus"] != "Completed":
-        raise AwsError(
-            f"Training job {job_name} is {job['TrainingJobStatus']}: "
-            "only a completed job has a model."
-        )
-    model = str(job["ModelArtifacts"]["S3ModelArtifacts"])
-    if not _exists(account, model):
-        raise AwsError(f"{model} no longer exists: train again.")
-    return model
-
-
-def _exists(account: Account, uri: str) -> bool:
-    bucket, key = split_uri(uri)
-    s3 = account.client("s3")
-    return or_none(lambda: s3.head_object(Bucket=bucket, Key=key)) is not None

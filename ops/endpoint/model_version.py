@@ -5,22 +5,19 @@ import json
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from aws import endpoints
+from aws import endpoints, roles
 from aws.account import Account, or_none
 from aws.instance_types import has_local_storage
-from aws.polling import retry
 from aws.settings import ServingSettings
 from cli.errors import SettingsError
+from ops.endpoint import lineage, model_archive
+from ops.endpoint.model_source import ModelSource
 
 VARIANT = "AllTraffic"
 MAX_ENDPOINT_CHARACTERS = 52
 """SageMaker's 63 for a name, less a hyphen and the digest of models and configs."""
-_ROLE_SPREADS = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +31,13 @@ class ModelVersion:
 
 
 def plan(
-    account: Account, endpoint: str, image: str, model_uri: str, serving: ServingSettings
+    account: Account,
+    endpoint: str,
+    image: str,
+    source: ModelSource,
+    serving: ServingSettings,
 ) -> ModelVersion:
-    """Return the version of `endpoint` that serves `model_uri` in `image`, without creating it.
+    """Return the version of `endpoint` that serves `source` in `image`, without creating it.
 
     The names contain a digest of the content, so the same model and settings give the same names.
     """
@@ -46,10 +47,14 @@ def plan(
             f"{MAX_ENDPOINT_CHARACTERS} are possible, because models are named after it."
         )
     aws, tags = account.settings, account.settings.tag_list()
+    lineage_tags = [{"Key": key, "Value": value} for key, value in lineage.tags(source).items()]
     vpc = None if serving.serverless else aws.vpc_config()
     model = {
         "ExecutionRoleArn": account.role_arn(aws.serving_role),
-        "PrimaryContainer": {"Image": image, "ModelDataUrl": model_uri},
+        "PrimaryContainer": {
+            "Image": image,
+            "ModelDataUrl": model_archive.uri(account, source.archive),
+        },
         # The container needs no network. Serverless inference does not support isolation.
         "EnableNetworkIsolation": not serving.serverless,
         **({"VpcConfig": vpc} if vpc else {}),
@@ -59,7 +64,7 @@ def plan(
     config_name = f"{endpoint}-{_digest(config)}"
     return ModelVersion(
         model_name,
-        {"ModelName": model_name, **model, "Tags": tags},
+        {"ModelName": model_name, **model, "Tags": tags + lineage_tags},
         config_name,
         {"EndpointConfigName": config_name, **config, "Tags": tags},
     )
@@ -106,10 +111,10 @@ def create(account: Account, version: ModelVersion) -> ExitStack:
     model, config = version.model_name, version.config_name
     with ExitStack() as created:
         if or_none(lambda: sagemaker.describe_model(ModelName=model)) is None:
-            retry(
+            roles.once_assumable(
                 account,
+                version.model["ExecutionRoleArn"],
                 lambda: sagemaker.create_model(**version.model),
-                lambda error: _is_new_role(account, version.model["ExecutionRoleArn"], error),
             )
             created.callback(sagemaker.delete_model, ModelName=model)
         if endpoints.describe_config(account, config) is None:
@@ -118,14 +123,6 @@ def create(account: Account, version: ModelVersion) -> ExitStack:
             )
             created.callback(sagemaker.delete_endpoint_config, EndpointConfigName=config)
         return created.pop_all()
-
-
-def _is_new_role(account: Account, arn: str, error: ClientError) -> bool:
-    """Whether SageMaker cannot assume the role because IAM has not spread it yet."""
-    if "assume role" not in error.response.get("Error", {}).get("Message", ""):
-        return False
-    role = or_none(lambda: account.client("iam").get_role(RoleName=arn.rpartition("/")[2]))
-    return role is not None and datetime.now(UTC) - role["Role"]["CreateDate"] < _ROLE_SPREADS
 
 
 def configs(account: Account, endpoint: str) -> list[str]:

@@ -8,6 +8,9 @@ Scale in more slowly than out: a new instance takes minutes to start, an idle on
 30 s for both cooldowns the number of instances oscillates. Schedules in settings.toml set other
 limits by the clock.
 
+Without options, the command applies settings.toml. With some, it changes these and leaves the rest
+of the endpoint's autoscaling as it is.
+
 example:
   python -m ops endpoint scale --stage prod --max-instances 4 --target-per-minute 3000
   python -m ops endpoint scale --stage prod --off
@@ -23,7 +26,7 @@ from aws import endpoints, stages
 from aws.account import Account, or_none
 from aws.errors import AwsError
 from aws.settings import ScalingSettings
-from cli import commands
+from cli import commands, settings
 from cli.errors import SettingsError
 from ops.endpoint import saved_scaling
 from ops.endpoint.model_version import VARIANT
@@ -48,7 +51,7 @@ LOWEST_UNCONFIRMED_TARGET = 60.0
 @click.option("--yes", is_flag=True, help="Accept a target below 1 request per second.")
 @commands.dry_run_option
 @commands.json_option
-@accounts.options(ScalingSettings)
+@accounts.options(merged=[ScalingSettings])
 def command(
     account: Account,
     scaling: ScalingSettings,
@@ -62,8 +65,12 @@ def command(
     if off:
         _switch_off(account, endpoint, dry_run)
         return
+    given = settings.given(ScalingSettings)
+    current = _current(account, endpoint) if given else {}
+    scaling = ScalingSettings.read(current | given, stage=stage) if given else scaling
     target = scaling.target_per_minute
-    if target < LOWEST_UNCONFIRMED_TARGET and not yes:
+    confirmed = yes or target == current.get("target_per_minute")
+    if target < LOWEST_UNCONFIRMED_TARGET and not confirmed:
         raise SettingsError(
             f"A target of {target:g} invocations per MINUTE and instance is "
             f"{target / 60:.2g} requests per second; add --yes if that is intended."
@@ -71,11 +78,15 @@ def command(
     if endpoints.is_serverless(endpoints.in_service(account, endpoint)["ProductionVariants"]):
         raise AwsError(f"{endpoint} is serverless: AWS scales it, up to serverless_concurrency.")
     if not dry_run:
-        apply(account, endpoint, scaling)
+        if current:
+            resume(account, endpoint)
+        apply(account, endpoint, scaling, keep_schedules=bool(current))
     if as_json:
         print(json.dumps(state(account, endpoint), default=str, indent=2))
-    else:
-        print(describe(endpoint, scaling))
+        return
+    print(describe(endpoint, scaling))
+    if current:
+        print("  the rest is as it was; without options, `scale` applies settings.toml")
 
 
 def describe(endpoint: str, scaling: ScalingSettings) -> str:
@@ -103,10 +114,13 @@ def describe(endpoint: str, scaling: ScalingSettings) -> str:
     return "\n".join(lines)
 
 
-def apply(account: Account, endpoint: str, scaling: ScalingSettings) -> None:
+def apply(
+    account: Account, endpoint: str, scaling: ScalingSettings, *, keep_schedules: bool = False
+) -> None:
     """Set limits, target and schedules, and delete the schedules that are no longer in settings.
 
-    If that fails on an endpoint without autoscaling, everything is removed again.
+    With `keep_schedules`, those of the endpoint stay as they are. If that fails on an endpoint
+    without autoscaling, everything is removed again.
     """
     client, target = account.client("application-autoscaling"), scalable_target(endpoint)
     current = state(account, endpoint)
@@ -127,9 +141,11 @@ def apply(account: Account, endpoint: str, scaling: ScalingSettings) -> None:
                 "DisableScaleIn": scaling.disable_scale_in,
             },
         )
-        for name in existing - {schedule.name for schedule in scaling.schedules}:
+        schedules = [] if keep_schedules else scaling.schedules
+        removed = set() if keep_schedules else existing - {each.name for each in schedules}
+        for name in removed:
             client.delete_scheduled_action(**target, ScheduledActionName=name)
-        for schedule in scaling.schedules:
+        for schedule in schedules:
             client.put_scheduled_action(
                 **target,
                 ScheduledActionName=schedule.name,
@@ -211,6 +227,27 @@ def scalable_target(endpoint: str) -> dict[str, str]:
         "ServiceNamespace": SERVICE,
         "ResourceId": f"endpoint/{endpoint}/variant/{VARIANT}",
         "ScalableDimension": DIMENSION,
+    }
+
+
+def _current(account: Account, endpoint: str) -> dict[str, Any]:
+    """Return the endpoint's autoscaling, even if it is paused, as values of [scaling].
+
+    Returns {} if it has none.
+    """
+    current = saved_scaling.read(account, endpoint) or state(account, endpoint)
+    policies = [policy for policy in current["policies"] if policy["PolicyName"] == POLICY]
+    if not (current["targets"] and policies):
+        return {}
+    limits = current["targets"][0]
+    tracking = policies[0]["TargetTrackingScalingPolicyConfiguration"]
+    return {
+        "min_instances": limits["MinCapacity"],
+        "max_instances": limits["MaxCapacity"],
+        "target_per_minute": tracking["TargetValue"],
+        "scale_in_cooldown_s": tracking["ScaleInCooldown"],
+        "scale_out_cooldown_s": tracking["ScaleOutCooldown"],
+        "disable_scale_in": tracking.get("DisableScaleIn", False),
     }
 
 

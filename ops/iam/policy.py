@@ -52,6 +52,10 @@ def _training(account: Account) -> Policy:
     return role_policies.training(account, training_image.uri(account, fit), fit)
 
 
+def _ec2(account: Account) -> Policy:
+    return role_policies.ec2(account, FitSettings.read())
+
+
 def _serving(account: Account) -> Policy:
     endpoints = [stages.read(name).endpoint for name in stages.names()]
     return role_policies.serving(account, ServingSettings.read().repository, endpoints)
@@ -87,7 +91,7 @@ def operator_documents(account: Account) -> dict[str, Policy]:
 SERVICE_ROLES = {
     "training": Role("sagemaker", lambda account: account.settings.training_role, _training),
     "serving": Role("sagemaker", lambda account: account.settings.serving_role, _serving),
-    "ec2": Role("ec2", lambda _: Ec2Settings.read().role, role_policies.ec2),
+    "ec2": Role("ec2", lambda _: Ec2Settings.read().role, _ec2),
     "codebuild": Role("codebuild", lambda _: codebuild.ROLE, _codebuild),
 }
 OPERATOR = "deploy"

@@ -7,7 +7,7 @@ from aws import endpoints
 from aws.polling import poll
 from model_code.artifact import DEFAULT_MODEL_DIR
 from ops.deployment import Deployment
-from ops.endpoint import deploy, docker_build, model_archive, model_version, scaling, serving_image
+from ops.endpoint import deploy, docker_build, model_source, model_version, scaling, serving_image
 from ops.lifecycle.step import Step
 
 
@@ -93,10 +93,9 @@ def _deploy(deployment: Deployment) -> None:
         return
     architecture = serving_image.architecture(serving)
     image = serving_image.latest_image(account, serving.repository, architecture)
-    archive = model_archive.pack(DEFAULT_MODEL_DIR)
-    uri = model_archive.uri(account, archive)
-    version = model_version.plan(account, stage.endpoint, image, uri, serving)
-    deploy.deploy(account, stage, serving, version, archive, wait=True, dry_run=False)
+    source = model_source.find(account, str(DEFAULT_MODEL_DIR))
+    version = model_version.plan(account, stage.endpoint, image, source, serving)
+    deploy.deploy(account, stage, serving, version, source, wait=True, dry_run=False)
 
 
 def _pending_scaling(deployment: Deployment) -> bool:

@@ -19,7 +19,7 @@ from moto.iam import models as iam_models
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.iam.responses import IamResponse
 from moto.logs.responses import LogsResponse
-from moto.sagemaker.exceptions import AWSValidationException
+from moto.sagemaker.exceptions import AWSValidationException, ValidationError
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
@@ -171,11 +171,24 @@ def add_tags(self: Any) -> Any:
     return _original["add_tags"](self)
 
 
+def assume_role(arn: str) -> None:
+    """Refuse a new role as long as IAM spreads it."""
+    spread(arn, f"Could not assume role {arn}. Please ensure that the role exists and allows")
+
+
+def spread(name: str, message: str) -> None:
+    """Refuse the first `STATE.lag` calls that refer to a resource, which reads do not see yet."""
+    STATE.seen[name] = STATE.seen.get(name, 0) + 1
+    if STATE.seen[name] <= STATE.lag:
+        raise ValidationError(message=message)
+
+
 def create_training_job(self: Any) -> Any:
     """moto replaces metric definitions, drops some members and accepts duplicate names."""
     name = self._get_param("TrainingJobName")
     if name in self.sagemaker_backend.training_jobs:
         raise AWSValidationException(f"Training job names must be unique: {name}")
+    assume_role(self._get_param("RoleArn"))
     metrics = (self._get_param("AlgorithmSpecification") or {}).get("MetricDefinitions")
     response = _original["create_training_job"](self)
     job = self.sagemaker_backend.training_jobs[name]

@@ -11,7 +11,7 @@ from moto.applicationautoscaling.models import applicationautoscaling_backends
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.responses import ActionResult, EmptyResult
-from moto.sagemaker.exceptions import AWSValidationException, ValidationError
+from moto.sagemaker.exceptions import AWSValidationException
 from moto.sagemaker.models import FakeEndpointConfig, sagemaker_backends
 from moto.sagemaker.responses import SageMakerResponse
 
@@ -29,8 +29,7 @@ def create_model(self: Any) -> Any:
     name = self._get_param("ModelName")
     if name in self.sagemaker_backend._models:
         raise AWSValidationException(f"Cannot create already existing model {name}")
-    role = self._get_param("ExecutionRoleArn")
-    _spread(role, f"Could not assume role {role}. Please ensure that the role exists and allows")
+    corrected_moto.assume_role(self._get_param("ExecutionRoleArn"))
     response = _create_model(self)
     self.sagemaker_backend._models[name].isolated = bool(self._get_param("EnableNetworkIsolation"))
     return response
@@ -69,7 +68,7 @@ def create_endpoint(self: Any) -> Any:
     endpoints = self.sagemaker_backend.endpoints
     if name.lower() in map(str.lower, endpoints):
         raise AWSValidationException(f'Cannot create already existing endpoint "{name}".')
-    _spread(config, f'Could not find endpoint configuration "{config}".')
+    corrected_moto.spread(config, f'Could not find endpoint configuration "{config}".')
     response = _create_endpoint(self)
     endpoint = endpoints[name]
 
@@ -110,7 +109,7 @@ def update_endpoint(self: Any) -> Any:
     state, backend = corrected_moto.STATE, self.sagemaker_backend
     name, config = self._get_param("EndpointName"), self._get_param("EndpointConfigName")
     endpoint = backend.endpoints[name]
-    _spread(config, f'Could not find endpoint configuration "{config}".')
+    corrected_moto.spread(config, f'Could not find endpoint configuration "{config}".')
     new = backend.describe_endpoint_config(config)["ProductionVariants"]
     deployment = self._get_param("DeploymentConfig")
     endpoint.deployment = deployment
@@ -222,14 +221,6 @@ def _advance(endpoint: Any) -> None:
         return
     endpoint.pending = None
     pending[1]()
-
-
-def _spread(name: str, message: str) -> None:
-    """Refuse the first `STATE.lag` calls that refer to a resource, which reads do not see yet."""
-    seen = corrected_moto.STATE.seen
-    seen[name] = seen.get(name, 0) + 1
-    if seen[name] <= corrected_moto.STATE.lag:
-        raise ValidationError(message=message)
 
 
 def _forget(backend: Any, resource: str) -> None:

@@ -4,10 +4,12 @@ VALUES are numbers of instances; with --local, numbers of processes on this mach
 finished runs or jobs to compare, of which none is started. All runs see the same photos in each
 step: --batch-size is divided by the number of instances. --ec2 adds an EC2 instance of the same
 type. The command shows the most that it can cost and asks before it starts. If it is interrupted,
-compare the runs later with --runs.
+run it again with the --name that it printed: it waits for the runs that were started, and starts
+the others.
 
 example:
   python -m training compare 1 4 --ec2 --epochs 5 --dry-run
+  python -m training compare 1 4 --ec2 --epochs 5 --name first
   python -m training compare --runs compare-1-20261121120000 compare-4-20261121120000
   python -m training compare --local 1 2 --photos photos --epochs 1
 """
@@ -48,6 +50,7 @@ _ENDED = ("Completed", "Failed", "Stopped")
 @commands.command(__doc__)
 @click.argument("values", nargs=-1, required=True)
 @click.option("--ec2", "with_ec2", is_flag=True, help="Also train on an EC2 instance as in [ec2].")
+@click.option("--name", metavar="NAME", help="Name of the comparison, to wait for it again.")
 @click.option("--local", is_flag=True, help="Train on this machine; VALUES are processes.")
 @click.option("--runs", "only_runs", is_flag=True, help="Start nothing; VALUES are runs or jobs.")
 @click.option("--photos", type=click.Path(exists=True, path_type=Path), help="With --local.")
@@ -62,6 +65,7 @@ def command(
     account: Account,
     values: tuple[str, ...],
     with_ec2: bool,
+    name: str | None,
     local: bool,
     only_runs: bool,
     photos: Path | None,
@@ -77,6 +81,8 @@ def command(
         raise SettingsError("--local starts runs and --runs does not: omit one of them.")
     if (local or only_runs) and with_ec2:
         raise SettingsError("--ec2 adds an instance to jobs in AWS: omit --local and --runs.")
+    if (local or only_runs) and name:
+        raise SettingsError("--name names jobs in AWS: omit --local and --runs.")
     if photos and not local:
         raise SettingsError("--photos is for --local: jobs in AWS read [fit] data.")
     # with --json, only the result goes to standard output
@@ -87,7 +93,7 @@ def command(
             measured = _train_here(_counts(values), train, photos, dry_run=dry_run)
         else:
             machine = ec2 if with_ec2 else None
-            plans = comparison_jobs.plan(account, _counts(values), fit, train, machine)
+            plans = comparison_jobs.plan(account, name, _counts(values), fit, train, machine)
             started = _start(account, plans, dry_run=dry_run, yes=yes)
             measured = _wait(account, plans.names) if started else []
     if dry_run and not only_runs:
@@ -120,6 +126,9 @@ def _counts(values: Sequence[str]) -> list[int]:
 
 def _start(account: Account, plans: Plans, *, dry_run: bool, yes: bool) -> bool:
     """Show what would start and what it costs at most, ask, and start it unless `dry_run`."""
+    if not (plans.jobs or plans.instance):
+        print(f"all runs were started before: {', '.join(plans.names)}")
+        return not dry_run
     print(json.dumps(comparison_jobs.summary(account, plans), indent=2), flush=True)
     if dry_run:
         return False
@@ -168,6 +177,8 @@ def _wait(account: Account, names: Sequence[str]) -> list[Measurement]:
             lambda measured: ", ".join(f"{each.name} {each.status}" for each in measured),
         )
     except KeyboardInterrupt:
-        print(f"the runs continue: python -m training compare --runs {' '.join(names)}")
-        print(f"to stop one: python -m training jobs --stop {names[0]}")
+        print("the runs continue and are billed until they end")
+        print(f"to wait for them again: python -m training compare --runs {' '.join(names)}")
+        for name in names:
+            print(f"to stop: python -m training jobs --stop {name}")
         raise

@@ -9,22 +9,20 @@ from aws import ec2_instances, prices
 from aws.account import Account
 from aws.settings import Ec2Settings, FitSettings
 from cli.errors import SettingsError
-from training.jobs import ec2, fit, sagemaker_trainer
+from training.jobs import ec2, fit, runs, sagemaker_trainer
 from training.settings import TrainSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """SageMaker jobs on different numbers of instances, and an EC2 instance of the same type."""
+    """SageMaker jobs on different numbers of instances, and an EC2 instance of the same type.
 
+    `names` are those of all runs of the comparison, of which some may have been started before.
+    """
+
+    names: list[str]
     jobs: list[fit.Plan]
     instance: ec2.Plan | None
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the runs."""
-        names = [plan.run.name for plan in self.jobs]
-        return [*names, self.instance.run.name] if self.instance else names
 
 
 def share(train: TrainSettings, machines: int) -> TrainSettings:
@@ -39,6 +37,7 @@ def share(train: TrainSettings, machines: int) -> TrainSettings:
 
 def plan(
     account: Account,
+    name: str | None,
     counts: Sequence[int],
     settings: FitSettings,
     train: TrainSettings,
@@ -46,21 +45,31 @@ def plan(
 ) -> Plans:
     """Plan a job per number of instances, and one on EC2 unless `machine` is None.
 
-    Raises an error if the photos or the network are not usable.
+    The runs are called `name`-1, `name`-4, `name`-ec2; those that were started before are not
+    planned again. Raises an error if the photos or the network are not usable.
     """
-    time = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
+    name = name or f"compare-{datetime.now(UTC):%Y%m%d%H%M%S}"
+    runs_of = {f"{name}-{count}": count for count in counts}
     jobs = []
-    for count in counts:
+    for run, count in runs_of.items():
+        if _is_started(account, run):
+            continue
         each = settings.model_copy(update={"instance_count": count})
         sagemaker_trainer.check_network(account, each)
-        jobs.append(fit.new(account, f"compare-{count}-{time}", each, share(train, count)))
+        jobs.append(fit.new(account, run, each, share(train, count)))
     if machine is None:
-        return Plans(jobs, None)
-    if settings.data:
-        raise SettingsError("[fit] data is set, but EC2 instances read the bucket: omit --ec2.")
+        return Plans([*runs_of], jobs, None)
+    run = f"{name}-ec2"
+    if _is_started(account, run):
+        return Plans([*runs_of, run], jobs, None)
     instance_type = settings.instance_type.removeprefix("ml.")
     machine = machine.model_copy(update={"instance_type": instance_type, "spot": settings.spot})
-    return Plans(jobs, ec2.new(account, f"compare-ec2-{time}", machine, train))
+    return Plans([*runs_of, run], jobs, ec2.new(account, run, machine, train, settings))
+
+
+def _is_started(account: Account, name: str) -> bool:
+    run = runs.get(account, name)
+    return run is not None and bool(run.jobs)
 
 
 def summary(account: Account, plans: Plans) -> dict[str, Any]:

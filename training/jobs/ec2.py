@@ -24,7 +24,7 @@ from aws import ec2_instances, prices, role_policies, roles, s3_layout, s3_stora
 from aws.account import Account
 from aws.errors import AwsError
 from aws.polling import retry
-from aws.settings import Ec2Settings
+from aws.settings import Ec2Settings, FitSettings
 from cli import commands
 from training.jobs import ec2_request, hyperparameters, runs, s3_photos, source_code
 from training.jobs.run_options import require_new, resume_option, run_option
@@ -34,18 +34,22 @@ from training.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An instance for `run` that is ready to start. `values` are options of `train`."""
+    """An instance for `run` that is ready to start.
+
+    `values` are options of `train`; `fit` says where the photos are.
+    """
 
     run: Run
     ec2: Ec2Settings
     values: dict[str, Any]
+    fit: FitSettings
 
 
 @commands.command(__doc__)
 @run_option
 @resume_option
 @commands.dry_run_option
-@accounts.options(Ec2Settings, TrainSettings)
+@accounts.options(Ec2Settings, TrainSettings, without_options=[FitSettings])
 def command(
     account: Account,
     run: str | None,
@@ -53,9 +57,10 @@ def command(
     dry_run: bool,
     ec2: Ec2Settings,
     train: TrainSettings,
+    fit: FitSettings,
 ) -> None:
     require_new(resume, run=run)
-    plan = resumed(account, resume) if resume else new(account, run, ec2, train)
+    plan = resumed(account, resume, fit) if resume else new(account, run, ec2, train, fit)
     if dry_run:
         image = ec2_request.machine_image(account, plan.ec2)
         print(json.dumps(summary(account, plan, image), indent=2))
@@ -69,17 +74,20 @@ def command(
     print(f"stop:  python -m training jobs --stop {name}")
     print(f"shell: aws ssm start-session --region {account.region} --target {instance}")
     print(f"model: {model_uri(account, plan.run)} at the end")
+    print(f"serve: python -m ops endpoint deploy --stage dev --model {name}")
 
 
-def new(account: Account, name: str | None, ec2: Ec2Settings, train: TrainSettings) -> Plan:
+def new(
+    account: Account, name: str | None, ec2: Ec2Settings, train: TrainSettings, fit: FitSettings
+) -> Plan:
     """Plan a new run. Raises an error if its name or its photos are not usable."""
-    data = s3_photos.training_photos(account)
+    data = s3_photos.training_photos(account, fit.data)
     name = runs.new_name(account, "ec2", name)
     run = Run.of(name, "ec2", train, ec2, data)
-    return Plan(run, ec2, hyperparameters.changed(train))
+    return Plan(run, ec2, hyperparameters.changed(train), fit)
 
 
-def resumed(account: Account, name: str) -> Plan:
+def resumed(account: Account, name: str, fit: FitSettings) -> Plan:
     """Plan the next instance of a run, with the settings that it was started with.
 
     Raises an error if the run is being trained or is finished, or if settings or photos differ.
@@ -93,9 +101,9 @@ def resumed(account: Account, name: str) -> Plan:
     if s3_storage.object_exists(account, model_uri(account, run)):
         raise runs.finished(run, model_uri(account, run))
     ec2, train = runs.resumed_machine(run, Ec2Settings), runs.resumed_train(run)
-    runs.require_same_source(run, s3_photos.source(account, ""))
-    runs.require_same_photos(run, s3_photos.training_photos(account))
-    return Plan(run, ec2, hyperparameters.changed(train))
+    runs.require_same_source(run, s3_photos.source(account, fit.data))
+    runs.require_same_photos(run, s3_photos.training_photos(account, fit.data))
+    return Plan(run, ec2, hyperparameters.changed(train), fit)
 
 
 def start(account: Account, plan: Plan) -> str:
@@ -104,7 +112,7 @@ def start(account: Account, plan: Plan) -> str:
     script = _script(account, plan)
     image = ec2_request.machine_image(account, ec2)
     request = ec2_request.launch_request(account, ec2, run.name, image)
-    policy = role_policies.ec2(account)
+    policy = role_policies.ec2(account, plan.fit)
     roles.ensure_role(account, ec2.role, roles.trust("ec2.amazonaws.com"), policy)
     roles.ensure_instance_profile(account, ec2.role)
     if ec2.spot:
@@ -130,7 +138,7 @@ def start(account: Account, plan: Plan) -> str:
 
 def model_uri(account: Account, run: Run) -> str:
     """Return the S3 URI of the model that a finished run has uploaded."""
-    return f"{runs.uri(account, run)}/model.tar.gz"
+    return f"{runs.uri(account, run)}/{s3_layout.ARCHIVE}"
 
 
 def summary(account: Account, plan: Plan, image: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +150,7 @@ def summary(account: Account, plan: Plan, image: dict[str, Any]) -> dict[str, An
         "data": plan.run.data,
         "photos": plan.run.photos,
         "request": ec2_request.launch_request(account, ec2, plan.run.name, image),
-        "policy": role_policies.ec2(account),
+        "policy": role_policies.ec2(account, plan.fit),
         **prices.at_most("ec2", ec2.instance_type, ec2.max_hours),
         "spot_usd_per_hour": ec2_instances.spot_usd_per_hour(account, ec2.instance_type),
     }

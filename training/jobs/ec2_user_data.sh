@@ -7,6 +7,7 @@ REGION=$region
 DATA=$data
 RUN=$run
 WORK=$${WORK:-/var/lib/whatbreed}
+export WHATBREED_RUN="$${RUN##*/}"
 
 shutdown -h +$minutes "whatbreed: max_hours is over"
 mkdir -p "$$WORK/source" "$$WORK/photos" "$$WORK/run"

@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from aws import account as accounts
-from aws import log_groups, prices, s3_layout, s3_storage, training_image, training_jobs
+from aws import log_groups, prices, roles, s3_layout, s3_storage, training_image, training_jobs
 from aws.account import Account
 from aws.errors import AwsError
 from aws.settings import FitSettings
@@ -139,7 +139,11 @@ def start(account: Account, plan: Plan) -> str:
     runs.save(account, run)
     with sagemaker_trainer.model_trainer(account, plan.fit, run.name, plan.values) as trainer:
         try:
-            trainer.train(input_data_config=channels, wait=False, logs=False)
+            roles.once_assumable(
+                account,
+                account.role_arn(account.settings.training_role),
+                lambda: trainer.train(input_data_config=channels, wait=False, logs=False),
+            )
         except BaseException:
             _delete_uploads(account, run.name, began)
             if not run.jobs:

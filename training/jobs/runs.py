@@ -25,7 +25,6 @@ from training.settings import TrainSettings
 Place = Literal["fit", "ec2"]
 """The command that starts the jobs of a run."""
 FOLDERS: dict[Place, str] = {"fit": s3_layout.CHECKPOINTS, "ec2": s3_layout.EC2}
-RECORD = "run.json"
 _TIMESTAMP = r"-\d{14}"
 
 
@@ -116,7 +115,7 @@ def load(account: Account, place: Place, name: str) -> Run:
 def get(account: Account, name: str) -> Run | None:
     """Return the record of the run of that name, or None."""
     for folder in FOLDERS.values():
-        key = f"{account.settings.prefix}/{folder}/{name}/{RECORD}"
+        key = f"{account.settings.prefix}/{folder}/{name}/{s3_layout.RUN_RECORD}"
         if (run := _read(account, key)) is not None:
             return run
     return None
@@ -146,7 +145,7 @@ def listing(account: Account, *places: Place) -> Iterator[Run]:
         pages = account.client("s3").get_paginator("list_objects_v2")
         folders = pages.paginate(Bucket=account.bucket, Prefix=start, Delimiter="/")
         for folder in folders.search("CommonPrefixes[].Prefix"):
-            if folder and (run := _read(account, f"{folder}{RECORD}")) is not None:
+            if folder and (run := _read(account, f"{folder}{s3_layout.RUN_RECORD}")) is not None:
                 yield run
 
 
@@ -230,4 +229,4 @@ def _read(account: Account, key: str) -> Run | None:
 
 
 def _key(account: Account, run: Run) -> str:
-    return f"{account.settings.prefix}/{FOLDERS[run.place]}/{run.name}/{RECORD}"
+    return f"{account.settings.prefix}/{FOLDERS[run.place]}/{run.name}/{s3_layout.RUN_RECORD}"

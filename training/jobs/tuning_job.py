@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from aws import account as accounts
-from aws import log_groups, prices, s3_layout
+from aws import log_groups, prices, roles, s3_layout
 from aws.account import Account
 from aws.settings import FitSettings, TuningJobSettings
 from cli import commands
@@ -164,7 +164,11 @@ def start(
             base_tuning_job_name=name[:16].rstrip("-"),
             tags=account.settings.tag_list(),
         )
-        tuner.tune(inputs=channels, wait=False)
+        roles.once_assumable(
+            account,
+            account.role_arn(account.settings.training_role),
+            lambda: tuner.tune(inputs=channels, wait=False),
+        )
     return str(tuner.latest_tuning_job.hyper_parameter_tuning_job_name)
 
 

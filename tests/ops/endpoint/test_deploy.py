@@ -206,32 +206,6 @@ def test_data_capture_and_keys(release: Any, key: str) -> None:
     assert config["KmsKeyId"] == key
 
 
-def test_the_model_of_a_job(command: Command, bucket: str, roles: None, image: str) -> None:
-    sagemaker = boto3.client("sagemaker")
-    sagemaker.create_training_job(
-        TrainingJobName="whatbreed-fit-1",
-        AlgorithmSpecification={"TrainingImage": "x", "TrainingInputMode": "File"},
-        RoleArn="arn:aws:iam::123456789012:role/whatbreed-training",
-        OutputDataConfig={"S3OutputPath": f"s3://{bucket}/whatbreed/jobs"},
-        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
-        StoppingCondition={"MaxRuntimeInSeconds": 60},
-    )
-    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--job", "whatbreed-fit-1")
-    assert outcome.code == 1
-    assert "no longer exists" in outcome.err
-    job = sagemaker.describe_training_job(TrainingJobName="whatbreed-fit-1")
-    uri = job["ModelArtifacts"]["S3ModelArtifacts"]
-    key = uri.removeprefix(f"s3://{bucket}/")
-    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=b"tar")
-    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--job", "whatbreed-fit-1")
-    assert outcome.code == 0, outcome.err
-    [model] = sagemaker.list_models()["Models"]
-    description = sagemaker.describe_model(ModelName=model["ModelName"])
-    assert description["PrimaryContainer"]["ModelDataUrl"] == uri
-    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--job", "nope")
-    assert "nope does not exist" in outcome.err
-
-
 def test_dry_run_changes_nothing(release: Any) -> None:
     outcome = release("--dry-run")
     assert outcome.code == 0
@@ -277,6 +251,40 @@ def test_errors_of_the_user(command: Command, bucket: str, image: str, tmp_path:
     )
     both = command("ops", "endpoint", "deploy", "--stage", "dev", "--rollback", "--job", "x")
     assert (both.code, "exclude each other" in both.err) == (2, True)
+
+
+def test_dry_run_in_an_empty_account(command: Command, emulator: State) -> None:
+    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert "before that: ECR has no amd64 image" in outcome.out
+    assert "would create endpoint whatbreed-dev" in outcome.out
+
+
+def test_what_is_not_given_stays(release: Any, other_model: Path, command: Command) -> None:
+    assert release("--instance-type", "ml.c6i.xlarge", "--capture-percent", 5).code == 0
+    deploy = ("ops", "endpoint", "deploy", "--stage", "dev", "--model", other_model)
+    assert command(*deploy).code == 0
+    sagemaker = boto3.client("sagemaker")
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=describe()["EndpointConfigName"])
+    assert config["ProductionVariants"][0]["InstanceType"] == "ml.c6i.xlarge"
+    assert config["DataCaptureConfig"]["InitialSamplingPercentage"] == 5
+    assert command(*deploy, "--capture-percent", 0, "--instance-type", "ml.c6i.large").code == 0
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=describe()["EndpointConfigName"])
+    assert config["ProductionVariants"][0]["InstanceType"] == "ml.c6i.large"
+    assert "DataCaptureConfig" not in config
+
+
+def test_serverless_stays(
+    release: Any, other_model: Path, command: Command, small_images: None
+) -> None:
+    assert release("--serverless", "true", "--serverless-memory-mb", 2048).code == 0
+    outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--model", other_model)
+    assert outcome.code == 0, outcome.err
+    config = boto3.client("sagemaker").describe_endpoint_config(
+        EndpointConfigName=describe()["EndpointConfigName"]
+    )
+    serverless = config["ProductionVariants"][0]["ServerlessConfig"]
+    assert serverless["MemorySizeInMB"] == 2048
 
 
 def test_rollback_without_a_previous_version(release: Any, command: Command) -> None:

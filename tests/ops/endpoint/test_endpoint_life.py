@@ -233,7 +233,7 @@ def test_teardown_and_scale_forget_what_is_paused(
     assert command("ops", "endpoint", "scale", "--stage", "dev", "--max-instances", 2).code == 0
     assert "already serves" in update(*OTHER_TYPE).out
     assert state()["targets"][0]["MaxCapacity"] == 2
-    update("--detach")
+    update("--instance-type", "ml.c6i.large", "--detach")
     outcome = command("ops", "endpoint", "teardown", "--stage", "dev")
     assert "removed paused autoscaling of whatbreed-dev" in outcome.out
     assert everything() == [[], [], []]
@@ -256,10 +256,11 @@ def test_instances_do_not_become_serverless(release: Any, update: Update) -> Non
 @pytest.mark.usefixtures("small_images")
 def test_serverless_becomes_instances_once(release: Any, update: Update, command: Command) -> None:
     release("--serverless", "true")
-    outcome = update()
+    instances = ("--serverless", "false")
+    outcome = update(*instances)
     assert outcome.code == 1
     assert "add --yes" in outcome.err
-    outcome = update("--yes")
+    outcome = update(*instances, "--yes")
     assert outcome.code == 0, outcome.err
     assert describe()["ProductionVariants"][0]["CurrentInstanceCount"] == 1
     outcome = command("ops", "endpoint", "deploy", "--stage", "dev", "--rollback")

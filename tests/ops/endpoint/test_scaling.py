@@ -197,3 +197,41 @@ def test_burstable_types(
     outcome = command("ops", "endpoint", "scale", "--stage", "dev")
     assert outcome.code == 1
     assert "ml.t2.medium does not support automatic scaling" in outcome.err
+
+
+def test_an_option_changes_nothing_else(
+    deployed: None, command: Command, change_settings: Change
+) -> None:
+    scale = ("ops", "endpoint", "scale", "--stage", "dev")
+    night = {"name": "night", "cron": "0 22 * * ? *", "min": 1, "max": 1}
+    change_settings("scaling", schedules=[night])
+    assert command(*scale).code == 0
+    options = ("--min-instances", 2, "--max-instances", 7, "--disable-scale-in", "true")
+    assert command(*scale, *options, "--scale-in-cooldown-s", 120).code == 0
+    change_settings("scaling", schedules=[])
+    before = state()
+    outcome = command(*scale, "--target-per-minute", 960)
+    assert outcome.code == 0, outcome.err
+    assert "2 to 7 instances, target 960" in outcome.out
+    after = state()
+    [target], [policy] = after["targets"], after["policies"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 7)
+    tracking = policy["TargetTrackingScalingPolicyConfiguration"]
+    assert tracking["TargetValue"] == 960
+    assert (tracking["ScaleInCooldown"], tracking["DisableScaleIn"]) == (120, True)
+    assert [each["ScheduledActionName"] for each in after["schedules"]] == ["night"]
+    assert len(before["schedules"]) == 1
+    outcome = command(*scale, "--min-instances", 8)
+    assert "min_instances 8 is above max_instances 7" in outcome.err
+    assert state()["targets"][0]["MinCapacity"] == 2
+    assert command(*scale).code == 0  # applies the settings again
+    assert state()["targets"][0]["MaxCapacity"] == 4
+    assert state()["schedules"] == []
+
+
+def test_a_low_target_is_confirmed_once(deployed: None, command: Command) -> None:
+    scale = ("ops", "endpoint", "scale", "--stage", "dev")
+    assert command(*scale, "--target-per-minute", 40, "--yes").code == 0
+    outcome = command(*scale, "--max-instances", 3)
+    assert outcome.code == 0, outcome.err
+    assert command(*scale, "--target-per-minute", 30).code == 2

@@ -102,6 +102,25 @@ def test_a_comparison_with_ec2(uploaded: str, run_jobs: None, command: Command) 
     assert boto3.client("ec2").describe_instances()["Reservations"] == []
 
 
+def test_a_comparison_that_was_started_before(
+    uploaded: str, run_jobs: None, command: Command
+) -> None:
+    compare = ("training", "compare", *OPTIONS, "--name", "first", "--yes")
+    assert command(*compare, 1).code == 0
+    outcome = command(*compare, 1, 4)
+    assert outcome.code == 0, outcome.err
+    assert "Train on 4 x ml.m5.xlarge" in outcome.out
+    assert {job["ResourceConfig"]["InstanceCount"] for job in jobs()} == {1, 4}
+    again = command(*compare, 1, 4, "--json")
+    assert [run["run"] for run in again.json["runs"]] == ["first-1", "first-4"]
+    assert "all runs were started before" in again.err
+    assert len(jobs()) == 2
+    dry = command(*compare, 1, 2, "--ec2", "--dry-run").json
+    assert [line["run"] for line in dry["runs"]] == ["first-2", "first-ec2"]
+    refused = command(*compare, 1, "--local", "--photos", ".")
+    assert "--name names jobs in AWS" in refused.err
+
+
 def test_a_refused_job_stops_the_others(
     uploaded: str, emulator: State, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -223,6 +223,13 @@ def test_a_refused_job_leaves_no_uploads(uploaded: str, emulator: State, command
     assert keys("whatbreed/jobs/") == []
 
 
+def test_a_role_that_was_just_created(uploaded: str, emulator: State, command: Command) -> None:
+    emulator.lag = 2
+    outcome = command("training", "fit", "--detach")
+    assert outcome.code == 0, outcome.err
+    assert only_job()["TrainingJobStatus"] == "Completed"
+
+
 def test_dry_run_says_why_the_cost_is_unknown(uploaded: str, command: Command) -> None:
     summary = command("training", "fit", "--dry-run", "--instance-type", "ml.x9.large").json
     assert summary["cost_at_most_usd"] is None

@@ -66,6 +66,20 @@ def test_the_reader_s_policies(theirs: Any, command: Command, change_settings: C
     assert "arn:aws:s3:::theirs" in operator, "`fit` lists the photos before it starts a job"
 
 
+def test_an_ec2_instance_reads_them_too(
+    theirs: Any, command: Command, change_settings: Change
+) -> None:
+    grant(theirs)
+    change_settings("fit", data=DATA, data_key=THEIR_KEY)
+    outcome = command("training", "ec2", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert f"DATA={DATA}" in outcome.out
+    role = command("ops", "policy", "--role", "ec2").out
+    for text in (outcome.out, role):
+        assert "arn:aws:s3:::theirs/whatbreed/data/*" in text
+        assert THEIR_KEY in text
+
+
 def test_photos_of_the_own_bucket_need_no_more(
     command: Command, change_settings: Change, bucket: str
 ) -> None:
