@@ -168,7 +168,7 @@ def deploy(
 
 
 def _image(account: Account, image: str | None, serving: ServingSettings, *, dry_run: bool) -> str:
-    """Return the image to serve with. A dry run goes on without one, and says so."""
+    """Return the image to serve with. A dry run continues without one, and says so."""
     needed = architecture(serving)
     try:
         if image:

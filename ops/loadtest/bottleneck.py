@@ -17,6 +17,7 @@ CONCURRENCY = "API concurrency"
 GATEWAY = "API Gateway rate limit"
 QUOTA = "quota of the API key"
 PHOTOS = "photos"
+MACHINE = "this machine"
 
 CAUSES = {
     "HTTP 429": GATEWAY,
@@ -117,8 +118,14 @@ def find(search: Search, times: Sequence[dict[str, float]], is_local: bool) -> B
         part, count = refused.most_common(1)[0]
         kinds = ", ".join(kind for kind in step.errors if CAUSES.get(kind) == part)
         reason = f"{at} it refused {count} of {step.requests} ({kinds})"
+    elif step.generator_limited and is_local:
+        sentence = f"The bottleneck is {MACHINE}: {at} the load generator on it was too slow."
+        return Bottleneck(MACHINE, sentence)
     elif step.generator_limited:
-        return Bottleneck("", f"No bottleneck was found: {at} the load generator was too slow.")
+        remedy = "Run it on a machine with faster cores."
+        return Bottleneck(
+            "", f"No bottleneck was found: {at} the load generator was too slow. {remedy}"
+        )
     elif times[0] and slow and slow is not times[0]:
         part = max(slow, key=lambda name: slow[name] - times[0][name])
         reason = (
@@ -131,6 +138,8 @@ def find(search: Search, times: Sequence[dict[str, float]], is_local: bool) -> B
     else:
         return Bottleneck("", f"No bottleneck was found: {at}, {step.describe_errors()}.")
     sentence = f"The bottleneck is {NAMES[part]}: {reason}."
+    if step.generator_limited:
+        sentence += " The load generator was too slow, too."
     return Bottleneck(part, sentence if is_local else f"{sentence} {REMEDIES[part]}")
 
 
@@ -169,6 +178,12 @@ def text(report: Mapping[str, Any]) -> str:
             f"p50 {best['p50_ms']:.0f}, p95 {best['p95_ms']:.0f}, p99 {best['p99_ms']:.0f} ms, "
             f"limit {report['p99_limit_ms']:g}."
         )
+        if parts := best["median_ms"]:
+            lines.append(
+                f"A request spent {parts[ENDPOINT]:.0f} ms in the endpoint, {parts[PHOTOS]:.0f} ms "
+                f"fetching the photo and {parts[CONCURRENCY]:.0f} ms in the rest of the API "
+                f"(medians). About {best['rate'] * best['p50_ms'] / 1000:.1f} were in it at a time."
+            )
     lines += [
         f"  {refusal['count']:7} {refusal['kind']}"
         + f" ({refusal['cause']})" * bool(refusal["cause"])

@@ -160,6 +160,8 @@ def _send_one(target: Target, image: Image) -> None:
         except RequestFailed as failure:
             cause = failure.__cause__
             reason = accounts.explain(cause) if isinstance(cause, Exception) else str(failure)
+            if reason == ConnectionRefusedError.__name__:
+                reason = "nothing listens there. `make run` starts the API and a model server."
             raise LoadTestFailed(f"{target.name} does not classify an image: {reason}") from None
 
 

@@ -80,13 +80,15 @@ def test_an_invalid_table_is_refused(content: str, reason: str, tmp_path: Path) 
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("aws", "cli", "model_code", "ops", "training")
-INSTANCE_TYPE = re.compile(r"(?<![\w.-])(ml\.)?[a-z]+\d[a-z]*\.(?:medium|large|\d*xlarge)\b")
+INSTANCE_TYPE = re.compile(
+    r"(?<![\w.-])(ml\.)?[a-z]+\d[a-z]*\.(?:nano|micro|small|medium|large|\d*xlarge|metal)\b"
+)
 UNPRICED: dict[str, str] = {}
 """Instance types that a page may name without a price, and the reason that the page states."""
 
 
 def pages() -> Iterator[Path]:
-    yield from (ROOT / "settings.toml", ROOT / "README.md", ROOT / "CHANGELOG.md")
+    yield from (ROOT / "settings.toml", *ROOT.glob("*.md"))
     for folder, pattern in (("docs", "*.md"), ("docs", "*.ipynb"), ("model_code", "*.md")):
         yield from (ROOT / folder).rglob(pattern)
     for package in PACKAGES:

@@ -1,8 +1,8 @@
 """Run a Dockerfile without Docker: in a chroot, as its user, without network.
 
 The base image is this machine's system, mounted read-only, with its Python at /usr/local. The stage
-`packages` is built by running its RUN instructions in the chroot. Of the last stage COPY, ENV,
-WORKDIR, USER, ENTRYPOINT and CMD are used, but not RUN, which would change the mounted system.
+`packages` is built by running its instructions in the chroot. Of the last stage COPY, ENV, WORKDIR,
+USER, ENTRYPOINT and CMD are used, but not RUN, which would change the mounted system.
 """
 
 import hashlib
@@ -69,24 +69,54 @@ def stages(dockerfile: Path) -> list[Stage]:
     return result
 
 
-def build_packages(stage: Stage, cache: Path) -> Path:
-    """Build the root of the stage `packages`, cached by its instructions and files."""
-    files = [shlex.split(argument)[0] for argument in stage.all("COPY")]
-    digest = hashlib.sha256(json.dumps(stage.instructions).encode())
-    for name in files:
-        digest.update((ROOT / name).read_bytes())
-    target = cache / f"packages-{digest.hexdigest()[:12]}"
-    if target.is_dir():
-        return target
-    scratch = cache / "packages.building"
-    shutil.rmtree(scratch, ignore_errors=True)
-    new_root(scratch)
-    for argument in stage.all("COPY"):
-        copy(ROOT, scratch, argument)
-    for command in stage.all("RUN"):
-        run_in(scratch, f"{_exports(stage.environment())} {command}", network=True)
-    scratch.rename(target)
-    return target
+def build(stage: Stage, cache: Path, until: str = "") -> Path:
+    """Build the root of a stage, cached after each RUN as Docker does, and return it.
+
+    Stops after the first RUN that contains `until`, if given. Raises CalledProcessError if a
+    command fails.
+    """
+    digest, root, copies, folder = hashlib.sha256(), None, [], "/"
+    for word, argument in stage.instructions:
+        digest.update(json.dumps([word, argument]).encode())
+        if word == "WORKDIR":
+            folder = argument
+        elif word == "COPY":
+            copies.append(argument)
+            for file in _files(ROOT / shlex.split(argument)[0]):
+                digest.update(file.read_bytes())
+        elif word == "RUN":
+            target = cache / f"{stage.name}-{digest.hexdigest()[:12]}"
+            if not target.is_dir():
+                scratch = cache / f"{stage.name}.building"
+                shutil.rmtree(scratch, ignore_errors=True)
+                if root is None:
+                    new_root(scratch)
+                else:
+                    clone(root, scratch)
+                for copied in copies:
+                    copy(ROOT, scratch, copied)
+                exports = _exports(stage.environment())
+                run_in(scratch, f"{exports} cd {folder}; {argument}", network=True)
+                scratch.rename(target)
+            root, copies = target, []
+            if until and until in argument:
+                break
+    assert root is not None, "the stage has no RUN"
+    return root
+
+
+def clone(root: Path, target: Path) -> None:
+    """Copy a root with its times, which bytecode refers to."""
+    subprocess.run(["cp", "--archive", str(root), str(target)], check=True)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    ignored = {"__pycache__", "default"}
+    return sorted(
+        file for file in path.rglob("*") if file.is_file() and ignored.isdisjoint(file.parts)
+    )
 
 
 def new_root(root: Path) -> None:
@@ -106,7 +136,7 @@ def copy(source: Path, root: Path, argument: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         ignore = shutil.ignore_patterns("__pycache__", "default")
-        shutil.copytree(path, target, symlinks=True, ignore=ignore)
+        shutil.copytree(path, target, symlinks=True, ignore=ignore, dirs_exist_ok=True)
     else:
         shutil.copy(path, target)
 
@@ -140,19 +170,25 @@ def run_in(root: Path, command: str, *, network: bool) -> None:
         f"set -e\n{mounts(root)}\nexec chroot {shlex.quote(str(root))} sh -c {shlex.quote(command)}"
     )
     namespaces = ["-m"] if network else ["-m", "-n"]
-    subprocess.run(["unshare", *namespaces, "bash", "-c", script], check=True, capture_output=True)
+    environment = {name: value for name, value in os.environ.items() if name[:6] != "PYTHON"}
+    subprocess.run(
+        ["unshare", *namespaces, "bash", "-c", script],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
 
 
-def start_command(stage: Stage, root: Path) -> str:
-    """Return the shell command that starts the container."""
-    arguments = json.loads(stage.value("ENTRYPOINT")) + json.loads(stage.value("CMD"))
-    return in_container(stage, root, shlex.join(arguments))
+def start_command(stage: Stage) -> str:
+    """Return the command that starts the server in the container."""
+    return shlex.join(json.loads(stage.value("ENTRYPOINT")) + json.loads(stage.value("CMD")))
 
 
-def in_container(stage: Stage, root: Path, command: str) -> str:
+def in_container(stage: Stage, root: Path, command: str, **environment: str) -> str:
     """Return the shell command that runs `command` in the container, as its user."""
     user = stage.value("USER")
-    inside = f"cd {stage.value('WORKDIR')} && exec env -i {_pairs(stage.environment())} {command}"
+    variables = _pairs(stage.environment() | environment)
+    inside = f"cd {stage.value('WORKDIR')} && exec env -i {variables} {command}"
     return (
         f"chroot --userspec={user}:{user} {shlex.quote(str(root))} /bin/sh -c {shlex.quote(inside)}"
     )

@@ -3,11 +3,8 @@
 import io
 import json
 import os
-import shlex
-import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -22,7 +19,7 @@ from aws.account import Account
 from aws.errors import AwsError
 from aws.settings import AwsSettings, ServingSettings
 from cli.errors import SettingsError
-from ops.endpoint import codebuild, docker_build, model_archive, serving_image
+from ops.endpoint import codebuild, docker_build, serving_image
 from tests.aws_rules.sagemaker_images import DOCKER_MANIFEST
 from tests.emulator.corrected_moto import State
 from tests.emulator.fixtures import ACCOUNT, BUCKET, REGION, Command, push_image
@@ -30,28 +27,6 @@ from tests.ops.endpoint import rehearsal
 from tests.ops.endpoint.rehearsal import ROOT
 
 DOCKERFILE = ROOT / "model_code" / "Dockerfile"
-CLIENT = """
-import json, sys, time, urllib.error, urllib.request
-def call(path, body=None, media_type="image/png"):
-    headers = {"Content-Type": media_type}
-    request = urllib.request.Request("http://127.0.0.1:8080" + path, body, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return response.status, response.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-for _ in range(300):
-    try:
-        ping = call("/ping")[0]
-        break
-    except OSError:
-        time.sleep(0.1)
-else:
-    ping = None
-image = open(sys.argv[1], "rb").read()
-good, bad = call("/invocations", image), call("/invocations", b"x")
-print(json.dumps({"ping": ping, "good": good, "bad": bad}))
-"""
 
 
 def test_lint() -> None:
@@ -72,66 +47,6 @@ def test_the_dockerfile() -> None:
     assert "pip uninstall" in last.value("RUN")
     assert last.value("HEALTHCHECK")
     assert not any("default" in argument for argument in last.all("COPY"))
-
-
-@pytest.mark.server
-@pytest.mark.skipif(bool(rehearsal.obstacle()), reason=rehearsal.obstacle() or "can be rehearsed")
-def test_the_container_without_docker(tmp_path: Path, tiny_model_dir: Path, encode: Any) -> None:
-    packages, last = rehearsal.stages(DOCKERFILE)
-    cache = ROOT / "build" / "rehearsal"
-    cache.mkdir(parents=True, exist_ok=True)
-    try:
-        built = rehearsal.build_packages(packages, cache)
-    except subprocess.CalledProcessError as error:
-        if b"No matching distribution" in error.stderr or b"Connection" in error.stderr:
-            pytest.skip("the packages of the image cannot be fetched here")
-        raise AssertionError(error.stderr.decode()) from None
-    root = tmp_path / "root"
-    rehearsal.new_root(root)
-    for argument in last.all("COPY"):
-        if argument.startswith("--from=packages "):
-            rehearsal.copy(built, root, argument.removeprefix("--from=packages "))
-        else:
-            rehearsal.copy(ROOT, root, argument)
-    content = io.BytesIO(model_archive.pack(tiny_model_dir))
-    with tarfile.open(fileobj=content) as archive:
-        archive.extractall(root / "opt" / "ml" / "model", filter="data")
-    image = tmp_path / "image.png"
-    image.write_bytes(encode((200, 30, 30)))
-    health = rehearsal.in_container(last, root, rehearsal.health_command(last))
-    script = "\n".join(
-        [
-            "set -e",
-            rehearsal.mounts(root),
-            "ip link set lo up",
-            f"{rehearsal.start_command(last, root)} > {shlex.quote(str(tmp_path / 'log'))} 2>&1 &",
-            "server=$!",
-            f"{sys.executable} -c {shlex.quote(CLIENT)} {shlex.quote(str(image))}",
-            f"{health} && echo healthy",
-            f"awk '/^Uid/ {{print $2}}' {shlex.quote(str(root))}/proc/$server/status",
-            "kill -TERM $server; wait $server || echo $?",
-        ]
-    )
-    process = subprocess.run(
-        ["unshare", "-n", "-m", "-p", "-f", "--kill-child=KILL", "bash", "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    log = (tmp_path / "log").read_text()
-    assert process.returncode == 0, process.stderr + log
-    client_output, healthy, user, code = process.stdout.splitlines()
-    responses = json.loads(client_output)
-    assert responses["ping"] == 200
-    status, body = responses["good"]
-    assert status == 200
-    assert json.loads(body)["labels"][0] == "Red_setter"
-    assert responses["bad"][0] == 422
-    assert healthy == "healthy"
-    assert user == "10001"
-    assert code == "143", log  # uvicorn shuts down, then raises the signal that it received
-    shutil.rmtree(root)
 
 
 def fake_docker(folder: Path, monkeypatch: pytest.MonkeyPatch, *, fails: str = "") -> Path:

@@ -81,7 +81,22 @@ def test_nothing_is_claimed_without_a_failure_or_with_a_slow_generator() -> None
     assert found == ""
     assert sentence.startswith("No bottleneck was found: the limit is between")
     slow = replace(step(40, p99_ms=900), generator_limited=True)
-    assert "the load generator was too slow" in find(slow)[1]
+    found, sentence = find(slow)
+    assert found == ""
+    assert sentence.endswith(
+        "the load generator was too slow. Run it on a machine with faster cores."
+    )
+
+
+def test_locally_a_slow_generator_shows_that_the_machine_is_busy() -> None:
+    slow = replace(step(40, p99_ms=900), generator_limited=True)
+    found, sentence = find(slow, is_local=True)
+    assert found == "this machine"
+    assert sentence.startswith("The bottleneck is this machine: at 40 requests per second")
+    refused = replace(step(40, HTTP_429_endpoint__busy=9), generator_limited=True)
+    found, sentence = find(refused, is_local=True)
+    assert found == "endpoint"
+    assert sentence.endswith("The load generator was too slow, too.")
 
 
 def test_locally_no_advice_for_aws_is_given() -> None:
@@ -135,5 +150,10 @@ def test_the_report_counts_refusals_of_all_steps() -> None:
     text = bottleneck.text(report)
     assert "10.0 requests per second pass" in text
     assert "p50 20, p95 20, p99 20 ms" in text
+    # 10 per second for 20 ms each
+    assert (
+        "A request spent 8 ms in the endpoint, 3 ms fetching the photo and 2 ms in the rest of the "
+        "API (medians). About 0.2 were in it at a time."
+    ) in text
     assert "9 HTTP 429 endpoint-busy (endpoint)" in text
     assert "chalice local is one Python process" in text
