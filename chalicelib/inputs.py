@@ -91,6 +91,10 @@ def _from_form(parts: Sequence[multipart.Part], query_top_k: int | None) -> Imag
 
 
 def _from_json(body: bytes, query_top_k: int | None) -> UrlInput | ImageInput:
+    if _is_binary(body):  # `curl -T` sends no Content-Type, for which API Gateway assumes JSON
+        raise InvalidRequest(
+            "The body is not JSON. If it is an image, send the header `Content-Type: image/jpeg`."
+        )
     document = _json_object(
         body, '{"url": "https://…"}', " Send a larger image as the body itself."
     )
@@ -175,6 +179,12 @@ def _json_object(body: bytes, example: str, advice: str = "") -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidRequest(f"The body must be a JSON object such as {example}.")
     return document
+
+
+def _is_binary(body: bytes) -> bool:
+    """Return whether `body` is no text, or was no text before API Gateway decoded it."""
+    text = body[:64].decode(json.detect_encoding(body), "replace")[:-1]  # may end in half a letter
+    return "\0" in text or "\ufffd" in text
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -263,7 +263,7 @@ def test_a_large_body_is_refused_unread() -> None:
     limit = inputs.MAX_JSON_BYTES
     body = b'{"urls": ["a"]' + b" " * (limit - 15) + b"}"
     assert inputs.from_batch(body, {}, max_urls=1) == BatchInput(("a",), None)
-    invalid = b"\xff" * (limit + 1)
+    invalid = b"x" * (limit + 1)
     with pytest.raises(RequestTooLarge):
         inputs.from_batch(invalid, {}, max_urls=1)
     with pytest.raises(RequestTooLarge):
