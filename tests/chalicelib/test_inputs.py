@@ -280,3 +280,27 @@ def test_the_largest_batch_is_accepted() -> None:
 def test_a_batch() -> None:
     read = inputs.from_batch(b'{"urls": [" a", "b", "a"], "top_k": 2}', {}, max_urls=3)
     assert read == BatchInput(("a", "b", "a"), 2)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(900_000),  # also larger than JSON may be
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff",
+        b"RIFF\x24\0\0\0WEBPVP8 ",
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        b"II*\0\x08\0\0\0\x0b\0\0\1",
+        "\ufffd\ufffd\ufffd\ufffd\0\x10JFIF".encode(),  # as API Gateway passes a JPEG on
+    ],
+)
+def test_an_image_without_its_type_is_refused_by_name(image: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="send the header `Content-Type: image/jpeg`"):
+        inputs.from_body("application/json", image, {})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_json_in_any_encoding(encoding: str) -> None:
+    for letters in range(60, 64):  # the first 64 bytes end within a letter, or after it
+        text = json.dumps({"url": f"https://example.com/{'x' * letters}ßßß"}, ensure_ascii=False)
+        assert isinstance(inputs.from_body("application/json", text.encode(encoding), {}), UrlInput)
