@@ -3,11 +3,9 @@
 import http
 import json
 import logging
-import math
 import re
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import botocore.config
@@ -17,6 +15,7 @@ import botocore.session
 
 from chalicelib.causes import cause_of
 from chalicelib.deadline import Deadline
+from chalicelib.model_response import ModelDescription, Scores
 from chalicelib.problems import (
     EndpointBusy,
     EndpointFailed,
@@ -31,39 +30,13 @@ from chalicelib.settings import Settings
 T = TypeVar("T")
 
 _SERVICE = "sagemaker-runtime"
+_JSON = "application/json"
 _DESCRIBE = b"{}"
 _MAX_REASON = 200
 # The container's sentences about an image (model_code), which the client may read.
 _REASON = re.compile("(The (image|body|HEIF|WebP|[A-Z]{3,4})|Decoding the|This is an?) [ -~]+")
 
 logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO it logs where credentials are
-
-
-@dataclass(frozen=True, slots=True)
-class ModelDescription:
-    """A model's identity and calibration, and its breeds in the order of its logits."""
-
-    breeds: tuple[str, ...]
-    name: str
-    version: str
-    temperature: float
-    dog_threshold: float
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """The model's output for one image. `logits` has one value per breed."""
-
-    model: ModelDescription
-    logits: tuple[float, ...]
-    dog_probability: float
-    image_format: str
-    image_width: int
-    image_height: int
-    focus: dict[str, float] | None = None
-    """The part of the image that a second look showed, in fractions of its width and height."""
-    confused_with: tuple[str, ...] = ()
-    """Breeds that the model often takes the likeliest one for."""
 
 
 class _OneService(botocore.loaders.Loader):  # type: ignore[misc]
@@ -103,24 +76,25 @@ class Endpoint:
                 self._client.meta.events.register_first(f"needs-retry.{_SERVICE}", _check_retry)
         return self._client
 
-    def classify(self, payload: bytes, media_type: str) -> Scores:
-        """Return the model's scores for an image.
+    def classify(self, payload: bytes, media_type: str, with_map: bool = False) -> Scores:
+        """Return the model's scores for an image, and where it found them if `with_map`.
 
         Raises `NotAnImage`, `ImageTooLarge` or one of the `Endpoint…` problems.
         """
-        return _parse(_scores, self._invoke(payload, media_type))
+        accept = f"{_JSON}; map=true" if with_map else _JSON
+        return _parse(Scores.parse, self._invoke(payload, media_type, accept))
 
     def describe(self) -> ModelDescription:
         """Return the model's description. Raises one of the `Endpoint…` problems."""
-        return _parse(_description, self._invoke(_DESCRIBE, "application/json"))
+        return _parse(ModelDescription.parse, self._invoke(_DESCRIBE, _JSON))
 
-    def _invoke(self, payload: bytes, content_type: str) -> bytes:
+    def _invoke(self, payload: bytes, content_type: str, accept: str = _JSON) -> bytes:
         def invoke() -> bytes:
             response = self.connect().invoke_endpoint(
                 EndpointName=self._settings.endpoint_name,
                 Body=payload,
                 ContentType=content_type,
-                Accept="application/json",
+                Accept=accept,
             )
             body: bytes = response["Body"].read()
             return body
@@ -262,66 +236,3 @@ def _parse(read: Callable[[dict[str, Any]], T], body: bytes) -> T:
         raise EndpointFailed(
             "The model returned an invalid response.", cause=cause_of(error)
         ) from None
-
-
-def _description(document: dict[str, Any]) -> ModelDescription:
-    model = document["model"]
-    breeds = tuple(map(str, document.get("display_names") or document["labels"]))
-    if not breeds or len(breeds) != len(document["labels"]):
-        raise ValueError("display_names and labels differ in number")
-    description = ModelDescription(
-        breeds=breeds,
-        name=str(model["name"]),
-        version=str(model["version"]),
-        temperature=_finite(model["temperature"]),
-        dog_threshold=_finite(model["dog_threshold"]),
-    )
-    if description.temperature <= 0:
-        raise ValueError("temperature is not positive")
-    return description
-
-
-def _scores(document: dict[str, Any]) -> Scores:
-    model = _description(document)
-    logits = tuple(_finite(value) for value in document["logits"])
-    if len(logits) != len(model.breeds):
-        raise ValueError(f"{len(logits)} logits for {len(model.breeds)} breeds")
-    dog_probability = _finite(document["dog_probability"])
-    if not 0 <= dog_probability <= 1:
-        raise ValueError("dog_probability is not between 0 and 1")
-    image = document["image"]
-    return Scores(
-        model=model,
-        logits=logits,
-        dog_probability=dog_probability,
-        image_format=str(image["format"]),
-        image_width=int(image["width"]),
-        image_height=int(image["height"]),
-        focus=_box(document.get("focus")),
-        confused_with=_names(document, model, document.get("confused_with") or []),
-    )
-
-
-def _box(value: Any) -> dict[str, float] | None:
-    """Return a box in fractions of the image. A model that never looks twice has none."""
-    if value is None:
-        return None
-    box = {name: _finite(value[name]) for name in ("x", "y", "width", "height")}
-    if not all(0 <= number <= 1 for number in box.values()):
-        raise ValueError("focus is not within the image")
-    return box
-
-
-def _names(
-    document: dict[str, Any], model: ModelDescription, labels: Sequence[str]
-) -> tuple[str, ...]:
-    """Return the display names of labels."""
-    names = dict(zip(document["labels"], model.breeds, strict=True))
-    return tuple(names[label] for label in labels)
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("a number is not finite")
-    return number

@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ class UrlInput:
 
     url: str
     top_k: int | None
+    with_map: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class ImageInput:
 
     payload: bytes
     top_k: int | None
+    with_map: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,12 @@ def from_body(content_type: str, body: bytes, query: Query) -> UrlInput | ImageI
     if not is_image and media_type not in (JSON, multipart.MEDIA_TYPE):
         raise _unsupported(media_type)
     # OpenAPI cannot limit a query parameter to one type of body, so all types may come with it.
-    _refuse_unknown(query, {"top_k"})
-    top_k = _query_top_k(query)
+    _refuse_unknown(query, {"map", "top_k"})
     if is_image:
-        return ImageInput(_not_empty(body), top_k)
+        return ImageInput(_not_empty(body), _query_top_k(query), _query_flag(query, "map"))
     if media_type == multipart.MEDIA_TYPE:
-        return _from_form(multipart.parse(content_type, body), top_k)
-    return _from_json(body, top_k)
+        return _from_form(multipart.parse(content_type, body), query)
+    return _from_json(body, query)
 
 
 def _unsupported(media_type: str) -> UnsupportedMediaType:
@@ -73,8 +74,8 @@ def _unsupported(media_type: str) -> UnsupportedMediaType:
     return UnsupportedMediaType(f"The Content-Type must be {supported}.")
 
 
-def _from_form(parts: Sequence[multipart.Part], query_top_k: int | None) -> ImageInput:
-    """Return the first file of a form. Its only other field is `top_k`."""
+def _from_form(parts: Sequence[multipart.Part], query: Query) -> ImageInput:
+    """Return the first file of a form. Its only other fields are `top_k` and `map`."""
     files = [part for part in parts if part.is_file]
     if not files:
         raise InvalidRequest(
@@ -84,13 +85,16 @@ def _from_form(parts: Sequence[multipart.Part], query_top_k: int | None) -> Imag
     for part in parts:
         if not part.is_file:
             fields.setdefault(part.name, []).append(part.content.decode("utf-8", "replace"))
-    _refuse_unknown(fields, {"top_k"})
-    if fields.get("top_k") == [""]:  # a form field that the user left empty
-        del fields["top_k"]
-    return ImageInput(_not_empty(files[0].content), _only_top_k(query_top_k, _query_top_k(fields)))
+    _refuse_unknown(fields, {"map", "top_k"})
+    # A form field that the user left empty is not given.
+    fields = {name: values for name, values in fields.items() if values != [""]}
+    _refuse_twice(query, fields)
+    options = {**query, **fields}
+    image = _not_empty(files[0].content)
+    return ImageInput(image, _query_top_k(options), _query_flag(options, "map"))
 
 
-def _from_json(body: bytes, query_top_k: int | None) -> UrlInput | ImageInput:
+def _from_json(body: bytes, query: Query) -> UrlInput | ImageInput:
     if _is_binary(body):  # `curl -T` sends no Content-Type, for which API Gateway assumes JSON
         raise InvalidRequest(
             "The body is not JSON. If it is an image, send the header `Content-Type: image/jpeg`."
@@ -98,19 +102,20 @@ def _from_json(body: bytes, query_top_k: int | None) -> UrlInput | ImageInput:
     document = _json_object(
         body, '{"url": "https://…"}', " Send a larger image as the body itself."
     )
-    _refuse_unknown(document, {"image", "top_k", "url"})
-    top_k = _only_top_k(query_top_k, _top_k(document.get("top_k")))
+    _refuse_unknown(document, {"image", "map", "top_k", "url"})
+    top_k, with_map = _top_k(document.get("top_k")), _flag(document.get("map"), "map")
+    _refuse_twice(query, [name for name, value in document.items() if value is not None])
+    options = (top_k or _query_top_k(query), with_map or _query_flag(query, "map"))
     if "image" not in document:
-        return UrlInput(_url(document.get("url")), top_k)
+        return UrlInput(_url(document.get("url")), *options)
     if "url" in document:
         raise InvalidRequest("The body has `url` and `image`. Give one of them.")
-    return ImageInput(_decoded(document["image"]), top_k)
+    return ImageInput(_decoded(document["image"]), *options)
 
 
-def _only_top_k(query_top_k: int | None, body_top_k: int | None) -> int | None:
-    if body_top_k is not None and query_top_k is not None:
-        raise InvalidRequest("`top_k` is in the query and in the body. Give it once.")
-    return query_top_k or body_top_k
+def _refuse_twice(query: Query, body: Collection[str]) -> None:
+    for name in sorted(set(query) & set(body)):
+        raise InvalidRequest(f"`{name}` is in the query and in the body. Give it once.")
 
 
 def _not_empty(image: bytes) -> bytes:
@@ -156,17 +161,14 @@ def from_query(query: Query) -> UrlInput:
     """Parse `GET /predict`. Raises `InvalidRequest`."""
     # An & of the image's URL that is not escaped ends the parameter `url`.
     hint = " If it is part of the image's URL, write %26 instead of &." if "url" in query else ""
-    _refuse_unknown(query, {"url", "top_k"}, hint)
-    return UrlInput(_url(_single(query, "url")), _query_top_k(query))
+    _refuse_unknown(query, {"map", "top_k", "url"}, hint)
+    return UrlInput(_url(_single(query, "url")), _query_top_k(query), _query_flag(query, "map"))
 
 
 def deep(query: Query) -> bool:
     """Parse `GET /health`: whether to invoke the endpoint as well. Raises `InvalidRequest`."""
     _refuse_unknown(query, {"deep"})
-    text = _single(query, "deep")
-    if text not in ("true", "false", None):
-        raise InvalidRequest("`deep` must be true or false.")
-    return text == "true"
+    return _query_flag(query, "deep")
 
 
 def _json_object(body: bytes, example: str, advice: str = "") -> dict[str, Any]:
@@ -220,6 +222,19 @@ def _top_k(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidRequest("`top_k` must be an integer from 1 to the number of breeds.")
     return value
+
+
+def _query_flag(query: Query, name: str) -> bool:
+    text = _single(query, name)
+    if text not in ("true", "false", None):
+        raise InvalidRequest(f"`{name}` must be true or false.")
+    return text == "true"
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool | None):
+        raise InvalidRequest(f"`{name}` must be true or false.")
+    return value is True
 
 
 def _single(query: Query, name: str) -> str | None:

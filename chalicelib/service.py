@@ -7,9 +7,10 @@ from typing import Any, Generic, TypeVar
 from chalicelib import batch, image_formats, ranking
 from chalicelib.cached_call import CachedCall
 from chalicelib.deadline import Deadline
-from chalicelib.endpoint import Endpoint, ModelDescription
+from chalicelib.endpoint import Endpoint
 from chalicelib.image_fetcher import ImageFetcher
 from chalicelib.inputs import BatchInput, ImageInput, UrlInput
+from chalicelib.model_response import ModelDescription
 from chalicelib.problems import ImageTooLarge, InvalidRequest
 from chalicelib.settings import Settings
 from chalicelib.telemetry import BatchFigures, ImageFigures
@@ -44,8 +45,10 @@ class Service:
         start = time.perf_counter()
         self._check_top_k(request.top_k)
         if isinstance(request, ImageInput):
-            return self._classify(request.payload, request.top_k, start)
-        return self._classify(self._fetcher.fetch(request.url), request.top_k, start)
+            payload = request.payload
+        else:
+            payload = self._fetcher.fetch(request.url)
+        return self._classify(payload, request.top_k, start, request.with_map)
 
     def predict_batch(self, request: BatchInput) -> Answer[BatchFigures]:
         """Classify several images. Each result is a response document or a problem document."""
@@ -94,14 +97,16 @@ class Service:
         self._breed_count = len(model.breeds)
         return model
 
-    def _classify(self, payload: bytes, top_k: int | None, start: float) -> Answer[ImageFigures]:
+    def _classify(
+        self, payload: bytes, top_k: int | None, start: float, with_map: bool = False
+    ) -> Answer[ImageFigures]:
         """Classify one image whose request began at `start`."""
         max_bytes = self._settings.max_image_bytes
         if len(payload) > max_bytes:
             raise ImageTooLarge.in_bytes(max_bytes)
         media_type = image_formats.media_type(payload)
         fetched = time.perf_counter()
-        scores = self.endpoint.classify(payload, media_type)
+        scores = self.endpoint.classify(payload, media_type, with_map)
         inferred = time.perf_counter()
         self._breed_count = len(scores.model.breeds)
         self._check_top_k(top_k)
@@ -121,6 +126,8 @@ class Service:
             },
             "timing_ms": timing_ms,
         }
+        if with_map:
+            document["map"] = scores.map
         likeliest = ranked["predictions"][0]
         figures = ImageFigures(
             fetch_ms=timing_ms["fetch"],

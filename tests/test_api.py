@@ -49,6 +49,7 @@ def check_prediction(response: requests.Response, top_k: int = 3) -> None:
         "image",
         "focus",
         "confused_with",
+        "notes",
         "timing_ms",
         "request_id",
     }
@@ -99,6 +100,22 @@ def test_images_as_clients_upload_them(api: str, encode: Encode) -> None:
     check_prediction(session.post(url, data={"top_k": 1}, files=files, timeout=TIMEOUT_S), 1)
     for text in (as_base64, f"data:image/jpeg;base64,{as_base64}"):
         check_prediction(session.post(url, json={"image": text}, timeout=TIMEOUT_S))
+
+
+def test_the_map_on_request(api: str, red: str, encode: Encode) -> None:
+    session = requests.Session()
+    url, headers = f"{api}/predict", {"Content-Type": "image/png"}
+    for response in (
+        session.post(url, json={"url": red, "map": True}, timeout=TIMEOUT_S),
+        session.get(url, params={"url": red, "map": "true"}, timeout=TIMEOUT_S),
+        session.post(f"{url}?map=true", encode("red"), headers=headers, timeout=TIMEOUT_S),
+    ):
+        assert response.status_code == 200, response.text
+        where = response.json()["map"]
+        assert {len(row) for row in where["values"]} == {len(where["values"])}
+        assert max(map(max, where["values"])) == 1
+    response = session.get(url, params={"url": red, "map": "yes"}, timeout=TIMEOUT_S)
+    check_problem(response, 400, "invalid-request")
 
 
 def test_chunked_uploads(api: str, encode: Encode) -> None:

@@ -194,11 +194,43 @@ def test_other_texts_of_the_container_are_not(ask: Any, status: int, message: st
         {"model": {}},
         {"model": {**GOOD["model"], "temperature": 0}},
         {"image": None},
+        {"focus": {"x": 0, "y": 0, "width": 2, "height": 1}},
+        {"focus": {"x": 0, "y": 0}},
+        {"confused_with": ["Mop"]},
+        {"map": {"x": 0, "y": 0, "width": 1, "height": 1}},
+        {"map": {"x": 0, "y": 0, "width": 1, "height": 1, "values": []}},
+        {"map": {"x": 0, "y": 0, "width": 1, "height": 1, "values": [[0, 1], [0]]}},
+        {"map": {"x": 0, "y": 0, "width": 1, "height": 1, "values": [[2]]}},
     ],
 )
 def test_invalid_responses(ask: Any, changes: dict[str, Any]) -> None:
     with pytest.raises(EndpointFailed, match="invalid response"):
         ask(good(**changes))
+
+
+def test_where_the_model_looked(ask: Any) -> None:
+    box = {"x": 0.25, "y": 0.0, "width": 0.5, "height": 1.0}
+    scores = ask(good(focus=box, confused_with=["Green_hound"], map={**box, "values": [[0, 1]]}))
+    assert scores.focus == box
+    assert scores.confused_with == ("Green hound",)
+    assert scores.map == {**box, "values": [[0.0, 1.0]]}
+
+
+def test_the_map_is_requested_from_the_endpoint(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted = []
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        accepted.append(request.headers["Accept"])
+        good()(request)
+
+    with web_server(handle) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", address)
+        endpoint = Endpoint(settings)
+        for with_map in (False, True):
+            endpoint.classify(b"\xff\xd8\xff", "image/jpeg", with_map)
+    assert accepted == ["application/json", "application/json; map=true"]
 
 
 def test_an_endpoint_that_hangs(ask: Any) -> None:

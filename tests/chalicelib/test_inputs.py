@@ -88,11 +88,13 @@ def test_a_wrong_query_is_refused_by_name() -> None:
         inputs.from_query({})
     with pytest.raises(InvalidRequest, match="`url` is given more than once"):
         inputs.from_query({"url": [URL, URL]})
-    with pytest.raises(InvalidRequest, match=r"Unknown parameter `uri`\. Allowed: `top_k`, `url`"):
+    with pytest.raises(
+        InvalidRequest, match=r"Unknown parameter `uri`\. Allowed: `map`, `top_k`, `url`"
+    ):
         inputs.from_query({"uri": [URL]})
     with pytest.raises(InvalidRequest, match="write %26 instead of &"):
         inputs.from_query({"url": ["https://dogs.example/?a=1"], "b": ["2"]})
-    with pytest.raises(InvalidRequest, match=r"Unknown parameter `url`\. Allowed: `top_k`"):
+    with pytest.raises(InvalidRequest, match=r"Unknown parameter `url`\. Allowed: `map`, `top_k`"):
         inputs.from_body("application/json", b'{"url": "https://x.y"}', {"url": [URL]})
 
 
@@ -136,6 +138,41 @@ def test_other_media_types_are_refused(content_type: str) -> None:
 def test_the_type_that_curl_sends_by_default_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedMediaType, match="is application/x-www-form-urlencoded, curl's"):
         inputs.from_body("application/x-www-form-urlencoded", b"x", {})
+
+
+def test_the_map_is_requested_in_the_query_or_in_the_body() -> None:
+    flag = {"map": ["true"]}
+    assert inputs.from_query({"url": [URL], **flag}) == UrlInput(URL, None, True)
+    assert inputs.from_query({"url": [URL], "map": ["false"]}) == UrlInput(URL, None)
+    assert inputs.from_body("image/png", b"bytes", flag) == ImageInput(b"bytes", None, True)
+    assert from_form(FILE, query=flag) == ImageInput(b"bytes", None, True)
+    assert from_form(FILE, "name=map\r\n\r\ntrue") == ImageInput(b"bytes", None, True)
+    assert from_form(FILE, "name=map\r\n\r\n") == ImageInput(b"bytes", None)
+    assert from_json({"url": URL, "map": True, "top_k": 2}) == UrlInput(URL, 2, True)
+    assert from_json({"image": BASE64, "map": None}) == ImageInput(IMAGE, None)
+    assert inputs.from_body("application/json", b'{"url": "u"}', flag) == UrlInput("u", None, True)
+
+
+@pytest.mark.parametrize("value", ["true", 1, 0, [], {}])
+def test_a_wrong_map_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidRequest, match="`map` must be true or false"):
+        from_json({"url": URL, "map": value})
+
+
+@pytest.mark.parametrize("value", ["1", "True", "", "yes"])
+def test_a_wrong_map_in_the_query_is_refused(value: str) -> None:
+    with pytest.raises(InvalidRequest, match="`map` must be true or false"):
+        inputs.from_query({"url": [URL], "map": [value]})
+
+
+def test_the_map_requested_twice_is_refused() -> None:
+    for give in (
+        lambda: inputs.from_body("application/json", b'{"map": false}', {"map": ["false"]}),
+        lambda: from_form(FILE, "name=map\r\n\r\ntrue", query={"map": ["true"]}),
+        lambda: inputs.from_query({"url": [URL], "map": ["true", "true"]}),
+    ):
+        with pytest.raises(InvalidRequest, match="`map` is"):
+            give()
 
 
 IMAGE = bytes(range(256))

@@ -1,9 +1,10 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from chalicelib import ranking
-from chalicelib.endpoint import ModelDescription, Scores
+from chalicelib.model_response import ModelDescription, Scores
 
 MODEL = ModelDescription(("Red setter", "Green hound", "Blue terrier"), "tiny", "1", 2.0, 0.5)
 
@@ -37,3 +38,27 @@ def test_the_dog_threshold(dog_probability: float, is_dog: bool) -> None:
     answer = ranking.rank(scores(1, 2, 3, dog_probability=dog_probability), top_k=1)
     assert answer["is_dog"] is is_dog
     assert answer["dog_probability"] == dog_probability
+
+
+def test_notes_say_which_breeds_are_close() -> None:
+    answer = ranking.rank(scores(1.0, 3.0, 2.9), top_k=1)  # top_k does not matter
+    assert answer["notes"] == ["Two breeds are close: Green hound (43%) and Blue terrier (41%)."]
+    assert ranking.rank(scores(1.0, 9.0, 3.0), top_k=1)["notes"] == []
+
+
+def test_notes_name_the_breeds_that_the_model_confuses() -> None:
+    one = replace(scores(0.0, 9.0, 0.0), confused_with=("Red setter",))
+    note = "The model often confuses Green hound with Red setter."
+    assert ranking.rank(one, top_k=3)["notes"] == [note]
+    two = replace(one, confused_with=("Red setter", "Blue terrier"))
+    assert "with Red setter or Blue terrier." in ranking.rank(two, top_k=3)["notes"][0]
+
+
+def test_notes_say_nothing_about_the_breed_if_there_is_no_dog() -> None:
+    image = replace(scores(3.0, 3.0, 3.0, dog_probability=0.1), confused_with=("Red setter",))
+    assert ranking.rank(image, top_k=3)["notes"] == []
+
+
+def test_a_model_of_one_breed_has_no_second() -> None:
+    model = replace(MODEL, breeds=("Red setter",))
+    assert ranking.rank(Scores(model, (1.0,), 0.9, "JPEG", 64, 48), top_k=1)["notes"] == []
