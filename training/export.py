@@ -32,6 +32,7 @@ from training import (
     model_card,
     openvino_graph,
     photos,
+    quantisation,
     run_files,
     second_look,
 )
@@ -179,9 +180,7 @@ def _candidates(
         folder.mkdir()
         graph = openvino_graph.convert(trained)
         if precision == "int8":
-            graph = openvino_graph.quantise(
-                graph, splits["train"], spec, settings.calibration_photos
-            )
+            graph = quantisation.quantise(graph, splits["train"], spec, settings.calibration_photos)
         ov.save_model(graph, folder / artifact.GRAPH_FILE, compress_to_fp16=precision != "fp32")
         write_description(folder, draft)
         if openvino_graph.looks_twice(trained):
@@ -247,7 +246,7 @@ def _calibrate(
 def _agreement(best: Candidate, judge: str, settings: ExportSettings) -> dict[str, Any]:
     """Return how `best` does on the instruction sets of this CPU. Raises TrainingError."""
     scores = best.scores[judge]
-    sets = instruction_sets.compare(best.folder, scores.photos, scores.logits, scores.targets)
+    sets = instruction_sets.compare(best.folder, scores.photos, scores.targets)
     for name, agreement in sets.items():
         lost = abs(agreement["top1"] - best.top1(judge)) * len(scores.photos)
         if lost > 1.01 or agreement["max_difference"] > settings.max_logit_difference:

@@ -71,8 +71,21 @@ class ServedModel(nn.Module):
             logits, imagenet = self.classifier(images)
             return logits, dog_probability(imagenet)
         features = self.classifier.trunk.forward_features(images)  # type: ignore[operator]
-        pooled = features.mean(dim=(2, 3))
-        breeds, imagenet = self.classifier.breeds, self.classifier.imagenet(pooled)
-        filters = breeds.weight - breeds.weight.mean(dim=0)
-        evidence = functional.conv2d(features, filters[:, :, None, None])
-        return breeds(pooled), dog_probability(imagenet), evidence
+        breeds, imagenet = self.classifier.breeds, self.classifier.imagenet
+        pooled = features.mean(dim=(2, 3), keepdim=True)
+        evidence = functional.conv2d(features, _filters(breeds.weight - breeds.weight.mean(dim=0)))
+        return (
+            functional.conv2d(pooled, _filters(breeds.weight), breeds.bias).flatten(1),
+            dog_probability(
+                functional.conv2d(pooled, _filters(imagenet.weight), imagenet.bias).flatten(1)
+            ),
+            evidence,
+        )
+
+
+def _filters(weight: Tensor) -> Tensor:
+    """Return the weight of a linear layer, [outputs, inputs], as filters of 1 x 1 pixel.
+
+    OpenVINO runs them in a quarter of the time of a matrix product, 1 to 3 % of an inference.
+    """
+    return weight[:, :, None, None]

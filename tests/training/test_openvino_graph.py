@@ -27,21 +27,3 @@ def test_the_graph_computes_the_logits_of_the_network(trained_run: Run) -> None:
     assert outputs["evidence"].shape == (1, 3, 2, 2)
     means = outputs["evidence"].mean(axis=(2, 3))
     np.testing.assert_allclose(means, relative.numpy(), atol=1e-3)
-
-
-def test_quantising_keeps_the_breed_head_and_small_depthwise_convolutions(
-    trained_run: Run,
-) -> None:
-    trained = run_files.load_model(trained_run.folder)
-    spec = openvino_graph.input_spec(trained)
-    train = [p for p in photos.read(trained_run.photos) if p.split == "train"]
-    graph = openvino_graph.quantise(openvino_graph.convert(trained), train, spec, 4)
-    for node in graph.get_ops():
-        if node.get_type_name() in ("MatMul", "GroupConvolution"):
-            inputs = {source.get_node().get_type_name() for source in node.input_values()}
-            exempt = (
-                ".breeds" in node.get_friendly_name()
-                if node.get_type_name() == "MatMul"
-                else 8 * node.input(0).get_shape()[2] <= spec.size_px
-            )
-            assert exempt != ("FakeQuantize" in inputs), node.get_friendly_name()
