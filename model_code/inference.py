@@ -5,9 +5,12 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/adapt-inference-container.html
 """
 
 import json
+import logging
 import os
 import re
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +34,8 @@ LOGITS = "logits"
 DOG_PROBABILITY = "dog_probability"
 EVIDENCE = "evidence"
 
+log = logging.getLogger(__name__)
+
 _MAP_PARAMETER = re.compile(r";\s*map\s*=\s*true\b", re.IGNORECASE)
 
 
@@ -38,18 +43,33 @@ class Model:
     """A compiled model that any number of threads may call.
 
     It is compiled twice: `throughput` infers one image per core, for the most images per second;
-    `latency` infers a single image on all cores, in half the time.
+    `latency` infers a single image on all cores, in half the time. Until `latency` is there,
+    `throughput` infers all images.
     """
 
-    def __init__(
-        self, description: Artifact, throughput: ov.CompiledModel, latency: ov.CompiledModel
-    ) -> None:
+    def __init__(self, description: Artifact, throughput: ov.CompiledModel) -> None:
         self.artifact = description
+        self.latency: Future[ov.CompiledModel] = Future()
         self._throughput = throughput
-        self._latency_request = _InferRequest(latency)
+        self._latency_request: _InferRequest | None = None
         self._thread_local = threading.local()
         self._active = 0
         self._active_lock = threading.Lock()
+
+    def compile_latency(self, compile_graph: Callable[[], ov.CompiledModel]) -> None:
+        """Set `latency` to the result of `compile_graph`, in the background."""
+
+        def run() -> None:
+            try:
+                compiled = compile_graph()
+                self._latency_request = _InferRequest(compiled)
+            except RuntimeError as error:
+                log.warning("Single images take longer, because a compilation failed: %s", error)
+                self.latency.set_exception(error)
+            else:
+                self.latency.set_result(compiled)
+
+        threading.Thread(target=run, name="compile").start()
 
     @property
     def parallel_requests(self) -> int:
@@ -62,7 +82,8 @@ class Model:
             is_only = self._active == 0
             self._active += 1
         try:
-            return (self._latency_request if is_only else self._thread_request()).infer(pixels)
+            request = self._latency_request if is_only else None
+            return (request or self._thread_request()).infer(pixels)
         finally:
             with self._active_lock:
                 self._active -= 1
@@ -112,19 +133,22 @@ def model_fn(model_dir: str | os.PathLike[str], precision: str | None = None) ->
     folder = Path(model_dir)
     description = artifact.load(folder)
     core = ov.Core()
+    hints = {"INFERENCE_PRECISION_HINT": precision} if precision else {}
     try:
         graph = core.read_model(description.graph)
-        hints = {"INFERENCE_PRECISION_HINT": precision} if precision else {}
         throughput = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", **hints})
-        latency = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "LATENCY", **hints})
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise BrokenArtifact(f"{description.graph} cannot be compiled: {reason}") from None
     _check_shapes(description, throughput)
-    model = Model(description, throughput, latency)
+    model = Model(description, throughput)
     # The first inference of a process must not run in parallel with another: it initialises numpy
     # in OpenVINO's bindings, where two threads can deadlock (2026.4.1).
     model.infer(np.zeros((description.input.size_px, description.input.size_px, 3), np.uint8))
+    # A quarter of a second less until the first response: the second graph takes as long.
+    model.compile_latency(
+        lambda: core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "LATENCY", **hints})
+    )
     return model
 
 

@@ -17,7 +17,7 @@ import openvino as ov  # noqa: E402
 if sys.modules[_CONVERTER] is None:
     del sys.modules[_CONVERTER]  # so that an export in the same process can import it
 
-__all__ = ["ov", "release_mapped_file", "reuse_buffers"]
+__all__ = ["ov", "settle_memory"]
 
 # Parameters of glibc's mallopt, from malloc.h
 _M_TRIM_THRESHOLD = -1
@@ -25,18 +25,21 @@ _M_MMAP_THRESHOLD = -3
 _BUFFER_BYTES = 32 * 1024 * 1024
 
 
-def reuse_buffers() -> None:
-    """Let malloc reuse the memory of large bodies and images (glibc).
+def settle_memory(weights: Path) -> None:
+    """Return to the system what loading a model needed, then keep what large images need.
 
-    By default each gets new pages from the kernel, which clears them: 5 ms of CPU time for a JPEG
-    of 2 MB. https://man7.org/linux/man-pages/man3/mallopt.3.html
+    By default malloc gets new pages for each large body and image from the kernel, which clears
+    them: 5 ms of CPU time for a JPEG of 2 MB (glibc).
+    https://man7.org/linux/man-pages/man3/mallopt.3.html
     """
+    _release_mapped_file(weights)
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.malloc_trim(0)
         for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
             library.mallopt(parameter, _BUFFER_BYTES)
 
 
-def release_mapped_file(file: Path) -> None:
+def _release_mapped_file(file: Path) -> None:
     """Remove a mapped file from resident memory (Linux). Its pages can still be read.
 
     OpenVINO keeps the weights mapped, 7 MB, although the compiled models have copies.

@@ -27,7 +27,7 @@ from model_code import artifact, images, inference
 from model_code.errors import BrokenArtifact, InvocationError, Overloaded, RequestTimeout
 from model_code.http_limits import BODY_TIMEOUT_S, LimitedProtocol
 from model_code.images import InputImage
-from model_code.runtime import release_mapped_file, reuse_buffers
+from model_code.runtime import settle_memory
 
 PORT = 8080
 SAGEMAKER_MODEL_DIR = Path("/opt/ml/model")
@@ -194,8 +194,8 @@ def load_predictor(model_dir: Path) -> Predictor:
     """Load the model in `model_dir` and warm it up. Raises `BrokenArtifact`."""
     predictor = Predictor(inference.model_fn(model_dir))
     predictor.warm_up()
-    release_mapped_file(model_dir / artifact.WEIGHTS_FILE)
-    reuse_buffers()
+    weights = model_dir / artifact.WEIGHTS_FILE
+    predictor.model.latency.add_done_callback(lambda _: settle_memory(weights))
     return predictor
 
 

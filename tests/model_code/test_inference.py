@@ -1,5 +1,6 @@
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,6 +14,7 @@ from model_code import inference
 from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaType
 from model_code.inference import Model
 from model_code.prediction import Prediction
+from model_code.runtime import ov
 from tests import tiny_model
 
 Encode = Callable[..., bytes]
@@ -201,3 +203,35 @@ def test_a_second_look_needs_a_map(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(json.dumps(document))
     with pytest.raises(BrokenArtifact, match=r"second_look in model\.json requires"):
         inference.model_fn(tmp_path)
+
+
+def test_images_are_classified_before_the_second_graph_is_compiled(
+    model: Model, tiny_model_dir: Path, encode: Encode
+) -> None:
+    throughput = ov.compile_model(tiny_model_dir / "model.xml", "CPU")
+    early = Model(model.artifact, throughput)
+    proceed = threading.Event()
+
+    def compile_graph() -> ov.CompiledModel:
+        proceed.wait()
+        return throughput
+
+    early.compile_latency(compile_graph)
+    before = invoke(early, encode("red"), "image/png")
+    proceed.set()
+    assert early.latency.result() is throughput
+    assert invoke(early, encode("red"), "image/png") == before
+
+
+def test_a_second_graph_that_fails_is_reported_and_not_needed(
+    model: Model, tiny_model_dir: Path, encode: Encode, caplog: pytest.LogCaptureFixture
+) -> None:
+    early = Model(model.artifact, ov.compile_model(tiny_model_dir / "model.xml", "CPU"))
+
+    def compile_graph() -> ov.CompiledModel:
+        raise RuntimeError("out of memory")
+
+    early.compile_latency(compile_graph)
+    assert str(early.latency.exception()) == "out of memory"
+    assert "Single images take longer" in caplog.text
+    assert invoke(early, encode("red"), "image/png")["logits"][0] == pytest.approx(10)  # type: ignore[index]
