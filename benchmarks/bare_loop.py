@@ -1,6 +1,6 @@
 """The saturated server against decoding and inference alone, and the CPU time of each stage.
 
-The bare loop has no HTTP and no JSON: the same images, decoding and graph, on all cores, in the
+The bare loop has no HTTP and no JSON: the same looks at the same images, on all cores, in the
 faster of two ways: OpenVINO's AsyncInferQueue fed by decoding threads (throughput hint), or threads
 that decode and infer in turn. It takes turns with the server, whose load generator uses the same
 cores.
@@ -13,7 +13,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from typing import Any
@@ -26,7 +26,8 @@ from tqdm import tqdm
 from benchmarks import images, results, stacks
 from benchmarks.results import Row
 from benchmarks.scale import Scale
-from model_code import artifact, inference
+from model_code import artifact, framing, inference
+from model_code.framing import Box
 from model_code.images import InputImage
 from model_code.inference import DEFAULT_MODEL_DIR
 from model_code.prediction import Prediction
@@ -47,7 +48,14 @@ class BareLoop:
         # as in model_code/inference.py: two first inferences at once can deadlock
         self._request = self._compiled.create_infer_request()
         self._request.infer()
-        self._jpegs = images.payloads(stacks.IMAGES)
+        model = inference.model_fn(DEFAULT_MODEL_DIR)
+        self._looks = [(jpeg, looks(jpeg, model)) for jpeg in images.payloads(stacks.IMAGES)]
+
+    def pixels(self, number: int) -> Iterator[NDArray[np.uint8]]:
+        """Decode an image and yield what each look shows, uint8 [1, size, size, 3]."""
+        jpeg, boxes = self._looks[number % len(self._looks)]
+        decoded = InputImage(jpeg).decode(self._input)
+        return (decoded.look(box)[None] for box in boxes)
 
     def infer(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
         """Infer on one core, as under load. The server gives a single image all cores."""
@@ -68,8 +76,8 @@ class BareLoop:
             done = 0
             end = time.perf_counter() + seconds
             while time.perf_counter() < end:
-                jpeg = self._jpegs[(first + done) % len(self._jpegs)]
-                request.infer({0: InputImage(jpeg).pixels(self._input)[None]}, share_inputs=True)
+                for pixels in self.pixels(first + done):
+                    request.infer({0: pixels}, share_inputs=True)
                 done += 1
             counts.append(done)
 
@@ -82,9 +90,9 @@ class BareLoop:
         requests = ov.AsyncInferQueue(self._compiled)
         done = 0
 
-        def count(_: object, __: object) -> None:
+        def count(_: object, is_last_look: bool) -> None:
             nonlocal done  # the queue holds the GIL, so calls do not overlap
-            done += 1
+            done += is_last_look
 
         requests.set_callback(count)
         decoded: queue.Queue[Any] = queue.Queue(maxsize=2 * stacks.cores())
@@ -93,8 +101,7 @@ class BareLoop:
         def decode(first: int) -> None:
             number = first
             while not stop.is_set():
-                jpeg = self._jpegs[number % len(self._jpegs)]
-                decoded.put(InputImage(jpeg).pixels(self._input)[None])
+                decoded.put(list(self.pixels(number)))
                 number += 1
 
         threads = [threading.Thread(target=decode, args=(7 * n,)) for n in range(stacks.cores())]
@@ -103,7 +110,10 @@ class BareLoop:
         end = time.perf_counter() + seconds
         try:
             while time.perf_counter() < end:
-                requests.start_async({0: decoded.get()}, share_inputs=True)
+                *others, last = decoded.get()
+                for pixels in others:
+                    requests.start_async({0: pixels}, False, share_inputs=True)
+                requests.start_async({0: last}, True, share_inputs=True)
             return done / seconds
         finally:
             stop.set()
@@ -113,6 +123,18 @@ class BareLoop:
                 with contextlib.suppress(queue.Empty):
                     decoded.get(timeout=0.01)
             requests.wait_all()
+
+
+def looks(jpeg: bytes, model: inference.Model) -> list[Box]:
+    """Return the parts of an image that the server looks at."""
+    image = InputImage(jpeg)
+    prediction = inference.predict_fn(image, model)
+    boxes = [framing.first_look(image.width, image.height, model.artifact.input)]
+    if isinstance(prediction, Prediction) and prediction.focus is not None:
+        if prediction.looks == 3 and prediction.map is not None:
+            boxes.append(prediction.map.box)
+        boxes.append(prediction.focus)
+    return boxes
 
 
 def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
@@ -158,8 +180,10 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, Any]]:
 
 
 def stage_costs_ms(loop: BareLoop, jpegs: Sequence[bytes], calls: int) -> dict[str, float]:
-    """Return the CPU time of each stage of a prediction: the median of `calls`, one thread."""
-    described = artifact.load(DEFAULT_MODEL_DIR)
+    """Return the mean CPU time of each stage over `calls` predictions, in one thread."""
+    model = inference.model_fn(DEFAULT_MODEL_DIR)
+    boxes = [looks(jpeg, model) for jpeg in jpegs]
+    described = model.artifact
     spent: dict[str, list[float]] = {}
 
     def clock(stage: str, work: Callable[..., Any], *arguments: Any) -> Any:
@@ -169,10 +193,11 @@ def stage_costs_ms(loop: BareLoop, jpegs: Sequence[bytes], calls: int) -> dict[s
         return result
 
     for number in range(calls):
-        body = jpegs[number % len(jpegs)]
-        photo = clock("read the header", InputImage, body)
-        pixels = clock("decode and resize", photo.pixels, described.input)
-        logits, dog = clock("inference", loop.infer, pixels)
+        photo = clock("read the header", InputImage, jpegs[number % len(jpegs)])
+        decoded = clock("decode and resize", photo.decode, described.input)
+        for box in boxes[number % len(jpegs)]:
+            pixels = clock("decode and resize", decoded.look, box)
+            logits, dog = clock("inference", loop.infer, pixels)
         prediction = Prediction(described, photo, logits, dog)
         clock("JSON", inference.output_fn, prediction)
-    return {stage: median(values) for stage, values in spent.items()}
+    return {stage: sum(values) / calls for stage, values in spent.items()}

@@ -7,7 +7,11 @@ from typing import Any
 from chalicelib.model_response import ModelDescription, Scores
 
 CLOSE = 0.5
-"""Fraction of the likeliest breed's probability at which the second breed is close to it."""
+"""Fraction of the likeliest breed's probability at which the second breed is close to it.
+
+So it is on 8 % of the cross-validated photos. The likeliest breed is right on half of these, the
+second one on 28 %; on all others the likeliest one is right in 91 % of cases.
+"""
 
 
 def probabilities(logits: Sequence[float], temperature: float) -> list[float]:
@@ -49,7 +53,9 @@ def _notes(ranked: Sequence[dict[str, Any]], confused_with: Sequence[str]) -> li
     first, *others = ranked
     notes = []
     if others and others[0]["probability"] >= CLOSE * first["probability"]:
-        likeliest = [f"{each['breed']} ({each['probability']:.0%})" for each in (first, others[0])]
+        likeliest = [
+            f"{each['breed']} ({100 * each['probability']:.0f} %)" for each in (first, others[0])
+        ]
         notes.append(f"Two breeds are close: {' and '.join(likeliest)}.")
     if confused_with:
         often = f"The model often confuses {first['breed']} with {' or '.join(confused_with)}."

@@ -152,6 +152,17 @@ def test_the_part_that_the_model_looked_at(visit: Visit, api: str, images: str) 
     assert size == {"x": "16", "y": "24", "width": "32", "height": "24"}
 
 
+def test_how_far_to_trust_the_breed(visit: Visit, api: str, images: str) -> None:
+    page = visit(api)
+    notes = ["Two breeds are close: A (41 %) and B (35 %).", "The model often confuses A with B."]
+    page.route(
+        "**/predict", lambda route: route.fulfill(json={**route.fetch().json(), "notes": notes})
+    )
+    enter(page, f"{images}red")
+    sentences(page)
+    expect(page.locator(".card .detail")).to_have_text(" ".join(notes))
+
+
 def test_the_key_in_the_curl_command(visit: Visit, api: str, images: str) -> None:
     page = visit(api)
     problem = {"type": "api-key-required", "status": 403, "request_id": "1"}

@@ -42,7 +42,7 @@ def test_the_dog_threshold(dog_probability: float, is_dog: bool) -> None:
 
 def test_notes_say_which_breeds_are_close() -> None:
     answer = ranking.rank(scores(1.0, 3.0, 2.9), top_k=1)  # top_k does not matter
-    assert answer["notes"] == ["Two breeds are close: Green hound (43%) and Blue terrier (41%)."]
+    assert answer["notes"] == ["Two breeds are close: Green hound (43 %) and Blue terrier (41 %)."]
     assert ranking.rank(scores(1.0, 9.0, 3.0), top_k=1)["notes"] == []
 
 
