@@ -236,16 +236,17 @@ def _limits(train: Sequence[Photo], split: str) -> str:
     counts = Counter(photo.breed for photo in train)
     few = sorted(display_name(breed) for breed, count in counts.items() if count < _FEW_PHOTOS)
     points = [
-        "The model has these breeds only. A mixed breed gets the breed it resembles, and "
-        "dogs of other breeds get the answer of a similar one, sometimes with a high probability.",
+        "The model has these breeds only. A mixed breed gets the breed it resembles, and dogs of "
+        "other breeds get the answer of a similar one, often with a high probability: "
+        "docs/training.md has figures.",
         "A dog that is small, or cut off by the centre square, is found by the second look only if "
         "the model is unsure, or if the photo is long. docs/training.md has the figures.",
         "A photo with several dogs is answered for what the second look shows, or for all of them.",
         "Photos are from the web: well lit, whole dogs, mostly adult. Puppies and clipped coats "
         "are rarer and are misclassified more often.",
         f"Split {split} has few photos per breed, so the accuracy of one breed is uncertain.",
-        "The dog gate detects dogs, not photos. Drawings and toys may pass; there were none in the "
-        "data to measure it. Wolves, foxes and wild dogs: see above.",
+        "The dog gate detects dogs, not photos. Drawings of dogs pass, and toys may. For other "
+        "animals, see above.",
     ]
     if few:
         points.append(f"Breeds with fewer than {_FEW_PHOTOS} training photos: {', '.join(few)}.")
