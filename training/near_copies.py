@@ -15,8 +15,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from model_code import artifact, framing
-from model_code.inference import DEFAULT_MODEL_DIR, LOGITS
+from model_code.inference import DEFAULT_MODEL_DIR
 from model_code.runtime import ov
+from training import openvino_graph
 from training.photos import Photo
 from training.preprocessing import decode_served
 
@@ -68,10 +69,8 @@ def _feature_network() -> ov.CompiledModel:
     """Compile the shipped model up to the features that its breed head reads."""
     core = ov.Core()
     graph = core.read_model(DEFAULT_MODEL_DIR / artifact.GRAPH_FILE)
-    node = graph.output(LOGITS).get_node()
-    while node.get_type_name() != "MatMul":
-        node = node.input_value(0).get_node()
-    features = ov.Model([node.input_value(0)], graph.get_parameters(), "features")
+    head = openvino_graph.breed_head(graph)
+    features = ov.Model([head.input_value(0)], graph.get_parameters(), "features")
     return core.compile_model(features, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
 
 

@@ -42,6 +42,14 @@ def input_spec(trained: TrainedModel) -> InputSpec:
     return InputSpec(trained.size, trained.crop, backbone.mean, backbone.std)
 
 
+def breed_head(graph: ov.Model) -> ov.Node:
+    """Return the last linear operation before the logits."""
+    node = graph.output(LOGITS).get_node()
+    while node.get_type_name() not in ("Convolution", "MatMul"):
+        node = node.input_value(0).get_node()
+    return node
+
+
 def looks_twice(trained: TrainedModel) -> bool:
     """Return whether the model has a location map, and was trained to look where it points."""
     backbone = backbones.create(trained.backbone, pretrained=False)

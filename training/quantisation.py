@@ -10,8 +10,7 @@ from nncf.openvino.quantization.backend_parameters import BackendParameters
 from openvino._offline_transformations import compress_quantize_weights_transformation
 
 from model_code.artifact import InputSpec
-from model_code.inference import LOGITS
-from training import int8_ranges
+from training import int8_ranges, openvino_graph
 from training.photos import Photo
 from training.preprocessing import served_batches
 
@@ -27,7 +26,7 @@ def quantise(
     step = max(1, len(train) // calibration_photos)
     inputs = list(served_batches(train[::step], spec, 1, "calibrate"))
     # Errors of the breed head and of the gate's sum of probabilities reach the output directly.
-    not_quantised = [_breed_head(graph).get_friendly_name()]
+    not_quantised = [openvino_graph.breed_head(graph).get_friendly_name()]
     not_quantised += [
         node.get_friendly_name()
         for node in graph.get_ops()
@@ -50,14 +49,6 @@ def quantise(
     compress_quantize_weights_transformation(quantised)
     _choose_kernels(quantised)
     return quantised
-
-
-def _breed_head(graph: ov.Model) -> ov.Node:
-    """Return the last linear operation before the logits."""
-    node = graph.output(LOGITS).get_node()
-    while node.get_type_name() not in ("Convolution", "MatMul"):
-        node = node.input_value(0).get_node()
-    return node
 
 
 def _is_small_depthwise(node: ov.Node, size_px: int) -> bool:

@@ -60,7 +60,7 @@ def int8_weights(node: ov.Node) -> "np.ndarray[tuple[int, ...], np.dtype[np.int1
 def test_the_breed_head_and_small_depthwise_convolutions_are_not_quantised(
     quantised: ov.Model,
 ) -> None:
-    assert int8_weights(quantisation._breed_head(quantised)) is None
+    assert int8_weights(openvino_graph.breed_head(quantised)) is None
     depthwise = [node for node in linear(quantised) if node.get_type_name() == "GroupConvolution"]
     for node in depthwise:
         small = 8 * node.input(0).get_shape()[2] <= SIZE_PX
