@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interrupted(Exception):
-    """The process received a signal to end."""
+class Interrupted(KeyboardInterrupt):
+    """The process received a signal to end.
+
+    Not an Exception: botocore turns any that is raised while it waits for a response into an error
+    of the connection, which it retries.
+    """
 
 
 @contextmanager
