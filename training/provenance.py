@@ -1,8 +1,9 @@
-"""What a model was trained with: the commit of the code, and the job or run in AWS."""
+"""What a model was trained with: the command, the commit of the code, and the job or run in AWS."""
 
 import os
+import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,3 +41,16 @@ def job(environment: Mapping[str, str] = os.environ) -> str | None:
     https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
     """
     return environment.get("TRAINING_JOB_NAME") or environment.get(RUN_VARIABLE)
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """Return the command of a run, whichever launcher started it.
+
+    `arguments` are those of `sys.argv`. Of absolute paths only the name remains: the model is
+    public, and its command should not name folders of the machine that trained it.
+    """
+    words = ["train"] if Path(arguments[0]).name == "train.py" else []
+    for argument in arguments[1:]:
+        option, equals, value = argument.rpartition("=")
+        words.append(option + equals + (Path(value).name if Path(value).is_absolute() else value))
+    return shlex.join(["python", "-m", "training", *words])

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shlex
 import signal
 import sys
 import threading
@@ -275,7 +274,7 @@ class Trainer:
             valid_top1=best.top1,
             settings=settings.model_dump(),
             data=self.photos.fingerprint,
-            command=_command_line(),
+            command=provenance.command_line(sys.argv),
             held_out=self.head.held_out,
             commit=provenance.commit(),
             job=provenance.job(),
@@ -307,9 +306,3 @@ def _epoch_line(row: dict[str, Any], epochs: int) -> str:
     names = ("train_loss", "valid_loss", "valid_top1", "valid_top5", "images_per_s")
     values = " ".join(f"{name}={row[name]};" for name in names)
     return f"epoch {row['epoch']}/{epochs}: {values}"
-
-
-def _command_line() -> str:
-    """Return the command of this run for the model card, whichever launcher started it."""
-    words = ["train"] if Path(sys.argv[0]).name == "train.py" else []
-    return shlex.join(["python", "-m", "training", *words, *sys.argv[1:]])
