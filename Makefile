@@ -12,8 +12,9 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 	$$p -E -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 # Two processes, each with whole files, because fixtures of a file may take a minute. The order of
-# collection starts the longest files early.
-PARALLEL = --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# collection starts the longest files early. A process that crashes ends the run, which would not end
+# otherwise.
+PARALLEL = --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # What make check covers: nothing that needs torch, a browser or processes of its own.
 CHECK_TYPES = app.py chalicelib model_code cli aws ops tests/chalicelib tests/model_code tests/cli tests/aws tests/ops

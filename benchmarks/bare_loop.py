@@ -19,7 +19,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -31,6 +30,7 @@ from model_code.framing import Box
 from model_code.images import InputImage
 from model_code.inference import DEFAULT_MODEL_DIR
 from model_code.prediction import Prediction
+from model_code.runtime import CORE, ov
 
 PART = "bare"
 SATURATED_CLIENTS = 16
@@ -41,9 +41,8 @@ class BareLoop:
 
     def __init__(self) -> None:
         described = artifact.load(DEFAULT_MODEL_DIR)
-        core = ov.Core()
         options = {"PERFORMANCE_HINT": "THROUGHPUT"}
-        self._compiled = core.compile_model(core.read_model(described.graph), "CPU", options)
+        self._compiled = CORE.compile_model(CORE.read_model(described.graph), "CPU", options)
         self._input = described.input
         # as in model_code/inference.py: two first inferences at once can deadlock
         self._request = self._compiled.create_infer_request()

@@ -1,4 +1,4 @@
-"""OpenVINO, as `ov`, and workarounds for its use of memory.
+"""OpenVINO, as `ov`, and workarounds for its use of memory and signals.
 
 It imports its model converter if that is installed, which costs 50 ms and 5 MB. Serving does not
 need it.
@@ -17,7 +17,15 @@ import openvino as ov  # noqa: E402
 if sys.modules[_CONVERTER] is None:
     del sys.modules[_CONVERTER]  # so that an export in the same process can import it
 
-__all__ = ["ov", "settle_memory"]
+__all__ = ["CORE", "ov", "settle_memory"]
+
+CORE = ov.Core()
+"""The one Core of this process, which is never freed.
+
+OpenVINO's CPU plugin gives the thread that loads it a stack for signals, and frees it with the last
+model. If another thread does that, the next signal, such as SIGTERM, ends the process with a
+segmentation fault (2026.4.1).
+"""
 
 # Parameters of glibc's mallopt, from malloc.h
 _M_TRIM_THRESHOLD = -1
