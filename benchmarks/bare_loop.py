@@ -30,7 +30,7 @@ from model_code.framing import Box
 from model_code.images import InputImage
 from model_code.inference import DEFAULT_MODEL_DIR
 from model_code.prediction import Prediction
-from model_code.runtime import CORE, ov
+from model_code.runtime import CORE, compile_model, ov
 
 PART = "bare"
 SATURATED_CLIENTS = 16
@@ -41,8 +41,7 @@ class BareLoop:
 
     def __init__(self) -> None:
         described = artifact.load(DEFAULT_MODEL_DIR)
-        options = {"PERFORMANCE_HINT": "THROUGHPUT"}
-        self._compiled = CORE.compile_model(CORE.read_model(described.graph), "CPU", options)
+        self._compiled = compile_model(CORE.read_model(described.graph), "THROUGHPUT")
         self._input = described.input
         # as in model_code/inference.py: two first inferences at once can deadlock
         self._request = self._compiled.create_infer_request()

@@ -48,18 +48,42 @@ def kind(flags: Collection[str]) -> Kind:
     return next(kind for kind in KINDS if not kind.flag or kind.flag in flags)
 
 
+_AVX2_ONLY = {
+    "ONEDNN_MAX_CPU_ISA": "AVX2",  # OpenVINO's and PyTorch's oneDNN
+    "ATEN_CPU_CAPABILITY": "avx2",  # PyTorch's own kernels
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}
+_BEYOND_AVX2 = ("avx512", "avx_vnni", "amx")
+
+
+def restrict_to_avx2() -> None:
+    """Switch off newer instruction sets in this process and the ones it starts.
+
+    Must be called before OpenVINO is imported.
+    https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html
+    """
+    os.environ.update(_AVX2_ONLY)
+
+
 def title(name: str) -> str:
     """Return the title of the kind `name`."""
     return next(kind.title for kind in KINDS if kind.name == name)
 
 
 def describe() -> dict[str, Any]:
-    """Return the name, kind, instruction sets and usable cores of this CPU, ready for JSON."""
+    """Return the name, kind, instruction sets and usable cores of this CPU, ready for JSON.
+
+    `restricted` tells if the CPU has more instruction sets than those in use.
+    """
     flags = _field("flags", "Features").split()
+    restricted = _AVX2_ONLY.items() <= os.environ.items()
+    if restricted:
+        flags = [flag for flag in flags if not flag.startswith(_BEYOND_AVX2)]
     return {
         "cpu": _field("model name") or platform.processor(),
         "kind": kind(flags).name,
         "instruction_sets": [name for flag, name in INSTRUCTION_SETS.items() if flag in flags],
+        "restricted": restricted,
         "cores": len(os.sched_getaffinity(0)),
     }
 

@@ -50,9 +50,10 @@ def read() -> Runs:
 def machine(content: Content) -> str:
     """Describe when and on what machine these results were measured."""
     measured_on = content["machine"]
+    restricted = ", newer instruction sets switched off" if measured_on["restricted"] else ""
     return (
         f"Measured {content['date']} on {measured_on['cores']} cores of an {measured_on['cpu']} "
-        f"({', '.join(measured_on['instruction_sets'])})."
+        f"({', '.join(measured_on['instruction_sets'])}{restricted})."
     )
 
 

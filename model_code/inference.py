@@ -23,7 +23,7 @@ from model_code.errors import BrokenArtifact, InvalidRequest, UnsupportedMediaTy
 from model_code.framing import Box
 from model_code.images import InputImage
 from model_code.prediction import LocationMap, Look, Prediction
-from model_code.runtime import CORE, ov
+from model_code.runtime import CORE, compile_model, ov
 
 DEFAULT_MODEL_DIR = artifact.DEFAULT_MODEL_DIR
 JSON = "application/json"
@@ -135,7 +135,7 @@ def model_fn(model_dir: str | os.PathLike[str], precision: str | None = None) ->
     hints = {"INFERENCE_PRECISION_HINT": precision} if precision else {}
     try:
         graph = CORE.read_model(description.graph)
-        throughput = CORE.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", **hints})
+        throughput = compile_model(graph, "THROUGHPUT", **hints)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise BrokenArtifact(f"{description.graph} cannot be compiled: {reason}") from None
@@ -145,9 +145,7 @@ def model_fn(model_dir: str | os.PathLike[str], precision: str | None = None) ->
     # in OpenVINO's bindings, where two threads can deadlock (2026.4.1).
     model.infer(np.zeros((description.input.size_px, description.input.size_px, 3), np.uint8))
     # A quarter of a second less until the first response: the second graph takes as long.
-    model.compile_latency(
-        lambda: CORE.compile_model(graph, "CPU", {"PERFORMANCE_HINT": "LATENCY", **hints})
-    )
+    model.compile_latency(lambda: compile_model(graph, "LATENCY", **hints))
     return model
 
 

@@ -6,8 +6,10 @@ need it.
 
 import ctypes
 import mmap
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 _CONVERTER = "openvino.tools.ovc"
 
@@ -17,7 +19,7 @@ import openvino as ov  # noqa: E402
 if sys.modules[_CONVERTER] is None:
     del sys.modules[_CONVERTER]  # so that an export in the same process can import it
 
-__all__ = ["CORE", "ov", "settle_memory"]
+__all__ = ["CORE", "compile_model", "ov", "settle_memory"]
 
 CORE = ov.Core()
 """The one Core of this process, which is never freed.
@@ -27,10 +29,27 @@ model. If another thread does that, the next signal, such as SIGTERM, ends the p
 segmentation fault (2026.4.1).
 """
 
+_SETS_WITHOUT_BF16 = {
+    "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI",
+}  # fmt: skip
+
 # Parameters of glibc's mallopt, from malloc.h
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _BUFFER_BYTES = 32 * 1024 * 1024
+
+
+def compile_model(graph: ov.Model, performance_hint: str, **options: Any) -> ov.CompiledModel:
+    """Compile `graph` for this CPU, with OpenVINO's properties `options`.
+
+    OpenVINO looks at the CPU alone and fails with bf16 if a variable of oneDNN switches that off:
+    https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html
+    """
+    options["PERFORMANCE_HINT"] = performance_hint
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
+    if limit.upper() in _SETS_WITHOUT_BF16:
+        options.setdefault("INFERENCE_PRECISION_HINT", "f32")
+    return CORE.compile_model(graph, "CPU", options)
 
 
 def settle_memory(weights: Path) -> None:

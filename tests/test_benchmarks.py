@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import platform
 import shutil
 import subprocess
 import sys
@@ -141,6 +142,33 @@ def test_several_runs_are_shown_as_ranges() -> None:
 )
 def test_the_kind_of_a_cpu_is_the_best_of_its_instruction_sets(flags: str, kind: str) -> None:
     assert cpu.kind(flags.split()).name == kind
+
+
+CONVOLUTIONS = """
+import json
+from benchmarks import cpu
+cpu.restrict_to_avx2()
+from model_code.inference import DEFAULT_MODEL_DIR, model_fn
+graph = model_fn(DEFAULT_MODEL_DIR).latency.result().get_runtime_model()
+infos = [node.get_rt_info() for node in graph.get_ops()]
+used = {
+    info["primitiveType"].astype(str)
+    for info in infos if info["layerType"].astype(str) == "Convolution"
+}
+print(json.dumps([cpu.describe(), sorted(used)]))
+"""
+
+
+def test_newer_instruction_sets_can_be_switched_off() -> None:
+    completed = subprocess.run(
+        [sys.executable, "-c", CONVOLUTIONS], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert completed.returncode == 0, completed.stderr
+    machine, convolutions = json.loads(completed.stdout)
+    assert machine["restricted"]
+    if platform.machine() == "x86_64":
+        assert machine["kind"] == "avx2"
+        assert all("avx2" in kernel for kernel in convolutions), convolutions
 
 
 def test_a_part_that_fails_is_left_out_and_the_others_are_measured() -> None:

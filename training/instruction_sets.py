@@ -105,9 +105,7 @@ def _outputs(folder: Path, photos: Sequence[Photo], instruction_set: str | None)
 
 
 def _main(folder: str, output: str) -> None:
-    # Without these instruction sets there is no bf16; OpenVINO does not see that oneDNN's are off.
-    precision = "f32" if "ONEDNN_MAX_CPU_ISA" in os.environ else None
-    model = model_fn(folder, precision)
+    model = model_fn(folder)
     rows = []
     for path in json.load(sys.stdin):
         image = input_fn(Path(path).read_bytes(), "image/*")

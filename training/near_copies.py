@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from model_code import artifact, framing
 from model_code.inference import DEFAULT_MODEL_DIR
-from model_code.runtime import CORE, ov
+from model_code.runtime import CORE, compile_model, ov
 from training import openvino_graph
 from training.photos import Photo
 from training.preprocessing import decode_served
@@ -70,7 +70,7 @@ def _feature_network() -> ov.CompiledModel:
     graph = CORE.read_model(DEFAULT_MODEL_DIR / artifact.GRAPH_FILE)
     head = openvino_graph.breed_head(graph)
     features = ov.Model([head.input_value(0)], graph.get_parameters(), "features")
-    return CORE.compile_model(features, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+    return compile_model(features, "LATENCY")
 
 
 def _grey(image: Image.Image) -> Grey:

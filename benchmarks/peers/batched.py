@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from model_code import artifact
 from model_code.images import InputImage
 from model_code.inference import DEFAULT_MODEL_DIR, DOG_PROBABILITY, LOGITS
 from model_code.prediction import Prediction
+from model_code.runtime import CORE, compile_model
 
 
 class Batched:
@@ -20,13 +20,12 @@ class Batched:
 
     def __init__(self, threads: int) -> None:
         self.artifact = artifact.load(DEFAULT_MODEL_DIR)
-        core = ov.Core()
-        graph = core.read_model(self.artifact.graph)
+        graph = CORE.read_model(self.artifact.graph)
         shape = graph.input(0).partial_shape
         shape[0] = -1
         graph.reshape(shape)
-        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-        self._request = core.compile_model(graph, "CPU", options).create_infer_request()
+        compiled = compile_model(graph, "LATENCY", INFERENCE_NUM_THREADS=threads)
+        self._request = compiled.create_infer_request()
 
     def predict(
         self, photos: Sequence[InputImage], pixels: Sequence[NDArray[np.uint8]]
