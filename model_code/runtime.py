@@ -8,8 +8,9 @@ import ctypes
 import mmap
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _CONVERTER = "openvino.tools.ovc"
 
@@ -33,6 +34,8 @@ _SETS_WITHOUT_BF16 = {
     "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI",
 }  # fmt: skip
 
+_LIBRARIES = Path(ov.__file__).resolve().parent
+
 # Parameters of glibc's mallopt, from malloc.h
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -55,28 +58,43 @@ def compile_model(graph: ov.Model, performance_hint: str, **options: Any) -> ov.
 def settle_memory(weights: Path) -> None:
     """Return to the system what loading a model needed, then keep what large images need.
 
-    By default malloc gets new pages for each large body and image from the kernel, which clears
-    them: 5 ms of CPU time for a JPEG of 2 MB (glibc).
+    OpenVINO keeps the weights mapped, 7 MB, although the compiled models have copies, and 30 MB of
+    code, most of which only compiles. By default malloc gets new pages for each large body and
+    image from the kernel, which clears them: 5 ms of CPU time for a JPEG of 2 MB (glibc).
     https://man7.org/linux/man-pages/man3/mallopt.3.html
     """
-    _release_mapped_file(weights)
+    for mapped in _mappings():
+        if mapped.file == weights.resolve() and mapped.permissions.startswith("r--"):
+            mapped.release()
+        if mapped.permissions == "r-xp" and mapped.file.is_relative_to(_LIBRARIES):
+            mapped.release()
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.malloc_trim(0)
         for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
             library.mallopt(parameter, _BUFFER_BYTES)
 
 
-def _release_mapped_file(file: Path) -> None:
-    """Remove a mapped file from resident memory (Linux). Its pages can still be read.
+class _Mapping(NamedTuple):
+    """A mapped file, or a part of one."""
 
-    OpenVINO keeps the weights mapped, 7 MB, although the compiled models have copies.
-    """
+    start: int
+    end: int
+    permissions: str
+    file: Path
+
+    def release(self) -> None:
+        """Remove pages that are only read from resident memory. They can still be read."""
+        length = ctypes.c_size_t(self.end - self.start)
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(self.start), length, mmap.MADV_DONTNEED)
+
+
+def _mappings() -> Iterator[_Mapping]:
+    """Yield the mapped files of this process (Linux)."""
     maps = Path("/proc/self/maps")
     if not maps.exists():
         return
     for line in maps.read_text().splitlines():
-        span, permissions, *_, name = line.split(maxsplit=5)
-        if name == str(file.resolve()) and permissions.startswith("r--"):
+        span, permissions, _, _, inode, *name = line.split(maxsplit=5)
+        if inode != "0":
             start, end = (int(part, 16) for part in span.split("-"))
-            length = ctypes.c_size_t(end - start)
-            ctypes.CDLL(None).madvise(ctypes.c_void_p(start), length, mmap.MADV_DONTNEED)
+            yield _Mapping(start, end, permissions, Path(name[0]))
