@@ -118,7 +118,7 @@ class Stack:
                 print(f"Cancelling the creation of {self.name}.", flush=True)
                 self.delete()
             status = self._settle()
-        except (Interrupted, KeyboardInterrupt):
+        except KeyboardInterrupt:  # or Interrupted
             return f"CloudFormation continues to return stack {self.name} to its previous state."
         previous = {
             "DELETE_COMPLETE": "has been deleted again",
