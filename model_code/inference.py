@@ -124,18 +124,16 @@ class Describe:
     """A request for the model's description: `application/json` with an empty object."""
 
 
-def model_fn(model_dir: str | os.PathLike[str], precision: str | None = None) -> Model:
+def model_fn(model_dir: str | os.PathLike[str]) -> Model:
     """Load the model in `model_dir` and compile it for this CPU.
 
-    `precision` is OpenVINO's for what is not int8; by default bf16 on CPUs that have it. Raises
-    `BrokenArtifact` if files are damaged or do not match their description.
+    Raises `BrokenArtifact` if files are damaged or do not match their description.
     """
     folder = Path(model_dir)
     description = artifact.load(folder)
-    hints = {"INFERENCE_PRECISION_HINT": precision} if precision else {}
     try:
         graph = CORE.read_model(description.graph)
-        throughput = compile_model(graph, "THROUGHPUT", **hints)
+        throughput = compile_model(graph, "THROUGHPUT")
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise BrokenArtifact(f"{description.graph} cannot be compiled: {reason}") from None
@@ -145,7 +143,7 @@ def model_fn(model_dir: str | os.PathLike[str], precision: str | None = None) ->
     # in OpenVINO's bindings, where two threads can deadlock (2026.4.1).
     model.infer(np.zeros((description.input.size_px, description.input.size_px, 3), np.uint8))
     # A quarter of a second less until the first response: the second graph takes as long.
-    model.compile_latency(lambda: compile_model(graph, "LATENCY", **hints))
+    model.compile_latency(lambda: compile_model(graph, "LATENCY"))
     return model
 
 

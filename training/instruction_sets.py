@@ -1,7 +1,7 @@
 """Compare a model's results on the instruction sets of CPUs, by switching off those of this one.
 
-CPUs differ in how they add products of 8-bit integers, and in bf16 (int8_ranges.py). Each set is
-tried in a process of its own, because oneDNN reads its environment once.
+CPUs differ in how they add products of 8-bit integers (int8_ranges.py). Each set is tried in a
+process of its own, because oneDNN reads its environment once.
 https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html
 """
 

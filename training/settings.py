@@ -117,8 +117,8 @@ class ExportSettings(Section):
     # int8 gives 1 % of photos another breed than fp32 does: as often a better as a worse one.
     max_drop: float = Field(default=1.0, ge=0)
     """Maximum loss of top-1 accuracy against fp32, in percentage points."""
-    # bf16, which only some CPUs have, changes the logits of the shipped model by up to 0.33, and
-    # larger logits by more.
+    # The order of additions changes the logits of the shipped model by up to 0.16, larger logits by
+    # more.
     max_logit_difference: float = Field(default=1.0, gt=0)
     """Maximum difference of a first look's logits between this CPU and an older one."""
     max_dogs_refused: float = Field(default=0.01, ge=0, le=1)

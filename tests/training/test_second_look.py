@@ -95,7 +95,7 @@ def test_training_computes_what_the_endpoint_computes(
     tiny_model.write(served, **names, input=frame, second_look=asdict(rule))
     ov.save_model(openvino_graph.convert(trained), served / "model.xml", compress_to_fp16=False)
     export.write_description(served, json.loads((served / artifact.DESCRIPTION_FILE).read_text()))
-    scores = evaluate.score(inference.model_fn(served, precision="f32"), photos.train)
+    scores = evaluate.score(inference.model_fn(served), photos.train)
     assert scores.looks > 2  # long photos are looked at three times
     np.testing.assert_allclose(scores.logits, logits, atol=0.05)
     np.testing.assert_allclose(scores.dog_probabilities, dog, atol=0.01)
