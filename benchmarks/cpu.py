@@ -59,7 +59,7 @@ _BEYOND_AVX2 = ("avx512", "avx_vnni", "amx")
 def restrict_to_avx2() -> None:
     """Switch off newer instruction sets in this process and the ones it starts.
 
-    Must be called before OpenVINO is imported.
+    Must be called before OpenVINO compiles a model.
     https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html
     """
     os.environ.update(_AVX2_ONLY)

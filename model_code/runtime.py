@@ -87,6 +87,6 @@ def _mappings() -> Iterator[_Mapping]:
         return
     for line in maps.read_text().splitlines():
         span, permissions, _, _, inode, *name = line.split(maxsplit=5)
-        if inode != "0":
+        if name and inode != "0":
             start, end = (int(part, 16) for part in span.split("-"))
             yield _Mapping(start, end, permissions, Path(name[0]))
